@@ -1,0 +1,45 @@
+"""Every error that reco-assist raises on purpose.
+
+    RecoAssistError
+    ├── InputError       an argument, file or folder that was given cannot be used
+    │   ├── ImageError   one image cannot be read (reported and skipped in bulk work)
+    │   └── FormatError  a file is not of the kind or version that was expected
+    ├── EncoderError     a model, its weights or its identity does not fit
+    ├── ArchiveError     an archive is missing, incompatible, busy or damaged
+    └── StorageError     a place cannot be written: full, read-only, gone
+
+A message is one sentence that says what was given, what was expected and what to do.
+The command line prints it alone (exit status 1); notebooks show it in the panel.
+"""
+
+
+class RecoAssistError(Exception):
+    """Base of every error that reco-assist raises on purpose."""
+
+
+class InputError(RecoAssistError, ValueError):
+    """An argument, file or folder that was given cannot be used."""
+
+
+class ImageError(InputError):
+    """One image cannot be read."""
+
+
+class FormatError(InputError):
+    """A file is not of the kind or version that was expected."""
+
+
+class EncoderError(RecoAssistError):
+    """A model, its weights or its identity does not fit."""
+
+
+class ArchiveError(RecoAssistError):
+    """An archive is missing, incompatible, busy or damaged."""
+
+
+class StorageError(RecoAssistError, OSError):
+    """A place cannot be written: full, read-only or gone."""
+
+
+class RecoAssistWarning(UserWarning):
+    """Something the user should know, though the work went on."""
