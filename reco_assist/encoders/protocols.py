@@ -98,8 +98,8 @@ class Encoder(Protocol):
         """Side S in pixels of the square that images are resized to (bicubic, aspect not kept)."""
 
     @property
-    def projections(self) -> tuple[Tensor, Tensor]:
-        """Orthonormal rows (d, D) and (c, C) that shorten language and dense cells for the archive."""
+    def vocabulary(self) -> Tensor:
+        """(v, D) unit rows: directions that words take, so that an image's most telling cells can be chosen."""
 
     @property
     def mean_embedding(self) -> Tensor:

