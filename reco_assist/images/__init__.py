@@ -1,1 +1,18 @@
-""""""
+"""Image files: find, identify, decode upright, resize."""
+
+from reco_assist.images.listing import SUFFIXES, is_output, list_images
+from reco_assist.images.reading import MAX_PIXELS, Decoded, content_hash, decode, read_bytes
+from reco_assist.images.resizing import squash, thumbnail
+
+__all__ = [
+    "MAX_PIXELS",
+    "SUFFIXES",
+    "Decoded",
+    "content_hash",
+    "decode",
+    "is_output",
+    "list_images",
+    "read_bytes",
+    "squash",
+    "thumbnail",
+]

@@ -1,0 +1,195 @@
+"""From the bytes of an image file to upright RGB pixels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from reco_assist.errors import ImageError, InputError
+
+MAX_PIXELS = 175_000_000
+"""Pixels an image may have by default: above any camera's (151 million), some 1 GB while it is decoded."""
+
+MAX_BYTES = 1 << 30
+"""Bytes a file may have: an image within `MAX_PIXELS` is smaller than 1 GiB in every supported format."""
+
+_BACKDROP = (128, 128, 128)
+
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_LYING = frozenset({5, 6, 7, 8})
+
+# The readers are called by signature instead of through Image.open: that would compare sizes with Pillow's
+# global pixel limit, which is not ours to change, and try formats that nobody asked for.
+_READERS: tuple[tuple[bytes, Callable[[BytesIO], ImageFile.ImageFile]], ...] = (
+    (b"\xff\xd8\xff", JpegImageFile),
+    (b"\x89PNG\r\n\x1a\n", PngImageFile),
+    (b"RIFF", WebPImageFile),
+    (b"II*\0", TiffImageFile),
+    (b"MM\0*", TiffImageFile),
+    (b"II+\0", TiffImageFile),
+    (b"MM\0+", TiffImageFile),
+    (b"BM", BmpImageFile),
+    (b"GIF87a", GifImageFile),
+    (b"GIF89a", GifImageFile),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """An upright RGB image.
+
+    Attributes:
+        pixels: (H, W, 3) uint8 RGB, contiguous; smaller than the frame where a reduction was asked for.
+        width: Pixels of the full frame, EXIF orientation applied.
+        height: Pixels of the full frame, EXIF orientation applied.
+    """
+
+    pixels: NDArray[np.uint8]
+    width: int
+    height: int
+
+
+def content_hash(data: bytes) -> str:
+    """SHA-256 of a file's bytes, hexadecimal: an image's identity, wherever the file lies."""
+    return sha256(data).hexdigest()
+
+
+def read_bytes(path: Path) -> bytes:
+    """The bytes of an image file.
+
+    Raises:
+        ImageError: The file is missing, unreadable or larger than `MAX_BYTES`.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if len(data) > MAX_BYTES:
+        raise ImageError(f"{path} is larger than 1 GiB, which no supported image is; leave it out.")
+    return data
+
+
+def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS, reduce_to: int | None = None) -> Decoded:
+    """Decode JPEG, PNG, WebP, TIFF, BMP or the first frame of a GIF into upright 8-bit RGB.
+
+    An array is returned, not a Pillow image: it holds no open file and crosses processes without a copy of
+    the encoded bytes. The values are made like this:
+
+    - EXIF orientation is always applied; unreadable EXIF data counts as upright, as in browsers.
+    - Transparency is laid over mid-grey (128), which favours neither dark nor light objects.
+    - 16-bit values are scaled from 0..65535 to 0..255. Integers of 32 bits and floats have no nominal range
+      and are stretched from their minimum to their maximum.
+    - CMYK is converted by Pillow's plain formula; colour profiles are not applied.
+
+    Args:
+        source: The file's bytes, or its path.
+        max_pixels: Larger images are refused by their header, before any memory is taken for them. WebP and GIF
+            stay within Pillow's own limit (179 million) even if this is higher.
+        reduce_to: Side in pixels of the square that is wanted in the end: JPEG is then decoded at 1/2, 1/4 or
+            1/8 of its size while both sides stay at least this long, which is several times faster.
+            What `squash` makes of it differs from the full decode by less than a grey level on average.
+
+    Returns:
+        The pixels and the size of the full frame.
+
+    Raises:
+        ImageError: The data is empty, of no supported format, too large or damaged; one sentence says which.
+        InputError: `reduce_to` is below 1.
+    """
+    if reduce_to is not None and reduce_to < 1:
+        raise InputError(f"reduce_to is {reduce_to}; give a side of at least 1 pixel.")
+    name = "The image" if isinstance(source, bytes) else str(source)
+    data = source if isinstance(source, bytes) else read_bytes(source)
+    with _open(name, data) as image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise ImageError(
+                f"{name} has {width} x {height} pixels, more than the {max_pixels:,} allowed; "
+                "make it smaller or raise the limit."
+            )
+        try:
+            if reduce_to is not None:
+                image.draft(None, (reduce_to, reduce_to))
+            image.load()
+            orientation = _orientation(image)  # after load: TIFF has been turned by then, and says so
+            pixels = np.array(_rgb(_upright(image, orientation)), np.uint8)  # (H, W, 3)
+        except Exception as error:
+            raise ImageError(f"{name} is damaged or cut short ({_reason(error)}).") from error
+    if orientation in _LYING:
+        width, height = height, width
+    return Decoded(pixels, width, height)
+
+
+def _open(name: str, data: bytes) -> ImageFile.ImageFile:
+    """A Pillow image of which only the header has been read."""
+    if not data:
+        raise ImageError(f"{name} is empty (0 bytes).")
+    reader = next((reader for signature, reader in _READERS if data.startswith(signature)), None)
+    if reader is None:
+        raise ImageError(f"{name} is not a JPEG, PNG, WebP, TIFF, BMP or GIF image, whatever it is called.")
+    try:
+        return reader(BytesIO(data))
+    except Exception as error:
+        raise ImageError(f"{name} is damaged: its header cannot be read ({_reason(error)}).") from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().rstrip(".") or type(error).__name__
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - malformed EXIF raises anything; the pixels are good all the same
+        return 1
+
+
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    turn = _UPRIGHT.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """8-bit RGB of an image of any mode; `decode` documents how."""
+    if image.mode.startswith("I;16"):
+        values = np.asarray(image).astype(np.uint32)  # (H, W)
+        return Image.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
+    if image.mode in {"I", "F"}:
+        return Image.fromarray(_stretch(np.asarray(image, np.float64))).convert("RGB")
+    if image.has_transparency_data:
+        backdrop = Image.new("RGBA", image.size, (*_BACKDROP, 255))
+        return Image.alpha_composite(backdrop, image.convert("RGBA")).convert("RGB")
+    return image.convert("RGB")
+
+
+def _stretch(values: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """Map the finite values of (H, W) from their minimum..maximum to 0..255; others become 0."""
+    finite = np.isfinite(values)  # (H, W)
+    low = values.min(initial=np.inf, where=finite)
+    high = values.max(initial=-np.inf, where=finite)
+    if not low < high:
+        return np.zeros(values.shape, np.uint8)
+    scaled = (np.where(finite, values, low) - low) / (high - low)  # (H, W) in [0, 1]
+    levels: NDArray[np.uint8] = np.rint(scaled * 255).astype(np.uint8)  # (H, W)
+    return levels
