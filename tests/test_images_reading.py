@@ -204,7 +204,7 @@ def test_bombs_are_refused_by_their_header(kind, monkeypatch):
 
 def test_the_pixel_limit_is_ours_alone(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Image.open would refuse twice as many
-    for kind in ("JPEG", "PNG", "TIFF", "BMP"):
+    for kind in ("JPEG", "PNG", "BMP", "GIF"):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert decode(encoded(gradient(), kind)).width == 64

@@ -104,7 +104,7 @@ def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS, reduce_to: int
 
     Args:
         source: The file's bytes, or its path.
-        max_pixels: Larger images are refused by their header, before any memory is taken for them. WebP and GIF
+        max_pixels: Larger images are refused by their header, before memory is taken for them. WebP and TIFF
             stay within Pillow's own limit (179 million) even if this is higher.
         reduce_to: Side in pixels of the square that is wanted in the end: JPEG is then decoded at 1/2, 1/4 or
             1/8 of its size while both sides stay at least this long, which is several times faster.
