@@ -28,7 +28,7 @@ def random_set(k=4, channels=6, height=3, width=5, seed=0):
 
 
 def structured_set(k=6, channels=16, height=6, width=7, seed=1):
-    """A shared direction at one known cell of each image, its own clutter elsewhere; returns the cells too."""
+    """A shared direction at one known cell of each image, clutter elsewhere; returns the cells too."""
     features, weights = random_set(k, channels, height, width, seed)
     generator = torch.Generator().manual_seed(seed + 100)
     shared = torch.randn(channels, generator=generator) * 4
@@ -87,7 +87,7 @@ def test_float32_equals_the_full_matrix_bit_for_bit():
 
 
 def test_each_maximum_stays_within_one_image():
-    """Image j's columns are j*h*w to (j+1)*h*w; ranges that overlap would leak the strong match of image 1."""
+    """Image j's columns are j*h*w to (j+1)*h*w; overlapping ranges would leak the match in image 1."""
     features = torch.zeros(3, 3, 2, 2)
     features[0, 0] = 1.0  # every image has a direction of its own ...
     features[1, 1] = 1.0

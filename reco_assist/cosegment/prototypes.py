@@ -235,7 +235,7 @@ def _split(unit: Tensor, scores: Tensor, thresholds: Tensor) -> Prototypes:
 
 
 def _mean_of_means(unit: Tensor, cells: Tensor) -> Tensor:
-    """(C,) mean over images of the mean over their chosen cells (k, h, w); images without any do not count."""
+    """(C,) mean over images of the mean over their chosen cells (k, h, w); images without do not count."""
     chosen = cells.to(unit)  # (k, h, w)
     count = chosen.sum((1, 2))  # (k,)
     sums = torch.einsum("kchw,khw->kc", unit, chosen)
