@@ -1,6 +1,12 @@
 """Encoders: what turns images and words into vectors, behind one Protocol."""
 
 from reco_assist.encoders.load import load_encoder
-from reco_assist.encoders.protocols import DenseEncoder, Encoder, Features, LanguageImageEncoder, TextEmbedding
+from reco_assist.encoders.protocols import (
+    DenseEncoder,
+    Encoder,
+    Features,
+    LanguageImageEncoder,
+    TextEmbedding,
+)
 
 __all__ = ["DenseEncoder", "Encoder", "Features", "LanguageImageEncoder", "TextEmbedding", "load_encoder"]

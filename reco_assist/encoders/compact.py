@@ -33,7 +33,9 @@ class Codes:
     factors: NDArray[np.float16]
 
 
-def telling_cells(language: Tensor, mean: Tensor, vocabulary: Tensor, *, count: int = LANGUAGE_CELLS) -> Tensor:
+def telling_cells(
+    language: Tensor, mean: Tensor, vocabulary: Tensor, *, count: int = LANGUAGE_CELLS
+) -> Tensor:
     """The cells that together answer most of a vocabulary.
 
     Greedy maximisation of the sum over words of the best chosen cell's cosine (cubed, negatives as zero).

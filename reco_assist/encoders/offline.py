@@ -58,9 +58,8 @@ class OfflineEncoder:
 
     def __init__(self, *, device: str | torch.device = "cpu") -> None:
         self.device = torch.device(device)
-        path = _weight_file(*_IMAGE_WEIGHTS)
-        self._text_path = _weight_file(*_TEXT_WEIGHTS)
-        self._trunk = _trunk(path).to(self.device)
+        self._text_path = text_weights()
+        self._trunk = trunk().to(self.device)
         self._constants = load_constants(_CONSTANTS)
         fingerprint = _IMAGE_WEIGHTS[2] + _TEXT_WEIGHTS[2] + _sha256(_CONSTANTS)
         self.weights = hashlib.sha256(fingerprint.encode()).hexdigest()
@@ -99,7 +98,9 @@ class OfflineEncoder:
         """
         text = text.strip()
         if not text:
-            raise InputError("the concept is empty: type a word or a short phrase, such as 'fire extinguisher'")
+            raise InputError(
+                "the concept is empty: type a word or a short phrase, such as 'fire extinguisher'"
+            )
         word = self._sentences.encode(text, normalize_embeddings=True, convert_to_tensor=True).float().cpu()
         cosines = self._constants["class_embeddings"] @ word  # (1000,)
         attention = torch.softmax(cosines / _TEMPERATURE, 0)  # (1000,)
@@ -119,18 +120,42 @@ class OfflineEncoder:
         return sentence_encoder(self._text_path.parent)
 
 
-def stages(trunk: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def trunk() -> nn.Module:
+    """timm's tf_efficientnet_lite0 with the packaged weights, frozen, on the CPU.
+
+    Raises:
+        EncoderError: The weight package is missing or its file is not the expected one.
+    """
+    path = _weight_file(*_IMAGE_WEIGHTS)
+    net = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    published = torch.load(path, map_location="cpu", weights_only=True)
+    # The published layout names the same tensors differently, in the same order.
+    net.load_state_dict(dict(zip(net.state_dict(), published.values(), strict=True)))
+    frozen: nn.Module = net.eval().requires_grad_(requires_grad=False)
+    return frozen
+
+
+def text_weights() -> Path:
+    """Where the packaged sentence encoder's weights lie; its other files are beside them.
+
+    Raises:
+        EncoderError: The weight package is missing or its file is not the expected one.
+    """
+    return _weight_file(*_TEXT_WEIGHTS)
+
+
+def stages(net: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Outputs of the sixth stage (B, 192, h, w), the seventh (B, 320, h, w) and the head (B, 1280, h, w).
 
     Args:
-        trunk: timm's tf_efficientnet_lite0.
-        pixels: (B, 3, S, S) uint8 RGB on the trunk's device; h = w = S / 32.
+        net: Of `trunk`.
+        pixels: (B, 3, S, S) uint8 RGB on the net's device; h = w = S / 32.
     """
-    net: Any = trunk
-    x = net.bn1(net.conv_stem((pixels.float() / 255 - 0.5) / 0.5))
-    stage5 = net.blocks[:6](x)
-    stage6 = net.blocks[6](stage5)
-    return stage5, stage6, net.bn2(net.conv_head(stage6))
+    layers: Any = net
+    x = layers.bn1(layers.conv_stem((pixels.float() / 255 - 0.5) / 0.5))
+    stage5 = layers.blocks[:6](x)
+    stage6 = layers.blocks[6](stage5)
+    return stage5, stage6, layers.bn2(layers.conv_head(stage6))
 
 
 def class_names() -> list[str]:
@@ -164,15 +189,6 @@ def load_constants(path: Path) -> dict[str, Tensor]:
 def _descriptions(*, detailed: bool) -> list[str]:
     info = ImageNetInfo()
     return [info.index_to_description(index, detailed=detailed) for index in range(1000)]
-
-
-def _trunk(path: Path) -> nn.Module:
-    trunk = timm.create_model("tf_efficientnet_lite0", pretrained=False)
-    published = torch.load(path, map_location="cpu", weights_only=True)
-    # The published layout names the same tensors differently, in the same order.
-    state = dict(zip(trunk.state_dict(), published.values(), strict=True))
-    trunk.load_state_dict(state)
-    return trunk.eval().requires_grad_(False)  # type: ignore[no-any-return]
 
 
 def _weight_file(package: str, file: str, sha256: str) -> Path:

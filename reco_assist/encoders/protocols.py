@@ -1,7 +1,7 @@
 """What an encoder is: shapes are stated here once, and every other module relies on them.
 
-    B images of a batch, S input side in pixels, h x w grid cells,
-    D language-image dimensions, C dense dimensions
+B images of a batch, S input side in pixels, h x w grid cells,
+D language-image dimensions, C dense dimensions
 """
 
 from dataclasses import dataclass
