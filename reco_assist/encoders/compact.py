@@ -18,6 +18,7 @@ from torch.nn.functional import normalize, one_hot
 LANGUAGE_CELLS = 8
 DENSE_CELLS = 12
 _CLUSTER_ROUNDS = 8
+_WORDS = 64  # of the vocabulary, those an image answers best
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,9 @@ def telling_cells(
         (B, n, D) float32, centred unit vectors, best first.
     """
     cells = normalize(language.flatten(2).mT - mean, dim=2)  # (B, h*w, D)
-    answers = (cells @ vocabulary.T).clamp_min_(0).pow_(3)  # (B, h*w, v)
+    cosines = cells @ vocabulary.T  # (B, h*w, v)
+    words = cosines.amax(1).topk(min(_WORDS, len(vocabulary)), dim=1).indices  # (B, words)
+    answers = cosines.gather(2, words[:, None].expand(-1, cells.shape[1], -1)).clamp_min_(0).pow_(3)
     covered = torch.zeros_like(answers[:, 0])  # (B, v)
     rows = torch.arange(len(cells))
     chosen = []
@@ -119,7 +122,7 @@ def query_bits(query: Tensor) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=4)
 def _rotation(dim: int) -> Tensor:
-    """(dim, dim) a random rotation, the same on every machine: NumPy's stream, and the QR with positive diagonal."""
+    """(dim, dim) a random rotation, the same on every machine: the QR with positive diagonal is unique."""
     gaussian = np.random.default_rng(dim).standard_normal((dim, dim))
     q, r = np.linalg.qr(gaussian)
     return torch.from_numpy((q * np.sign(np.diag(r))).astype(np.float32))

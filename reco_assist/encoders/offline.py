@@ -91,7 +91,7 @@ class OfflineEncoder:
 
     @torch.inference_mode()
     def encode_text(self, text: str) -> TextEmbedding:
-        """Vector (1280,) of a concept's name: the classifier's rows, weighted by how well each class explains it.
+        """Vector (1280,) of a concept's name: the classifier's rows, weighted by how well they explain it.
 
         Raises:
             InputError: The text is empty.
@@ -121,7 +121,7 @@ class OfflineEncoder:
 
 
 def trunk() -> nn.Module:
-    """timm's tf_efficientnet_lite0 with the packaged weights, frozen, on the CPU.
+    """The tf_efficientnet_lite0 with the packaged weights, frozen, on the CPU.
 
     Raises:
         EncoderError: The weight package is missing or its file is not the expected one.

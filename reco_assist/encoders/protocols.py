@@ -99,7 +99,7 @@ class Encoder(Protocol):
 
     @property
     def vocabulary(self) -> Tensor:
-        """(v, D) unit rows: directions that words take, so that an image's most telling cells can be chosen."""
+        """(v, D) unit rows: directions that words take, to choose an image's most telling cells by."""
 
     @property
     def mean_embedding(self) -> Tensor:

@@ -1,17 +1,20 @@
 """Image files: find, identify, decode upright, resize."""
 
+from reco_assist.images.fingerprint import NEAR_DUPLICATE, perceptual_hash
 from reco_assist.images.listing import SUFFIXES, is_output, list_images
 from reco_assist.images.reading import MAX_PIXELS, Decoded, content_hash, decode, read_bytes
 from reco_assist.images.resizing import squash, thumbnail
 
 __all__ = [
     "MAX_PIXELS",
+    "NEAR_DUPLICATE",
     "SUFFIXES",
     "Decoded",
     "content_hash",
     "decode",
     "is_output",
     "list_images",
+    "perceptual_hash",
     "read_bytes",
     "squash",
     "thumbnail",
