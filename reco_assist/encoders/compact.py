@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize, one_hot
 
+from reco_assist.encoders.protocols import Features
+
 LANGUAGE_CELLS = 8
 DENSE_CELLS = 12
-_CLUSTER_ROUNDS = 8
+_CLUSTER_ROUNDS = 4
 _WORDS = 64  # of the vocabulary, those an image answers best
 
 
@@ -32,6 +34,26 @@ class Codes:
 
     bits: NDArray[np.uint8]
     factors: NDArray[np.float16]
+
+
+@dataclass(frozen=True, slots=True)
+class CompactCells:
+    """What is kept of n images' dense features.
+
+    Attributes:
+        language: `LANGUAGE_CELLS` most telling cells of each image, centred by the encoder's mean embedding.
+        dense: `DENSE_CELLS` cluster centres of each image.
+    """
+
+    language: Codes
+    dense: Codes
+
+
+def compact_cells(features: Features, mean: Tensor, vocabulary: Tensor) -> CompactCells:
+    """The compact cells of a batch; arguments as for `telling_cells`."""
+    return CompactCells(
+        encode(telling_cells(features.language, mean, vocabulary)), encode(cluster_cells(features.dense))
+    )
 
 
 def telling_cells(
@@ -55,7 +77,7 @@ def telling_cells(
     words = cosines.amax(1).topk(min(_WORDS, len(vocabulary)), dim=1).indices  # (B, words)
     answers = cosines.gather(2, words[:, None].expand(-1, cells.shape[1], -1)).clamp_min_(0).pow_(3)
     covered = torch.zeros_like(answers[:, 0])  # (B, v)
-    rows = torch.arange(len(cells))
+    rows = torch.arange(len(cells), device=cells.device)
     chosen = []
     for _ in range(min(count, cells.shape[1])):
         gain = (answers - covered[:, None]).clamp_min_(0).sum(2)  # (B, h*w)
@@ -76,7 +98,7 @@ def cluster_cells(dense: Tensor, *, count: int = DENSE_CELLS) -> Tensor:
         (B, n, C) float32 unit vectors.
     """
     cells = normalize(dense.flatten(2).mT, dim=2)  # (B, h*w, C)
-    rows = torch.arange(len(cells))
+    rows = torch.arange(len(cells), device=cells.device)
     nearest = torch.full_like(cells[..., 0], -2.0)  # (B, h*w)
     pick = (cells @ normalize(cells.mean(1), dim=1)[..., None]).squeeze(2).argmin(1)  # (B,)
     starts = []
@@ -95,10 +117,10 @@ def cluster_cells(dense: Tensor, *, count: int = DENSE_CELLS) -> Tensor:
 
 def encode(vectors: Tensor) -> Codes:
     """One bit per dimension of vectors (..., n, dim) float32."""
-    rotated = vectors @ _rotation(vectors.shape[-1]).T  # (..., n, dim)
+    rotated = vectors.cpu() @ _rotation(vectors.shape[-1]).T  # (..., n, dim)
     factors = rotated.square().sum(-1) / rotated.abs().sum(-1).clamp_min(1e-12)  # (..., n)
-    bits = np.packbits((rotated > 0).cpu().numpy(), axis=-1)
-    return Codes(bits, factors.cpu().numpy().astype(np.float16))
+    bits = np.packbits((rotated > 0).numpy(), axis=-1)
+    return Codes(bits, factors.numpy().astype(np.float16))
 
 
 def inner_products(codes: Codes, query: Tensor) -> NDArray[np.float32]:
@@ -109,15 +131,16 @@ def inner_products(codes: Codes, query: Tensor) -> NDArray[np.float32]:
         query: (dim,) float32.
     """
     dim = len(query)
-    rotated = (_rotation(dim) @ query.cpu()).numpy()  # (dim,)
+    rotated = rotate(query)  # (dim,)
     signs = np.unpackbits(codes.bits, axis=-1, count=dim).astype(np.float32) * 2 - 1  # (..., n, dim)
     estimate: NDArray[np.float32] = (signs @ rotated) * codes.factors.astype(np.float32)
     return estimate
 
 
-def query_bits(query: Tensor) -> NDArray[np.uint8]:
-    """(ceil(dim / 8),) uint8: a query's own signs, for a search by Hamming distance among `Codes.bits`."""
-    return np.packbits(((_rotation(len(query)) @ query.cpu()) > 0).numpy())
+def rotate(query: Tensor) -> NDArray[np.float32]:
+    """(dim,) float32: a query (dim,) as the signs of `Codes.bits` see it."""
+    rotated: NDArray[np.float32] = (_rotation(len(query)) @ query.cpu()).numpy()
+    return rotated
 
 
 @lru_cache(maxsize=4)

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 import timm
 import torch
-from safetensors import safe_open
+from safetensors.torch import load_file
 from timm.data import ImageNetInfo
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from reco_assist.encoders.compact import Codes, CompactCells
 from reco_assist.encoders.protocols import Features, TextEmbedding
 from reco_assist.errors import EncoderError, InputError
 
@@ -74,6 +75,18 @@ class OfflineEncoder:
         """(1280,) mean global vector of ordinary photographs."""
         return self._constants["mean_embedding"]
 
+    @property
+    def ordinary(self) -> CompactCells:
+        """Compact cells of 200 everyday photographs."""
+        parts = (
+            Codes(
+                self._constants[f"ordinary_{part}_bits"].numpy(),
+                self._constants[f"ordinary_{part}_factors"].numpy(),
+            )
+            for part in ("language", "dense")
+        )
+        return CompactCells(*parts)
+
     @torch.inference_mode()
     def encode(self, pixels: Tensor) -> Features:
         """Features of pixels (B, 3, 448, 448) uint8 RGB.
@@ -102,7 +115,7 @@ class OfflineEncoder:
                 "the concept is empty: type a word or a short phrase, such as 'fire extinguisher'"
             )
         word = self._sentences.encode(text, normalize_embeddings=True, convert_to_tensor=True).float().cpu()
-        cosines = self._constants["class_embeddings"] @ word  # (1000,)
+        cosines = self._constants["class_embeddings"].float() @ word  # (1000,)
         attention = torch.softmax(cosines / _TEMPERATURE, 0)  # (1000,)
         vector = normalize(attention @ self._class_rows, dim=0)  # (1280,)
         low, high = _FAMILIAR
@@ -181,9 +194,8 @@ def sentence_encoder(folder: Path) -> "SentenceTransformer":
 
 
 def load_constants(path: Path) -> dict[str, Tensor]:
-    """The encoder's shipped statistics (see `scripts/offline_constants.py`), as float32."""
-    with safe_open(path, framework="pt") as file:
-        return {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118  (not a dict)
+    """The encoder's shipped statistics; `scripts/offline_constants.py` makes them."""
+    return load_file(path)
 
 
 def _descriptions(*, detailed: bool) -> list[str]:

@@ -5,9 +5,12 @@ D language-image dimensions, C dense dimensions
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from reco_assist.encoders.compact import CompactCells
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,10 @@ class Encoder(Protocol):
     @property
     def mean_embedding(self) -> Tensor:
         """(D,) mean global vector of ordinary photographs, for centring before an archive has its own."""
+
+    @property
+    def ordinary(self) -> "CompactCells | None":
+        """Compact cells of some 200 ordinary photographs, to judge presence by; None where it has none."""
 
     def encode(self, pixels: Tensor) -> Features:
         """Features of pixels (B, 3, S, S) uint8 RGB, on any device."""

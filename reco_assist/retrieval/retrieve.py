@@ -1,0 +1,88 @@
+"""Retrieve: the archive's images nearest to a word, to exemplars, or to both, near-duplicates folded."""
+
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from reco_assist.archive import Archive
+from reco_assist.errors import InputError
+from reco_assist.images import NEAR_DUPLICATE, perceptual_hash
+
+_SPARE = 2  # how many times k is searched, so that folding leaves k
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """What is looked for: at least one of the two.
+
+    Attributes:
+        language: (D,) vector of a word, unit length.
+        dense: (C,) foreground prototype minus background prototype of exemplars.
+    """
+
+    language: Tensor | None = None
+    dense: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """An image that was found.
+
+    Attributes:
+        content_hash: SHA-256 of the file's bytes, hexadecimal.
+        path: Absolute.
+        score: The higher the better; comparable within one query only.
+        folded: Content hashes of near-duplicates that rank below it and are not listed themselves.
+    """
+
+    content_hash: str
+    path: Path
+    score: float
+    folded: tuple[str, ...] = ()
+
+
+def retrieve(archive: Archive, query: Query, *, k: int = 50, fold: bool = True) -> list[Retrieved]:
+    """The k images that fit a query best, best first; fewer where the archive holds fewer.
+
+    Args:
+        archive: What is searched.
+        query: A word's vector, exemplars' direction, or both.
+        k: At least 1.
+        fold: Leave out near-duplicates (other sizes or compressions) of an image that ranks higher.
+
+    Raises:
+        InputError: k is below 1, or the query is empty.
+    """
+    if k < 1:
+        raise InputError(f"k is {k}: retrieve at least 1 image")
+    language, dense = (None if vector is None else vector.numpy() for vector in (query.language, query.dense))
+    hits = archive.search(language=language, dense=dense, k=_SPARE * k if fold else k)
+    found = [Retrieved(hit.content_hash, hit.path, hit.score) for hit in hits]
+    if fold:
+        found = _fold(found, archive.thumbnails([hit.content_hash for hit in hits]))
+    return found[:k]
+
+
+def _fold(found: list[Retrieved], thumbnails: list[bytes]) -> list[Retrieved]:
+    kept: list[Retrieved] = []
+    marks: list[int] = []
+    for image, thumbnail in zip(found, thumbnails, strict=True):
+        mark = _fingerprint(thumbnail)
+        twin = next(
+            (i for i, other in enumerate(marks) if (mark ^ other).bit_count() <= NEAR_DUPLICATE), None
+        )
+        if twin is None:
+            kept.append(image)
+            marks.append(mark)
+        else:
+            kept[twin] = replace(kept[twin], folded=(*kept[twin].folded, image.content_hash))
+    return kept
+
+
+def _fingerprint(thumbnail: bytes) -> int:
+    with Image.open(io.BytesIO(thumbnail)) as image:
+        return perceptual_hash(np.asarray(image.convert("RGB")))
