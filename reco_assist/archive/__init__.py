@@ -1,1 +1,34 @@
-""""""
+"""Images and their embeddings on disk: ingest, storage and search.
+
+The names below load on first use: the decoding processes import their own module of this package only, and
+so start without torch, Lance and FAISS.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from reco_assist.archive.archive import Archive, CompactFeatures, Entry, Statistics
+    from reco_assist.archive.ingest import AddReport
+    from reco_assist.archive.search import Hit
+
+_HOME = {
+    "AddReport": "reco_assist.archive.ingest",
+    "Archive": "reco_assist.archive.archive",
+    "CompactFeatures": "reco_assist.archive.archive",
+    "Entry": "reco_assist.archive.archive",
+    "Hit": "reco_assist.archive.search",
+    "Statistics": "reco_assist.archive.archive",
+}
+
+__all__ = ["AddReport", "Archive", "CompactFeatures", "Entry", "Hit", "Statistics"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401  (the value is whatever the public name is)
+    if name not in _HOME:
+        raise AttributeError(f"module 'reco_assist.archive' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

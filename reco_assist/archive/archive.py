@@ -1,0 +1,465 @@
+"""The archive: all that is indexed, on disk, searchable.
+
+NAME.reco/
+archive.json    the header
+images.lance/   the table, the truth
+skipped.json    files that are duplicates or unusable; a cache
+index/          the search index; a cache
+writer.lock     held by the process that writes
+"""
+
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from torch import Tensor
+
+from reco_assist.archive.header import Header, Mean, common_parent
+from reco_assist.archive.ingest import AddReport, Ingest, Ledger, encode_vectors, load_skipped
+from reco_assist.archive.search import Hit, Searcher
+from reco_assist.archive.table import VECTOR_COLUMNS, Shape, Table, Vectors, fixed_lists
+from reco_assist.encoders.compact import Codes
+from reco_assist.encoders.protocols import Encoder
+from reco_assist.errors import ArchiveError, InputError, StorageError
+from reco_assist.files import make_folder, make_output_folder, storage_error
+
+_TABLE = "images.lance"
+_SKIPPED = "skipped.json"
+_INDEX = "index"
+_LOCK = "writer.lock"
+
+_ROWS_PER_SUM = 4096
+_IMAGES_FOR_MEAN = 64  # fewer say more about the subject than about the kind of photographs
+_Vector = NDArray[np.float32] | Tensor
+_ENTRY_COLUMNS = ["content_hash", "path", "width", "height", "bytes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An indexed image.
+
+    Attributes:
+        content_hash: SHA-256 of the file's bytes, hexadecimal: the image's identity.
+        path: Where the file was when it was last seen, absolute.
+        file_name: POSIX path relative to the archive's root.
+        width: Pixels, EXIF orientation applied.
+        height: Pixels, EXIF orientation applied.
+        bytes: Size of the file.
+    """
+
+    content_hash: str
+    path: Path
+    file_name: str
+    width: int
+    height: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompactFeatures:
+    """What the archive keeps of n images, in its order.
+
+    Attributes:
+        content_hashes: n content hashes.
+        embedding: (n, D) float16 global vectors as the encoder gave them, neither centred nor normalised.
+        language: Codes of kept language cells, centred by the encoder's mean embedding, unit length.
+        dense: Codes of kept dense cells, unit length. `encoders.compact.inner_products` compares both.
+    """
+
+    content_hashes: tuple[str, ...]
+    embedding: NDArray[np.float16]
+    language: Codes
+    dense: Codes
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Figures about an archive.
+
+    Attributes:
+        images: Indexed images.
+        duplicates: Files with the same bytes as an indexed image, as far as the last runs saw them.
+        rejected: Files that could not be used, and why.
+        image_bytes: Size of the indexed files together.
+        archive_bytes: Size of the archive on disk, its search index included.
+        mean_images: Images that the frozen mean was taken from; 0 while it is the encoder's.
+        version: Version of the table; every change counts it up.
+    """
+
+    images: int
+    duplicates: int
+    rejected: tuple[tuple[Path, str], ...]
+    image_bytes: int
+    archive_bytes: int
+    mean_images: int
+    version: int
+
+
+class Archive:
+    """Images and their embeddings on disk. Made by `Archive.create` or `Archive.open`.
+
+    An archive object shows the version that it was opened at, and its own changes. One process at a time may
+    write; any number may read meanwhile.
+    """
+
+    def __init__(self, path: Path, header: Header, encoder: Encoder | None) -> None:
+        self._path = path
+        self._header = header
+        self._encoder = encoder
+        self._table = Table(path / _TABLE)
+        self._searcher: Searcher | None = None
+
+    @classmethod
+    def create(cls, path: str | Path, *, encoder: Encoder, root: str | Path | None = None) -> Self:
+        """Create an empty archive; its folder appears complete or not at all.
+
+        Args:
+            path: The new folder; by convention its name ends in `.reco`.
+            encoder: What will encode the images; the archive is bound to it.
+            root: Folder that file names are relative to; by default the common parent of what is indexed.
+
+        Raises:
+            ArchiveError: Something is there already.
+            StorageError: The place cannot be written.
+        """
+        folder = _absolute(path)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ArchiveError(f"{path} exists already; open it to add to it, or give a new name.")
+        mean = np.asarray(encoder.mean_embedding.float().cpu())
+        header = Header(
+            id=uuid.uuid4().hex,
+            encoder=encoder.name,
+            weights=encoder.weights,
+            shape=_shape(encoder),
+            root=None if root is None else str(_absolute(root)),
+            folders=(),
+            mean=Mean(version=0, images=0, values=mean),
+        )
+        make_folder(folder.parent)
+        draft = folder.with_name(f".{uuid.uuid4().hex}.reco")
+        try:
+            make_output_folder(draft)  # never read as input, whatever the folder is called
+            Table.create(draft / _TABLE, header.shape)
+            header.save(draft)
+            draft.replace(folder)
+        except OSError as error:
+            raise error if isinstance(error, StorageError) else storage_error(folder, error) from error
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        return cls(folder, header, encoder)
+
+    @classmethod
+    def open(cls, path: str | Path, *, encoder: Encoder | None = None) -> Self:
+        """Open an archive.
+
+        Args:
+            path: Its folder.
+            encoder: The encoder it was made with; needed to add images, not to read or to search.
+
+        Raises:
+            ArchiveError: There is no archive, or one of another format or of another encoder, or damaged.
+        """
+        folder = _absolute(path)
+        header = Header.load(folder)
+        if encoder is not None:
+            _check_encoder(folder, header, encoder)
+        return cls(folder, header, encoder)
+
+    @property
+    def path(self) -> Path:
+        """The archive's folder, absolute."""
+        return self._path
+
+    @property
+    def id(self) -> str:
+        """Identity of the archive, for provenance."""
+        return self._header.id
+
+    @property
+    def encoder_name(self) -> str:
+        """Name of the encoder, as `load_encoder` understands it."""
+        return self._header.encoder
+
+    @property
+    def mean(self) -> NDArray[np.float32]:
+        """(D,) mean embedding that centres the archive.
+
+        The encoder's own mean at first; frozen to the archive's at the end of the first `add` that leaves
+        `_IMAGES_FOR_MEAN` images or more, so that scores keep their meaning while the archive grows.
+        """
+        return self._header.mean.values.copy()
+
+    @property
+    def root(self) -> Path | None:
+        """Folder that file names are relative to: the chosen one, or the common parent of those indexed."""
+        chosen = self._header.root
+        return Path(chosen) if chosen is not None else common_parent(self._header.folders)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def add(
+        self,
+        paths: str | Path | Iterable[str | Path],
+        *,
+        workers: int | None = None,
+        batch_size: int = 32,
+        progress: bool = True,
+        on_batch: Callable[[AddReport], None] | None = None,
+    ) -> AddReport:
+        """Index images; what is known already is skipped, so that a stopped run goes on where it was.
+
+        Args:
+            paths: Files and folders.
+            workers: Decoding processes; by default the processors less one, and at most eight.
+            batch_size: Images that are encoded and stored together.
+            progress: Show a progress bar, if standard error is a terminal.
+            on_batch: Called with the report so far after every stored batch.
+
+        Returns:
+            What became of the files. Unusable ones are listed there and do not stop the run.
+
+        Raises:
+            InputError: A path is missing, there is no image at all, or it lies outside the chosen root.
+            ArchiveError: The archive was opened without encoder, or another process is writing to it.
+            StorageError: The archive cannot be written; what was stored before stays.
+        """
+        if self._encoder is None:
+            raise ArchiveError(
+                f"The archive {self._path} was opened without an encoder; to add images open it with the "
+                f"encoder {self._header.encoder!r}."
+            )
+        if batch_size < 1 or (workers is not None and workers < 1):
+            raise InputError("batch_size and workers are at least 1; leave them out for the defaults.")
+        given = [_absolute(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+        with self._writing():
+            self._remember_folders(given)
+            ledger = Ledger(self._table, self._path / _SKIPPED)
+            ingest = Ingest(self._table, self._encoder, ledger, batch_size=batch_size)
+            report = ingest.run(
+                given,
+                skip=[self._path],
+                workers=workers or min(8, max(1, (os.cpu_count() or 2) - 1)),
+                progress=progress,
+                on_batch=on_batch,
+            )
+            self._forget_folders()
+            self._freeze_mean()
+        return report
+
+    def remove(self, images: str | Path | Iterable[str | Path]) -> int:
+        """Drop images from the archive; their files stay, and adding them again indexes them again.
+
+        A path of a file that was rejected or is a duplicate makes the next `add` look at it again.
+
+        Args:
+            images: Content hashes or paths.
+
+        Returns:
+            How many images were dropped.
+
+        Raises:
+            ArchiveError: Another process is writing.
+            StorageError: The archive cannot be written.
+        """
+        given = [images] if isinstance(images, str | Path) else list(images)
+        with self._writing():
+            ledger = Ledger(self._table, self._path / _SKIPPED)
+            hashes = set()
+            for image in given:
+                path = str(_absolute(image))
+                ledger.skipped.pop(path, None)
+                content_hash = str(image) if str(image) in ledger.by_hash else ledger.by_path.get(path)
+                if content_hash is not None:
+                    hashes.add(content_hash)
+            self._table.delete(sorted(hashes))
+            ledger.save_skipped()
+        return len(hashes)
+
+    def statistics(self) -> Statistics:
+        """Count what is there; reads the whole folder's sizes."""
+        skipped = load_skipped(self._path / _SKIPPED)
+        return Statistics(
+            images=len(self._table),
+            duplicates=sum(entry.reason is None for entry in skipped.values()),
+            rejected=tuple((Path(path), entry.reason) for path, entry in skipped.items() if entry.reason),
+            image_bytes=sum(row.bytes for row in self._table.rows()),
+            archive_bytes=sum(file.stat().st_size for file in self._path.rglob("*") if file.is_file()),
+            mean_images=self._header.mean.images,
+            version=self._table.version,
+        )
+
+    def images(self) -> Iterator[Entry]:
+        """All images, in the table's order."""
+        for batch in self._table.scan(_ENTRY_COLUMNS):
+            yield from (self._entry(values) for values in batch.to_pylist())
+
+    def entry(self, content_hash: str) -> Entry:
+        """One image.
+
+        Raises:
+            ArchiveError: It is not in the archive.
+        """
+        return self._entry(self._find([content_hash], _ENTRY_COLUMNS)[content_hash])
+
+    def thumbnails(self, content_hashes: Sequence[str]) -> list[bytes]:
+        """Small JPEG files of some images, in their order.
+
+        Raises:
+            ArchiveError: An image is not in the archive.
+        """
+        found = self._find(content_hashes, ["thumbnail"])
+        return [found[content_hash]["thumbnail"] for content_hash in content_hashes]
+
+    def features(self, *, batch_size: int = 4096) -> Iterator[CompactFeatures]:
+        """Embeddings and kept cells of all images, some at a time, in the table's order."""
+        for batch in self._table.scan(["content_hash", *VECTOR_COLUMNS], batch_size=batch_size):
+            kept = Vectors.of(batch)
+            hashes = tuple(batch["content_hash"].to_pylist())
+            yield CompactFeatures(hashes, kept.embedding, kept.language, kept.dense)
+
+    def search(
+        self, *, language: _Vector | None = None, dense: _Vector | None = None, k: int = 50
+    ) -> list[Hit]:
+        """The images that fit a word, exemplars, or both.
+
+        A word scores cos(embedding - mean, word) + max over the kept cells of cos(cell, word); exemplars
+        score the mean of the three best kept cells along their direction. Given both, each score is
+        standardised over the archive and they are added.
+
+        Args:
+            language: (D,) vector of a word, as `Encoder.encode_text` gives it.
+            dense: (C,) foreground prototype minus background prototype.
+            k: How many images; all of them where the archive has fewer.
+
+        Returns:
+            The images, best first.
+
+        Raises:
+            InputError: Neither vector was given, or one of the wrong length.
+        """
+        if language is None and dense is None:
+            raise InputError("A search needs a word or exemplars; give `language`, `dense` or both.")
+        shape = self._header.shape
+        word = _vector("language", language, shape.language)
+        direction = _vector("dense", dense, shape.dense)
+        if self._searcher is None:
+            self._searcher = Searcher(
+                self._table, shape=shape, mean=self._header.mean, cache=self._path / _INDEX
+            )
+        return self._searcher.search(language=word, dense=direction, k=k)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the writer's lock; the system frees it when a process dies. Work on the latest version."""
+        lock = FileLock(self._path / _LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise ArchiveError(
+                f"Another process is writing to the archive {self._path}; wait until it has finished."
+            ) from error
+        except OSError as error:
+            raise storage_error(self._path, error) from error
+        try:
+            self._header = Header.load(self._path)
+            self._table = Table(self._path / _TABLE)
+            self._searcher = None
+            yield
+        finally:
+            lock.release()
+
+    def _remember_folders(self, paths: Sequence[Path]) -> None:
+        folders = {str(path if path.is_dir() else path.parent) for path in paths}
+        root = self._header.root
+        for folder in sorted(folders):
+            if root is not None and not Path(folder).is_relative_to(root):
+                raise InputError(f"{folder} lies outside the archive's root {root}; use another archive.")
+        self._save_folders({*self._header.folders, *folders})
+
+    def _forget_folders(self) -> None:
+        """Drop folders that no image lies in any more, since the common parent is taken of the others."""
+        used = {str(parent) for row in self._table.rows() for parent in Path(row.path).parents}
+        self._save_folders(used.intersection(self._header.folders))
+
+    def _save_folders(self, folders: set[str]) -> None:
+        if folders != set(self._header.folders):
+            self._header = replace(self._header, folders=tuple(sorted(folders)))
+            self._header.save(self._path)
+
+    def _freeze_mean(self) -> None:
+        """Take the archive's mean, once.
+
+        In order of content hash, since sums of floats depend on the order, and the table's on its history.
+        """
+        if self._header.mean.version > 0 or len(self._table) < _IMAGES_FOR_MEAN:
+            return
+        hashes: list[str] = []
+        embeddings: list[NDArray[np.float16]] = []
+        for batch in self._table.scan(["content_hash", "embedding"]):
+            hashes += batch["content_hash"].to_pylist()
+            embeddings.append(fixed_lists(batch["embedding"]))
+        order = np.argsort(hashes)
+        total = np.zeros(self._header.shape.language)  # (D,)
+        stacked = np.concatenate(embeddings)  # (n, D)
+        for start in range(0, len(order), _ROWS_PER_SUM):
+            total += stacked[order[start : start + _ROWS_PER_SUM]].sum(0, dtype=np.float64)
+        mean = Mean(version=1, images=len(order), values=(total / len(order)).astype(np.float32))
+        self._header = replace(self._header, mean=mean)
+        self._header.save(self._path)
+
+    def _find(self, hashes: Sequence[str], columns: list[str]) -> dict[str, dict[str, Any]]:
+        found = self._table.find(hashes, columns)
+        for content_hash in hashes:
+            if content_hash not in found:
+                raise ArchiveError(f"There is no image {content_hash} in {self._path}; search it anew.")
+        return found
+
+    def _entry(self, values: dict[str, Any]) -> Entry:
+        path = Path(values["path"])
+        name = Path(os.path.relpath(path, self.root or path.parent)).as_posix()
+        details = {key: values[key] for key in ("content_hash", "width", "height", "bytes")}
+        return Entry(path=path, file_name=name, **details)
+
+
+def _absolute(path: str | Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow links, and file names with them)
+
+
+def _shape(encoder: Encoder) -> Shape:
+    """What an encoder makes of an image, by trying it on a grey one."""
+    size = encoder.input_size
+    grey = torch.full((1, 3, size, size), 128, dtype=torch.uint8)
+    kept = encode_vectors(encoder, grey)
+    dense = encoder.encode(grey).dense.shape[1]
+    return Shape(kept.embedding.shape[1], kept.language.factors.shape[1], dense, kept.dense.factors.shape[1])
+
+
+def _check_encoder(folder: Path, header: Header, encoder: Encoder) -> None:
+    if (encoder.name, encoder.weights) != (header.encoder, header.weights):
+        raise ArchiveError(
+            f"The archive {folder} was made with the encoder {header.encoder!r} (weights "
+            f"{header.weights[:12]}), not with {encoder.name!r} (weights {encoder.weights[:12]}); open it "
+            "with that one, or index the images into a new archive."
+        )
+
+
+def _vector(name: str, values: _Vector | None, length: int) -> Tensor | None:
+    if values is None:
+        return None
+    vector = torch.as_tensor(values).detach().float().cpu()
+    if vector.shape != (length,) or not bool(torch.isfinite(vector).all()):
+        raise InputError(
+            f"`{name}` has the shape {tuple(vector.shape)} where {length} finite numbers are expected; use "
+            "the archive's encoder."
+        )
+    return vector

@@ -1,0 +1,127 @@
+"""The header of an archive, `archive.json`: what it is, who encoded it, and its frozen mean."""
+
+import base64
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reco_assist.archive.table import Shape
+from reco_assist.errors import ArchiveError
+from reco_assist.files import write_bytes
+
+FORMAT = 1
+"""Number of the archive format that this code reads and writes."""
+
+_HEADER = "archive.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """The mean embedding that centres the archive.
+
+    Attributes:
+        version: 0 for the encoder's mean of ordinary photographs, 1 once the archive has its own.
+        images: How many images it is the mean of; 0 for the encoder's.
+        values: (D,) float32.
+    """
+
+    version: int
+    images: int
+    values: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What `archive.json` holds.
+
+    Attributes:
+        id: Random identity, for provenance.
+        encoder: Name of the encoder.
+        weights: SHA-256 of the encoder's weights.
+        shape: Numbers the encoder makes of an image.
+        root: Folder that file names are relative to where the user chose one, otherwise None.
+        folders: Indexed folders, absolute.
+        mean: The mean embedding.
+    """
+
+    id: str
+    encoder: str
+    weights: str
+    shape: Shape
+    root: str | None
+    folders: tuple[str, ...]
+    mean: Mean
+
+    def save(self, folder: Path) -> None:
+        """Replace the header in an archive's folder, whole or not at all.
+
+        Raises:
+            StorageError: The place cannot be written.
+        """
+        values = base64.b64encode(self.mean.values.astype("<f4").tobytes()).decode()
+        content = {"format": FORMAT, **asdict(self)}
+        content["mean"]["values"] = values
+        write_bytes(folder / _HEADER, json.dumps(content, indent=2).encode() + b"\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read the header from an archive's folder.
+
+        Raises:
+            ArchiveError: The folder is not an archive, or one of another format, or damaged.
+        """
+        content = _read(folder)
+        if content.get("format") != FORMAT:
+            raise ArchiveError(
+                f"The archive {folder} has format {content.get('format')} where format {FORMAT} is expected; "
+                "update reco-assist, or index the images into a new archive."
+            )
+        try:
+            mean = content.pop("mean")
+            values = np.frombuffer(base64.b64decode(mean["values"], validate=True), "<f4").astype(np.float32)
+            del content["format"]
+            folders = tuple(content.pop("folders"))
+            shape = Shape(**content.pop("shape"))
+            frozen = Mean(int(mean["version"]), int(mean["images"]), values)
+            return cls(**content, shape=shape, folders=folders, mean=frozen)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _damaged(folder, _HEADER) from error
+
+
+def common_parent(folders: Sequence[str]) -> Path | None:
+    """The deepest folder that holds all of some absolute folders; None of none."""
+    shared: list[str] = []
+    for parts in zip(*(Path(folder).parts for folder in folders), strict=False):
+        if len(set(parts)) > 1:
+            break
+        shared.append(parts[0])
+    return Path(*shared) if shared else None
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    path = folder / _HEADER
+    if not folder.exists():
+        raise ArchiveError(f"There is no archive at {folder}; check the path, or index some images first.")
+    if not path.is_file():
+        raise ArchiveError(f"{folder} is no archive, having no {_HEADER}; give the path of a .reco folder.")
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise ArchiveError(f"The archive {folder} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise _damaged(folder, _HEADER) from error
+    if not isinstance(content, dict):
+        raise _damaged(folder, _HEADER)
+    return content
+
+
+def _damaged(folder: Path, name: str) -> ArchiveError:
+    return ArchiveError(
+        f"The archive {folder} is damaged: its {name} cannot be used; restore it from a copy, or index the "
+        "images anew."
+    )

@@ -1,0 +1,355 @@
+"""From image files to rows of the table: decoded beside the model, committed batch by batch.
+
+Why a killed and resumed run leaves the same rows as an undisturbed one: the listing is sorted; the new images
+are those whose content the table lacks, in the order of the listing; batch n holds the n-th `batch_size` of
+them; and a commit holds one whole batch, in order. So what is committed at any moment is a prefix of the new
+images that ends at a batch boundary, and the images that are new to the next run, being the rest, fall into
+the same batches as before. What an image's vectors are can depend on its batch (float sums are ordered by
+shape), but its batch does not depend on when the run was killed. Everything else that is written (moved
+paths, `skipped.json`, the frozen mean) is computed from the files and the table and comes out the same.
+"""
+
+import json
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from reco_assist.archive.decoding import DecodePool, DecodeProcess, DecoderCrashError, Picture
+from reco_assist.archive.table import ImageRow, Row, Table, Vectors
+from reco_assist.encoders.compact import cluster_cells, encode, telling_cells
+from reco_assist.encoders.protocols import Encoder
+from reco_assist.errors import EncoderError, ImageError, InputError
+from reco_assist.files import write_bytes
+from reco_assist.images import list_images
+
+log = logging.getLogger("reco_assist")
+
+_MOVES_PER_COMMIT = 4096
+_BATCHES_BETWEEN_TIDYING = 256
+
+
+@dataclass(frozen=True, slots=True)
+class AddReport:
+    """What became of the files that were added.
+
+    Attributes:
+        added: New images.
+        known: Files that were in the archive already, or were rejected before.
+        moved: Known images whose file was found at another path; the archive has the new path now.
+        duplicates: Files with the same bytes as an image that still lies elsewhere.
+        rejected: Files that cannot be used and why, each reported only once until it changes.
+    """
+
+    added: int = 0
+    known: int = 0
+    moved: int = 0
+    duplicates: int = 0
+    rejected: tuple[tuple[Path, str], ...] = ()
+
+
+class Skipped(NamedTuple):
+    """A file that is not in the table, and how it looked when it was read."""
+
+    bytes: int
+    mtime_ns: int
+    content_hash: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """What a decoding thread found: `reason` if the file is bad, `picture` if its content is new."""
+
+    path: Path
+    bytes: int = 0
+    mtime_ns: int = 0
+    content_hash: str | None = None
+    picture: Picture | None = None
+    reason: str | None = None
+
+
+class Ledger:
+    """Which files are known: the rows of the table, and the files skipped in earlier runs.
+
+    Args:
+        table: The table.
+        skipped_path: The file that remembers skipped files; a cache, which may be missing.
+    """
+
+    def __init__(self, table: Table, skipped_path: Path) -> None:
+        self.by_hash: dict[str, Row] = {}
+        self.by_path: dict[str, str] = {}
+        self.contested: set[str] = set()  # paths at which the file differs from what a row says
+        for row in table.rows():
+            self.enter(row)
+        self._skipped_path = skipped_path
+        self.skipped = load_skipped(skipped_path)
+
+    def enter(self, row: Row) -> None:
+        """Enter a new image, or the new place of a known one."""
+        if self.by_path.get(row.path, row.content_hash) != row.content_hash:
+            self.contested.add(row.path)
+        self.by_hash[row.content_hash] = row
+        self.by_path[row.path] = row.content_hash
+
+    def lookup(self, path: str, size: int, mtime_ns: int) -> tuple[str | None, str | None] | None:
+        """Content hash and reason of rejection of a file that was read before and looks the same; or None."""
+        row = self.by_hash.get(self.by_path.get(path, ""))
+        if row is not None and (row.path, row.bytes, row.mtime_ns) == (path, size, mtime_ns):
+            return row.content_hash, None
+        skipped = self.skipped.get(path)
+        if skipped is not None and (skipped.bytes, skipped.mtime_ns) == (size, mtime_ns):
+            return skipped.content_hash, skipped.reason
+        return None
+
+    def orphans(self) -> list[str]:
+        """Hashes of rows whose path now holds another file's content."""
+        return [
+            row.content_hash
+            for row in self.by_hash.values()
+            if row.path in self.contested and not _is_there(row)
+        ]
+
+    def save_skipped(self) -> None:
+        """Remember the skipped files that are still there.
+
+        Raises:
+            StorageError: The place cannot be written.
+        """
+        kept = {path: entry for path, entry in sorted(self.skipped.items()) if Path(path).exists()}
+        write_bytes(self._skipped_path, json.dumps(kept, indent=0).encode())
+
+
+def load_skipped(path: Path) -> dict[str, Skipped]:
+    """Files skipped in earlier runs, by absolute path; none where the cache is missing or damaged."""
+    try:
+        return {name: Skipped(*entry) for name, entry in json.loads(path.read_bytes()).items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, AttributeError):
+        log.warning("The list of skipped files %s is damaged; those files are looked at again.", path)
+        return {}
+
+
+class Ingest:
+    """One run of adding files to a table.
+
+    Args:
+        table: The table; written by this process only.
+        encoder: What encodes images.
+        ledger: Which files are known.
+        batch_size: Images that are encoded together and committed together.
+    """
+
+    def __init__(self, table: Table, encoder: Encoder, ledger: Ledger, *, batch_size: int) -> None:
+        self._table = table
+        self._encoder = encoder
+        self._ledger = ledger
+        self._batch_size = batch_size
+        self._batch: list[tuple[ImageRow, Picture]] = []
+        self._batches = 0
+        self._moves: dict[str, Row] = {}
+        self._counts = Counter[str]()
+        self._rejected: list[tuple[Path, str]] = []
+
+    @property
+    def report(self) -> AddReport:
+        """What became of the files so far."""
+        return AddReport(**self._counts, rejected=tuple(self._rejected))
+
+    def run(
+        self,
+        paths: Sequence[Path],
+        *,
+        skip: Sequence[Path],
+        workers: int,
+        progress: bool,
+        on_batch: Callable[[AddReport], None] | None,
+    ) -> AddReport:
+        """Add all images of some files and folders.
+
+        Args:
+            paths: Absolute paths of files and folders.
+            skip: Folders to leave out.
+            workers: Number of decoding processes.
+            progress: Show a progress bar if standard error is a terminal.
+            on_batch: Called with the report so far after every batch.
+
+        Raises:
+            InputError: A path is missing, or there is no image file at all.
+            StorageError: The archive cannot be written; what was committed stays.
+        """
+        seen = 0
+        with (
+            DecodePool(side=self._encoder.input_size, workers=workers) as pool,
+            tqdm(desc="Indexing", unit=" images", disable=None if progress else True) as bar,
+        ):
+            for examined in self._examine_ahead(pool, list_images(paths, skip=skip), workers):
+                seen += 1
+                self._take(examined)
+                if len(self._batch) == self._batch_size:
+                    self._commit_batch(on_batch)
+                bar.update()
+            if self._batch:
+                self._commit_batch(on_batch)
+        if seen == 0:
+            names = ", ".join(str(path) for path in paths) or "an empty list of paths"
+            raise InputError(f"There are no images in {names}; give photographs, or folders that hold some.")
+        self._finish()
+        return self.report
+
+    def _examine_ahead(self, pool: DecodePool, listing: Iterator[Path], workers: int) -> Iterator[_Examined]:
+        """Examine files in the order of the listing, enough of them ahead that the encoder need not wait."""
+        ahead = 2 * (self._batch_size + workers)
+        waiting: deque[tuple[Path, Future[_Examined]]] = deque()
+        for path in listing:
+            waiting.append((path, pool.submit(self._examine, path)))
+            if len(waiting) == ahead:
+                yield _outcome(*waiting.popleft())
+        while waiting:
+            yield _outcome(*waiting.popleft())
+
+    def _examine(self, process: Callable[[], DecodeProcess], path: Path) -> _Examined:
+        """Runs in a decoding thread; reads the ledger, which the main thread alone changes."""
+        examined = _Examined(path)
+        try:
+            str(path).encode()
+            examined = _look(path)
+            known = self._ledger.lookup(str(path), examined.bytes, examined.mtime_ns)
+            if known is not None:
+                examined = replace(examined, content_hash=known[0], reason=known[1])
+                if known[1] is not None or known[0] in self._ledger.by_hash:
+                    return examined
+            examined = replace(examined, content_hash=process().hash(path))
+            if examined.content_hash not in self._ledger.by_hash:
+                examined = replace(examined, picture=process().decode())
+        except UnicodeEncodeError:
+            return replace(examined, reason="Its name is not valid UTF-8; rename it.")
+        except (OSError, ImageError) as error:
+            return replace(examined, reason=str(error))
+        return examined
+
+    def _take(self, examined: _Examined) -> None:
+        """Decide what a file is; called in the order of the listing."""
+        ledger, path, content_hash = self._ledger, str(examined.path), examined.content_hash
+        if ledger.by_path.get(path, content_hash) != content_hash:
+            ledger.contested.add(path)
+        if examined.reason is not None or content_hash is None:
+            self._reject(examined)
+            return
+        here = Row(content_hash, path, examined.bytes, examined.mtime_ns)
+        row = ledger.by_hash.get(content_hash)
+        if row is None and (picture := examined.picture) is not None:
+            self._batch.append((ImageRow(here, picture.width, picture.height, picture.thumbnail), picture))
+            ledger.enter(here)
+            self._counts["added"] += 1
+        elif row is None or row == here:
+            self._counts["known"] += 1
+        elif row.path == path or not _is_there(row):
+            ledger.enter(here)
+            self._moves[content_hash] = here
+            self._counts["known" if row.path == path else "moved"] += 1
+        else:
+            ledger.skipped[path] = Skipped(examined.bytes, examined.mtime_ns, content_hash, None)
+            self._counts["duplicates"] += 1
+        # A move of an image that waits in the batch must not be written before the image itself.
+        if len(self._moves) >= _MOVES_PER_COMMIT and not self._batch:
+            self._commit_moves()
+
+    def _reject(self, examined: _Examined) -> None:
+        path, reason = examined.path, examined.reason
+        entry = Skipped(examined.bytes, examined.mtime_ns, examined.content_hash, reason)
+        if self._ledger.skipped.get(str(path)) == entry:
+            self._counts["known"] += 1
+        else:
+            self._ledger.skipped[str(path)] = entry
+            self._rejected.append((path, str(reason)))
+
+    def _commit_batch(self, on_batch: Callable[[AddReport], None] | None) -> None:
+        """Encode and store the batch in one commit."""
+        pixels = torch.from_numpy(np.stack([picture.pixels for _, picture in self._batch]))  # (B, S, S, 3)
+        vectors = encode_vectors(self._encoder, pixels.permute(0, 3, 1, 2).contiguous())
+        rows = [row for row, _ in self._batch]
+        if not np.isfinite(vectors.embedding).all():
+            raise EncoderError(
+                f"The encoder {self._encoder.name!r} returned values that are not finite numbers for images "
+                f"between {rows[0].row.path} and {rows[-1].row.path}; check its weights."
+            )
+        self._table.append(rows, vectors)
+        self._batch.clear()
+        self._batches += 1
+        if self._batches % _BATCHES_BETWEEN_TIDYING == 0:
+            self._table.tidy()
+        if on_batch is not None:
+            on_batch(self.report)
+
+    def _commit_moves(self) -> None:
+        if self._moves:
+            self._table.relocate(list(self._moves.values()))
+            self._moves.clear()
+
+    def _finish(self) -> None:
+        self._commit_moves()
+        if orphans := self._ledger.orphans():
+            log.info(
+                "%d images were replaced by other files under the same path and are dropped.", len(orphans)
+            )
+            self._table.delete(orphans)
+        self._ledger.save_skipped()
+        self._table.tidy()
+
+
+@torch.inference_mode()
+def encode_vectors(encoder: Encoder, pixels: Tensor) -> Vectors:
+    """What the table keeps of a batch of images.
+
+    Args:
+        encoder: What encodes them.
+        pixels: (B, 3, S, S) uint8 RGB.
+    """
+    features = encoder.encode(pixels)
+    device = features.language.device
+    mean, vocabulary = encoder.mean_embedding.to(device), encoder.vocabulary.to(device)
+    return Vectors(
+        embedding=features.embedding.half().cpu().numpy(),  # (B, D)
+        language=encode(telling_cells(features.language, mean, vocabulary)),
+        dense=encode(cluster_cells(features.dense)),
+    )
+
+
+def _look(path: Path) -> _Examined:
+    """Size and time of a file.
+
+    Raises:
+        ImageError: It cannot be looked at.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror}.") from error
+    return _Examined(path, status.st_size, status.st_mtime_ns)
+
+
+def _outcome(path: Path, future: "Future[_Examined]") -> _Examined:
+    try:
+        return future.result()
+    except DecoderCrashError as error:
+        return replace(_look(path), reason=str(error))
+
+
+def _is_there(row: Row) -> bool:
+    """Whether the file that a row was made of still lies where it did, unchanged."""
+    try:
+        status = Path(row.path).stat()
+    except OSError:
+        return False
+    return (status.st_size, status.st_mtime_ns) == (row.bytes, row.mtime_ns)

@@ -1,0 +1,327 @@
+"""The Lance table of an archive: one row per image, keyed by content hash.
+
+n rows, D language-image and C dense dimensions
+"""
+
+import errno
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self
+
+import lance
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from reco_assist.encoders.compact import Codes
+from reco_assist.errors import ArchiveError, StorageError
+from reco_assist.files import storage_error
+
+_FRAGMENTS = 64  # reading from more files than this is noticeably slower
+_ROWS_PER_FRAGMENT = 1 << 16
+_KEEP_VERSIONS = timedelta(hours=1)  # for readers in other processes, which hold the version they opened
+_HASHES_PER_QUERY = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Where an image lies and how its file looked when it was read.
+
+    Attributes:
+        content_hash: SHA-256 of the file's bytes, hexadecimal.
+        path: Absolute.
+        bytes: Size of the file.
+        mtime_ns: Time of its last change, in nanoseconds.
+    """
+
+    content_hash: str
+    path: str
+    bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRow:
+    """All that is known of an image except its embeddings.
+
+    Attributes:
+        row: The file.
+        width: Pixels, EXIF orientation applied.
+        height: Pixels, EXIF orientation applied.
+        thumbnail: A small JPEG.
+    """
+
+    row: Row
+    width: int
+    height: int
+    thumbnail: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How many numbers an encoder makes of an image, and how many cells are kept.
+
+    Attributes:
+        language: D.
+        language_cells: Kept language cells of each image.
+        dense: C.
+        dense_cells: Kept dense cells of each image.
+    """
+
+    language: int
+    language_cells: int
+    dense: int
+    dense_cells: int
+
+    def schema(self) -> pa.Schema:
+        """Columns of a table for such images."""
+        columns = {
+            "content_hash": pa.string(),
+            "path": pa.string(),
+            "width": pa.int32(),
+            "height": pa.int32(),
+            "bytes": pa.int64(),
+            "mtime_ns": pa.int64(),
+            "embedding": pa.list_(pa.float16(), self.language),
+            "language_bits": pa.list_(pa.uint8(), self.language_cells * _packed(self.language)),
+            "language_factors": pa.list_(pa.float16(), self.language_cells),
+            "dense_bits": pa.list_(pa.uint8(), self.dense_cells * _packed(self.dense)),
+            "dense_factors": pa.list_(pa.float16(), self.dense_cells),
+            "thumbnail": pa.binary(),
+        }
+        return pa.schema([pa.field(name, kind, nullable=False) for name, kind in columns.items()])
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """What the table keeps of n images for search.
+
+    Attributes:
+        embedding: (n, D) float16 global vectors as the encoder gave them.
+        language: Codes of language cells: centred by the encoder's mean embedding, unit length.
+        dense: Codes of dense cells, unit length.
+    """
+
+    embedding: NDArray[np.float16]
+    language: Codes
+    dense: Codes
+
+    @classmethod
+    def of(cls, rows: pa.Table | pa.RecordBatch) -> Self:
+        """Read the columns `VECTOR_COLUMNS` of some rows."""
+        codes = []
+        for name in ("language", "dense"):
+            factors = fixed_lists(rows[f"{name}_factors"])  # (n, cells)
+            bits = fixed_lists(rows[f"{name}_bits"]).reshape(*factors.shape, -1)  # (n, cells, bytes)
+            codes.append(Codes(bits, factors))
+        return cls(fixed_lists(rows["embedding"]), *codes)
+
+    def part(self, images: slice) -> Self:
+        """Some of the images."""
+        language, dense = (
+            Codes(codes.bits[images], codes.factors[images]) for codes in (self.language, self.dense)
+        )
+        return type(self)(self.embedding[images], language, dense)
+
+    def columns(self) -> dict[str, pa.Array]:
+        """The columns `VECTOR_COLUMNS`."""
+        return {
+            "embedding": _lists(self.embedding),
+            "language_bits": _lists(self.language.bits),
+            "language_factors": _lists(self.language.factors),
+            "dense_bits": _lists(self.dense.bits),
+            "dense_factors": _lists(self.dense.factors),
+        }
+
+
+VECTOR_COLUMNS = ["embedding", "language_bits", "language_factors", "dense_bits", "dense_factors"]
+
+
+class Table:
+    """A version of the table. Writing methods move on to the version that they make.
+
+    Args:
+        path: The table's folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._data = lance.dataset(str(path))
+        except (OSError, ValueError) as error:
+            raise ArchiveError(
+                f"The table {path} cannot be read; restore the archive from a copy, or index the images anew."
+            ) from error
+
+    @staticmethod
+    def create(path: Path, shape: Shape) -> None:
+        """Create an empty table.
+
+        Raises:
+            StorageError: The place cannot be written.
+        """
+        try:
+            lance.write_dataset(shape.schema().empty_table(), str(path))
+        except OSError as error:
+            raise _write_error(path, error) from error
+
+    @property
+    def version(self) -> int:
+        """Number of this version; every change counts it up."""
+        return int(self._data.version)
+
+    def __len__(self) -> int:
+        return int(self._data.count_rows())
+
+    def append(self, rows: Sequence[ImageRow], vectors: Vectors) -> None:
+        """Add rows in one commit: after a crash all of them are there, or none.
+
+        Args:
+            rows: n images.
+            vectors: What is kept of them for search.
+
+        Raises:
+            StorageError: The place cannot be written; the table is as it was.
+        """
+        columns = {
+            "content_hash": [image.row.content_hash for image in rows],
+            "path": [image.row.path for image in rows],
+            "width": [image.width for image in rows],
+            "height": [image.height for image in rows],
+            "bytes": [image.row.bytes for image in rows],
+            "mtime_ns": [image.row.mtime_ns for image in rows],
+            "thumbnail": [image.thumbnail for image in rows],
+            **vectors.columns(),
+        }
+        names = self._data.schema.names
+        table = pa.table({name: columns[name] for name in names}, schema=self._data.schema)
+        try:
+            self._data = lance.write_dataset(table, self._data, mode="append")
+        except OSError as error:
+            raise _write_error(self._path, error) from error
+
+    def relocate(self, rows: Sequence[Row]) -> None:
+        """Give known images other paths, sizes and times, in one commit.
+
+        Raises:
+            StorageError: The place cannot be written; the table is as it was.
+        """
+        names = Row.__dataclass_fields__
+        table = pa.table({name: [getattr(row, name) for row in rows] for name in names})
+        try:
+            self._data.merge_insert("content_hash").when_matched_update_all().execute(table)
+        except OSError as error:
+            raise _write_error(self._path, error) from error
+
+    def delete(self, hashes: Sequence[str]) -> None:
+        """Drop images; those that are not there are ignored.
+
+        Raises:
+            StorageError: The place cannot be written.
+        """
+        try:
+            for part in _parts(hashes):
+                self._data.delete(_among(part))
+        except OSError as error:
+            raise _write_error(self._path, error) from error
+
+    def tidy(self) -> None:
+        """Join small fragments and drop versions that nobody reads any more.
+
+        Raises:
+            StorageError: The place cannot be written; the table is as it was.
+        """
+        try:
+            if len(self._data.get_fragments()) > _FRAGMENTS:
+                self._data.optimize.compact_files(target_rows_per_fragment=_ROWS_PER_FRAGMENT)
+                self._data = lance.dataset(str(self._path))
+            self._data.cleanup_old_versions(older_than=_KEEP_VERSIONS)
+        except OSError as error:
+            raise _write_error(self._path, error) from error
+
+    def rows(self) -> Iterator[Row]:
+        """Where every image lies, in the table's order."""
+        for batch in self.scan(list(Row.__dataclass_fields__)):
+            yield from (Row(**values) for values in batch.to_pylist())
+
+    def scan(self, columns: list[str], *, batch_size: int = 8192) -> Iterator[pa.RecordBatch]:
+        """Some columns of all rows, in the table's order, some at a time.
+
+        Raises:
+            ArchiveError: The table changed so much since it was opened that this version is gone.
+        """
+        try:
+            yield from self._data.to_batches(columns=columns, batch_size=batch_size, scan_in_order=True)
+        except OSError as error:
+            raise self._read_error(error) from error
+
+    def take(self, positions: Sequence[int], columns: list[str]) -> pa.Table:
+        """Some columns of the rows at some positions in the table's order.
+
+        Raises:
+            ArchiveError: The table changed so much since it was opened that this version is gone.
+        """
+        try:
+            return self._data.take([int(position) for position in positions], columns=columns)
+        except OSError as error:
+            raise self._read_error(error) from error
+
+    def find(self, hashes: Sequence[str], columns: list[str]) -> dict[str, dict[str, Any]]:
+        """Some columns of some images, by content hash; images that are not there are left out.
+
+        Raises:
+            ArchiveError: The table changed so much since it was opened that this version is gone.
+        """
+        wanted = ["content_hash", *(name for name in columns if name != "content_hash")]
+        try:
+            return {
+                values["content_hash"]: values
+                for part in _parts(hashes)
+                for values in self._data.to_table(columns=wanted, filter=_among(part)).to_pylist()
+            }
+        except OSError as error:
+            raise self._read_error(error) from error
+
+    def _read_error(self, error: OSError) -> ArchiveError:
+        return ArchiveError(
+            f"{self._path} cannot be read ({str(error).splitlines()[0]}); if another process has changed the "
+            "archive, open it again."
+        )
+
+
+def fixed_lists(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
+    """A column of n equally long lists as an array (n, length)."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    return np.asarray(column.flatten()).reshape(len(column), -1)
+
+
+def _lists(values: NDArray[Any]) -> pa.FixedSizeListArray:
+    flat = values.reshape(len(values), -1)
+    return pa.FixedSizeListArray.from_arrays(pa.array(flat.ravel()), flat.shape[1])
+
+
+def _packed(dimensions: int) -> int:
+    """Bytes of one bit per dimension."""
+    return (dimensions + 7) // 8
+
+
+def _parts(hashes: Sequence[str]) -> Iterable[Sequence[str]]:
+    return (hashes[start : start + _HASHES_PER_QUERY] for start in range(0, len(hashes), _HASHES_PER_QUERY))
+
+
+def _among(hashes: Sequence[str]) -> str:
+    if not all(re.fullmatch("[0-9a-f]{64}", value) for value in hashes):
+        raise ArchiveError("A content hash has 64 hexadecimal digits; give one from a search result.")
+    return "content_hash IN ('{}')".format("','".join(hashes))
+
+
+def _write_error(path: Path, error: OSError) -> StorageError:
+    """Lance tells the system's error number in its text only."""
+    number = re.search(r"os error (\d+)", str(error))
+    code = int(number[1]) if number else error.errno or errno.EIO
+    return storage_error(path, OSError(code, os.strerror(code)))

@@ -1,0 +1,51 @@
+"""Stand-ins for encoders: quick, deterministic, of no meaning."""
+
+import time
+from hashlib import sha256
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from reco_assist.encoders.protocols import Features, TextEmbedding
+
+
+class FakeEncoder:
+    """Random projections of pooled pixels: like images get like vectors. D = 32, C = 16, 4 x 4 cells.
+
+    Args:
+        name: Its name.
+        seed: Of the projections; stands for its weights.
+        delay: Seconds that every batch takes.
+    """
+
+    input_size = 64
+
+    def __init__(self, *, name: str = "fake", seed: int = 0, delay: float = 0) -> None:
+        self.name = name
+        self.weights = sha256(str(seed).encode()).hexdigest()
+        self.batches: list[int] = []
+        self._delay = delay
+        generator = torch.Generator().manual_seed(seed)
+        self._global = torch.randn(192, 32, generator=generator)
+        self._language = torch.randn(12, 32, generator=generator)
+        self._dense = torch.randn(12, 16, generator=generator)
+        self.vocabulary = functional.normalize(torch.randn(20, 32, generator=generator), dim=1)
+        self.mean_embedding = torch.randn(32, generator=generator) / 10
+
+    def encode(self, pixels: Tensor) -> Features:
+        time.sleep(self._delay)
+        self.batches.append(len(pixels))
+        pooled = functional.adaptive_avg_pool2d(pixels.float() / 255 - 0.5, 8)  # (B, 3, 8, 8)
+        cells = functional.pixel_unshuffle(pooled, 2)  # (B, 12, 4, 4)
+        # A real encoder's sums depend on the batch in their last bits; this one's do so visibly.
+        embedding = pooled.flatten(1) @ self._global + 0.01 * pooled.mean()
+        return Features(
+            embedding=embedding,
+            language=torch.einsum("bchw,cd->bdhw", cells, self._language),
+            dense=torch.einsum("bchw,cd->bdhw", cells, self._dense),
+        )
+
+    def encode_text(self, text: str) -> TextEmbedding:
+        generator = torch.Generator().manual_seed(int(sha256(text.encode()).hexdigest()[:8], 16))
+        return TextEmbedding(functional.normalize(torch.randn(32, generator=generator), dim=0))
