@@ -8,20 +8,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from reco_assist.archive.archive import Archive, CompactFeatures, Entry, Statistics
+    from reco_assist.archive.archive import Archive, Entry, Statistics
     from reco_assist.archive.ingest import AddReport
     from reco_assist.archive.search import Hit
 
 _HOME = {
     "AddReport": "reco_assist.archive.ingest",
     "Archive": "reco_assist.archive.archive",
-    "CompactFeatures": "reco_assist.archive.archive",
     "Entry": "reco_assist.archive.archive",
     "Hit": "reco_assist.archive.search",
     "Statistics": "reco_assist.archive.archive",
 }
 
-__all__ = ["AddReport", "Archive", "CompactFeatures", "Entry", "Hit", "Statistics"]
+__all__ = ["AddReport", "Archive", "Entry", "Hit", "Statistics"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (the value is whatever the public name is)

@@ -1,11 +1,11 @@
 """The archive: all that is indexed, on disk, searchable.
 
 NAME.reco/
-archive.json    the header
-images.lance/   the table, the truth
-skipped.json    files that are duplicates or unusable; a cache
-index/          the search index; a cache
-writer.lock     held by the process that writes
+  archive.json    the header
+  images.lance/   the table, the truth
+  skipped.json    files that are duplicates or unusable; a cache
+  index/          the search index; a cache
+  writer.lock     held by the process that writes
 """
 
 import os
@@ -26,8 +26,9 @@ from torch import Tensor
 from reco_assist.archive.header import Header, Mean, common_parent
 from reco_assist.archive.ingest import AddReport, Ingest, Ledger, encode_vectors, load_skipped
 from reco_assist.archive.search import Hit, Searcher
-from reco_assist.archive.table import VECTOR_COLUMNS, Shape, Table, Vectors, fixed_lists
-from reco_assist.encoders.compact import Codes
+from reco_assist.archive.table import CELL_COLUMNS, Shape, Table, cells_of, fixed_lists
+from reco_assist.encoders import load_encoder
+from reco_assist.encoders.compact import CompactCells
 from reco_assist.encoders.protocols import Encoder
 from reco_assist.errors import ArchiveError, InputError, StorageError
 from reco_assist.files import make_folder, make_output_folder, storage_error
@@ -62,23 +63,6 @@ class Entry:
     width: int
     height: int
     bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class CompactFeatures:
-    """What the archive keeps of n images, in its order.
-
-    Attributes:
-        content_hashes: n content hashes.
-        embedding: (n, D) float16 global vectors as the encoder gave them, neither centred nor normalised.
-        language: Codes of kept language cells, centred by the encoder's mean embedding, unit length.
-        dense: Codes of kept dense cells, unit length. `encoders.compact.inner_products` compares both.
-    """
-
-    content_hashes: tuple[str, ...]
-    embedding: NDArray[np.float16]
-    language: Codes
-    dense: Codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +147,7 @@ class Archive:
 
         Args:
             path: Its folder.
-            encoder: The encoder it was made with; needed to add images, not to read or to search.
+            encoder: The encoder it was made with; loaded by its name when it is needed, if None.
 
         Raises:
             ArchiveError: There is no archive, or one of another format or of another encoder, or damaged.
@@ -188,6 +172,20 @@ class Archive:
     def encoder_name(self) -> str:
         """Name of the encoder, as `load_encoder` understands it."""
         return self._header.encoder
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder it was made with: the one given, or else loaded by its name on first use.
+
+        Raises:
+            EncoderError: It cannot be loaded here.
+            ArchiveError: The encoder of that name has other weights now.
+        """
+        if self._encoder is None:
+            encoder = load_encoder(self._header.encoder)
+            _check_encoder(self._path, self._header, encoder)
+            self._encoder = encoder
+        return self._encoder
 
     @property
     def mean(self) -> NDArray[np.float32]:
@@ -230,21 +228,16 @@ class Archive:
 
         Raises:
             InputError: A path is missing, there is no image at all, or it lies outside the chosen root.
-            ArchiveError: The archive was opened without encoder, or another process is writing to it.
+            ArchiveError: Another process is writing to the archive, or its encoder has other weights now.
             StorageError: The archive cannot be written; what was stored before stays.
         """
-        if self._encoder is None:
-            raise ArchiveError(
-                f"The archive {self._path} was opened without an encoder; to add images open it with the "
-                f"encoder {self._header.encoder!r}."
-            )
         if batch_size < 1 or (workers is not None and workers < 1):
             raise InputError("batch_size and workers are at least 1; leave them out for the defaults.")
         given = [_absolute(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
         with self._writing():
             self._remember_folders(given)
             ledger = Ledger(self._table, self._path / _SKIPPED)
-            ingest = Ingest(self._table, self._encoder, ledger, batch_size=batch_size)
+            ingest = Ingest(self._table, self.encoder, ledger, batch_size=batch_size)
             report = ingest.run(
                 given,
                 skip=[self._path],
@@ -320,12 +313,11 @@ class Archive:
         found = self._find(content_hashes, ["thumbnail"])
         return [found[content_hash]["thumbnail"] for content_hash in content_hashes]
 
-    def features(self, *, batch_size: int = 4096) -> Iterator[CompactFeatures]:
-        """Embeddings and kept cells of all images, some at a time, in the table's order."""
-        for batch in self._table.scan(["content_hash", *VECTOR_COLUMNS], batch_size=batch_size):
-            kept = Vectors.of(batch)
-            hashes = tuple(batch["content_hash"].to_pylist())
-            yield CompactFeatures(hashes, kept.embedding, kept.language, kept.dense)
+    def cells(self, *, most: int = 50_000) -> CompactCells:
+        """Compact cells of all images, or of so many spread evenly, in order of content hash; 2 KB each."""
+        positions = self._table.spread(most)
+        inverse = np.argsort(np.argsort(positions))
+        return cells_of(self._table.take(np.sort(positions).tolist(), CELL_COLUMNS).take(inverse))
 
     def search(
         self, *, language: _Vector | None = None, dense: _Vector | None = None, k: int = 50
@@ -403,16 +395,11 @@ class Archive:
         """
         if self._header.mean.version > 0 or len(self._table) < _IMAGES_FOR_MEAN:
             return
-        hashes: list[str] = []
-        embeddings: list[NDArray[np.float16]] = []
-        for batch in self._table.scan(["content_hash", "embedding"]):
-            hashes += batch["content_hash"].to_pylist()
-            embeddings.append(fixed_lists(batch["embedding"]))
-        order = np.argsort(hashes)
+        order = self._table.spread(len(self._table))
         total = np.zeros(self._header.shape.language)  # (D,)
-        stacked = np.concatenate(embeddings)  # (n, D)
         for start in range(0, len(order), _ROWS_PER_SUM):
-            total += stacked[order[start : start + _ROWS_PER_SUM]].sum(0, dtype=np.float64)
+            rows = self._table.take(order[start : start + _ROWS_PER_SUM].tolist(), ["embedding"])
+            total += fixed_lists(rows["embedding"]).sum(0, dtype=np.float64)  # (D,)
         mean = Mean(version=1, images=len(order), values=(total / len(order)).astype(np.float32))
         self._header = replace(self._header, mean=mean)
         self._header.save(self._path)
@@ -441,7 +428,12 @@ def _shape(encoder: Encoder) -> Shape:
     grey = torch.full((1, 3, size, size), 128, dtype=torch.uint8)
     kept = encode_vectors(encoder, grey)
     dense = encoder.encode(grey).dense.shape[1]
-    return Shape(kept.embedding.shape[1], kept.language.factors.shape[1], dense, kept.dense.factors.shape[1])
+    return Shape(
+        kept.embedding.shape[1],
+        kept.cells.language.factors.shape[1],
+        dense,
+        kept.cells.dense.factors.shape[1],
+    )
 
 
 def _check_encoder(folder: Path, header: Header, encoder: Encoder) -> None:

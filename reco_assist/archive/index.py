@@ -142,10 +142,9 @@ def _build(table: Table, shape: Shape, mean: Mean) -> dict[str, _Part]:
     for batch in table.scan(VECTOR_COLUMNS):
         vectors = Vectors.of(batch)
         parts["embedding"].index.add(centred(vectors.embedding, mean))
-        for name, codes in (("language", vectors.language), ("dense", vectors.dense)):
+        for name, codes in (("language", vectors.cells.language), ("dense", vectors.cells.dense)):
             index = parts[name].index
-            packed = rabitq_codes(codes, index.d)
-            index.add_sa_codes(packed)
+            index.add_sa_codes(rabitq_codes(codes, index.d))
     return parts
 
 

@@ -25,7 +25,7 @@ from tqdm.auto import tqdm
 
 from reco_assist.archive.decoding import DecodePool, DecodeProcess, DecoderCrashError, Picture
 from reco_assist.archive.table import ImageRow, Row, Table, Vectors
-from reco_assist.encoders.compact import cluster_cells, encode, telling_cells
+from reco_assist.encoders.compact import compact_cells
 from reco_assist.encoders.protocols import Encoder
 from reco_assist.errors import EncoderError, ImageError, InputError
 from reco_assist.files import write_bytes
@@ -319,11 +319,8 @@ def encode_vectors(encoder: Encoder, pixels: Tensor) -> Vectors:
     features = encoder.encode(pixels)
     device = features.language.device
     mean, vocabulary = encoder.mean_embedding.to(device), encoder.vocabulary.to(device)
-    return Vectors(
-        embedding=features.embedding.half().cpu().numpy(),  # (B, D)
-        language=encode(telling_cells(features.language, mean, vocabulary)),
-        dense=encode(cluster_cells(features.dense)),
-    )
+    embedding = features.embedding.half().cpu().numpy()  # (B, D)
+    return Vectors(embedding, compact_cells(features, mean, vocabulary))
 
 
 def _look(path: Path) -> _Examined:

@@ -15,7 +15,7 @@ from torch.nn import functional
 from reco_assist.archive.header import Mean
 from reco_assist.archive.index import SearchIndex, centred
 from reco_assist.archive.table import VECTOR_COLUMNS, Shape, Table, Vectors
-from reco_assist.encoders.compact import inner_products, rotate
+from reco_assist.encoders.compact import Codes, CompactCells, inner_products, rotate
 
 _BEST_CELLS = 3
 _FIRST_CANDIDATES = 512
@@ -53,7 +53,7 @@ class _Word:
 
     def scores(self, vectors: Vectors) -> NDArray[np.float32]:
         whole: NDArray[np.float32] = centred(vectors.embedding, self.mean) @ self.vector.numpy()  # (n,)
-        cell: NDArray[np.float32] = inner_products(vectors.language, self.vector).max(1)  # (n,)
+        cell: NDArray[np.float32] = inner_products(vectors.cells.language, self.vector).max(1)  # (n,)
         return np.add(whole, cell)
 
     def candidates(self, index: SearchIndex, count: int) -> tuple[NDArray[np.int64], float]:
@@ -73,7 +73,7 @@ class _Exemplars:
     direction: Tensor
 
     def scores(self, vectors: Vectors) -> NDArray[np.float32]:
-        products = np.sort(inner_products(vectors.dense, self.direction), 1)  # (n, cells)
+        products = np.sort(inner_products(vectors.cells.dense, self.direction), 1)  # (n, cells)
         best: NDArray[np.float32] = products[:, -_BEST_CELLS:].mean(1)  # (n,)
         return best
 
@@ -154,13 +154,22 @@ class Searcher:
 
     @cached_property
     def _sample(self) -> Vectors:
-        """Images spread evenly over the table, or all of a small one."""
-        count = len(self._table)
-        positions = np.linspace(0, count - 1, min(count, _SAMPLE_ROWS)).astype(np.int64)
+        """Images spread evenly over the archive, or all of a small one."""
+        positions = self._table.spread(_SAMPLE_ROWS)
         return Vectors.of(self._table.take(positions.tolist(), VECTOR_COLUMNS))
 
 
 def _in_parts(term: _Word | _Exemplars, vectors: Vectors) -> NDArray[np.float32]:
-    count = len(vectors.embedding)
-    parts = (vectors.part(slice(start, start + _ROWS_AT_ONCE)) for start in range(0, count, _ROWS_AT_ONCE))
-    return np.concatenate([term.scores(part) for part in parts])
+    starts = range(0, len(vectors.embedding), _ROWS_AT_ONCE)
+    return np.concatenate(
+        [term.scores(_part(vectors, slice(start, start + _ROWS_AT_ONCE))) for start in starts]
+    )
+
+
+def _part(vectors: Vectors, images: slice) -> Vectors:
+    language, dense = vectors.cells.language, vectors.cells.dense
+    cells = CompactCells(
+        Codes(language.bits[images], language.factors[images]),
+        Codes(dense.bits[images], dense.factors[images]),
+    )
+    return Vectors(vectors.embedding[images], cells)

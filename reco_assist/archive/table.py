@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from reco_assist.encoders.compact import Codes
+from reco_assist.encoders.compact import Codes, CompactCells
 from reco_assist.errors import ArchiveError, StorageError
 from reco_assist.files import storage_error
 
@@ -102,43 +102,30 @@ class Vectors:
 
     Attributes:
         embedding: (n, D) float16 global vectors as the encoder gave them.
-        language: Codes of language cells: centred by the encoder's mean embedding, unit length.
-        dense: Codes of dense cells, unit length.
+        cells: Their compact cells.
     """
 
     embedding: NDArray[np.float16]
-    language: Codes
-    dense: Codes
+    cells: CompactCells
 
     @classmethod
     def of(cls, rows: pa.Table | pa.RecordBatch) -> Self:
         """Read the columns `VECTOR_COLUMNS` of some rows."""
-        codes = []
-        for name in ("language", "dense"):
-            factors = fixed_lists(rows[f"{name}_factors"])  # (n, cells)
-            bits = fixed_lists(rows[f"{name}_bits"]).reshape(*factors.shape, -1)  # (n, cells, bytes)
-            codes.append(Codes(bits, factors))
-        return cls(fixed_lists(rows["embedding"]), *codes)
-
-    def part(self, images: slice) -> Self:
-        """Some of the images."""
-        language, dense = (
-            Codes(codes.bits[images], codes.factors[images]) for codes in (self.language, self.dense)
-        )
-        return type(self)(self.embedding[images], language, dense)
+        return cls(fixed_lists(rows["embedding"]), cells_of(rows))
 
     def columns(self) -> dict[str, pa.Array]:
         """The columns `VECTOR_COLUMNS`."""
         return {
             "embedding": _lists(self.embedding),
-            "language_bits": _lists(self.language.bits),
-            "language_factors": _lists(self.language.factors),
-            "dense_bits": _lists(self.dense.bits),
-            "dense_factors": _lists(self.dense.factors),
+            "language_bits": _lists(self.cells.language.bits),
+            "language_factors": _lists(self.cells.language.factors),
+            "dense_bits": _lists(self.cells.dense.bits),
+            "dense_factors": _lists(self.cells.dense.factors),
         }
 
 
-VECTOR_COLUMNS = ["embedding", "language_bits", "language_factors", "dense_bits", "dense_factors"]
+CELL_COLUMNS = ["language_bits", "language_factors", "dense_bits", "dense_factors"]
+VECTOR_COLUMNS = ["embedding", *CELL_COLUMNS]
 
 
 class Table:
@@ -270,6 +257,17 @@ class Table:
         except OSError as error:
             raise self._read_error(error) from error
 
+    def spread(self, most: int) -> NDArray[np.int64]:
+        """Positions of all images, or of so many of them, in order of content hash.
+
+        That order depends on which images there are only, the table's own also on how they came.
+        """
+        hashes = [
+            value for batch in self.scan(["content_hash"]) for value in batch["content_hash"].to_pylist()
+        ]
+        order = np.argsort(hashes)  # (n,)
+        return order[np.linspace(0, len(order) - 1, min(len(order), most)).astype(np.int64)]
+
     def find(self, hashes: Sequence[str], columns: list[str]) -> dict[str, dict[str, Any]]:
         """Some columns of some images, by content hash; images that are not there are left out.
 
@@ -291,6 +289,16 @@ class Table:
             f"{self._path} cannot be read ({str(error).splitlines()[0]}); if another process has changed the "
             "archive, open it again."
         )
+
+
+def cells_of(rows: pa.Table | pa.RecordBatch) -> CompactCells:
+    """Read the columns `CELL_COLUMNS` of some rows."""
+    codes = []
+    for name in ("language", "dense"):
+        factors = fixed_lists(rows[f"{name}_factors"])  # (n, cells)
+        bits = fixed_lists(rows[f"{name}_bits"]).reshape(*factors.shape, -1)  # (n, cells, bytes)
+        codes.append(Codes(bits, factors))
+    return CompactCells(*codes)
 
 
 def fixed_lists(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
