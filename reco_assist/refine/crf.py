@@ -2,8 +2,8 @@
 
 Mean field of Krähenbühl and Koltun (NeurIPS 2011): neighbours in place and colour pull a pixel towards their
 label. Their high-dimensional filter is done here on a sparse grid: place and colour are cut into cells one
-standard deviation wide, only cells that hold a pixel exist, and values are summed into cells, blurred along
-the five axes and read back. `pydensecrf` agrees on 98 % of the pixels (tests).
+standard deviation wide, only cells that a pixel touches exist, and values are summed into cells, blurred
+along the five axes and read back. `pydensecrf` agrees on 99 % of the pixels (tests).
 """
 
 from dataclasses import dataclass
@@ -117,14 +117,13 @@ class BilateralGrid:
     """The occupied cells of an image in place and colour, and how to blur over them.
 
     Attributes:
-        splat: (cells, H*W) sparse float32, sums pixels into cells.
+        read: (H*W, cells) sparse float32, what each pixel reads from the cells: bilinear in place, nearest
+            in colour. Its transpose sums pixels into cells.
         blurs: Five (cells, cells) sparse float32, [1 2 1] / 4 along each axis.
-        cell_of: (H*W,) int, the cell of each pixel.
     """
 
-    splat: scipy.sparse.csr_array
+    read: scipy.sparse.csr_array
     blurs: tuple[scipy.sparse.csr_array, ...]
-    cell_of: NDArray[np.intp]
 
     @classmethod
     def build(cls, image: NDArray[np.uint8], *, sxy: float, srgb: float) -> Self:
@@ -139,13 +138,17 @@ class BilateralGrid:
             InputError: Not such an image.
         """
         check_image(image)
-        keys, strides = _cell_keys(image, sxy, srgb)  # (H*W,), (5,)
-        occupied, cell_of = np.unique(keys, return_inverse=True)  # (cells,), (H*W,)
-        pixels = len(keys)
-        splat = scipy.sparse.csr_array(
-            (np.ones(pixels, np.float32), (cell_of, np.arange(pixels))), shape=(len(occupied), pixels)
+        keys, strides, shares = _cell_keys(image, sxy, srgb)  # (H*W,), (5,), (H*W, 4)
+        nearest, cell_of = np.unique(keys, return_inverse=True)  # (m,), (H*W,)
+        # The four corners are looked up once for each cell, not for each pixel.
+        corners = nearest[:, None] + np.array([0, strides[1], strides[0], strides[0] + strides[1]])  # (m, 4)
+        occupied, corner_of = np.unique(corners, return_inverse=True)  # (cells,), (m, 4)
+        columns = corner_of.reshape(corners.shape)[cell_of]  # (H*W, 4)
+        read = scipy.sparse.csr_array(
+            (shares.ravel(), columns.ravel(), np.arange(0, columns.size + 1, 4)),
+            shape=(len(keys), len(occupied)),
         )
-        return cls(splat, tuple(_blur_along(occupied, int(stride)) for stride in strides), cell_of)
+        return cls(read, tuple(_blur_along(occupied, int(stride)) for stride in strides))
 
     def filter(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Sum over all pixels, each weighed by its nearness in place and colour; not normalised.
@@ -156,27 +159,38 @@ class BilateralGrid:
         Returns:
             (H, W) float32.
         """
-        cells = self.splat @ values.ravel()  # (cells,)
+        cells = self.read.T @ values.ravel()  # (cells,)
         for blur in self.blurs:
             cells = blur @ cells  # (cells,)
-        filtered: NDArray[np.float32] = cells.take(self.cell_of).reshape(values.shape)  # (H, W)
+        filtered: NDArray[np.float32] = (self.read @ cells).reshape(values.shape)  # (H, W)
         return filtered
 
 
 def _cell_keys(
     image: NDArray[np.uint8], sxy: float, srgb: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The cell of each pixel as one number (H*W,), and what a step along y, x, r, g, b adds to it (5,)."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Where each pixel lies in the grid.
+
+    Returns:
+        (H*W,) the cell at or before each pixel in y and x and nearest in colour, as one number;
+        (5,) what a step along y, x, r, g, b adds to that number;
+        (H*W, 4) bilinear shares of that cell, the next in x, the next in y and the next in both.
+    """
     height, width, _ = image.shape
+    along_y, along_x = np.arange(height) / sxy, np.arange(width) / sxy  # (H,), (W,)
     cells = np.empty((5, height, width), np.int64)
-    cells[0] = np.rint(np.arange(height) / sxy)[:, None]
-    cells[1] = np.rint(np.arange(width) / sxy)
+    cells[0] = along_y.astype(np.int64)[:, None]
+    cells[1] = along_x.astype(np.int64)
     level = np.rint(np.arange(256) / srgb).astype(np.int64)
     cells[2:] = level[image].transpose(2, 0, 1)
-    # One empty cell between rows of cells, or a step over the edge of one axis would land on the next.
-    extent = cells.max(axis=(1, 2)) + 2  # (5,)
+    # Bilinear reading touches one more cell in y and x, and one must stay empty between rows of cells, or a
+    # step over the edge of one axis would land on the next.
+    extent = cells.max(axis=(1, 2)) + np.array([3, 3, 2, 2, 2])  # (5,)
     strides = np.append(np.cumprod(extent[:0:-1])[::-1], 1)  # (5,)
-    return np.tensordot(strides, cells, axes=1).ravel(), strides
+    keys = np.tensordot(strides, cells, axes=1).ravel()  # (H*W,)
+    y, x = (along_y % 1)[:, None], (along_x % 1)[None]  # (H, 1), (1, W)
+    shares = np.stack(((1 - y) * (1 - x), (1 - y) * x, y * (1 - x), y * x), axis=-1)  # (H, W, 4)
+    return keys, strides, shares.reshape(-1, 4).astype(np.float32)
 
 
 def _blur_along(occupied: NDArray[np.int64], stride: int) -> scipy.sparse.csr_array:
