@@ -1,0 +1,182 @@
+"""Predictions as Label Studio tasks with pre-annotations, and the labelling configuration they fit."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import quote
+from xml.sax.saxutils import quoteattr
+
+import numpy as np
+
+from reco_assist.annotations import ImageRef, Prediction
+from reco_assist.errors import InputError
+from reco_assist.export.checks import check_prediction, number_concepts, round_score
+from reco_assist.export.stream import Numbers, write_array
+from reco_assist.files import atomic_write
+from reco_assist.masks import Rle, brush, polygons, rle
+from reco_assist.masks.colours import css, palette
+
+Shape = Literal["brush", "polygon"]
+
+LABEL_TAG = "label"
+"""Name of the labelling tag in `label_config`: the regions' `from_name`."""
+
+IMAGE_TAG = "image"
+"""Name of the image tag in `label_config` and its key in a task's data: the regions' `to_name`."""
+
+_TAGS = {"brush": "BrushLabels", "polygon": "PolygonLabels"}
+
+
+def local_files_url(image: ImageRef) -> str:
+    """The address of an image below the document root of Label Studio's local file serving."""
+    return "/data/local-files/?d=" + quote(os.fsencode(image.file_name), safe="/")
+
+
+def label_config(concepts: Sequence[str], *, shape: Shape = "brush") -> str:
+    """The labelling configuration (XML) for a project that imports the tasks of `to_label_studio`.
+
+    Raises:
+        InputError: There is no concept, one is no name, or the shape is unknown.
+    """
+    numbers = number_concepts(concepts)
+    tag = _tag(shape)
+    labels = "".join(
+        f"    <Label value={quoteattr(concept)} background={quoteattr(css(colour))}/>\n"
+        for concept, colour in zip(numbers, palette(len(numbers)), strict=True)
+    )
+    return (
+        "<View>\n"
+        f'  <Image name="{IMAGE_TAG}" value="${IMAGE_TAG}" zoom="true" zoomControl="true"/>\n'
+        f'  <{tag} name="{LABEL_TAG}" toName="{IMAGE_TAG}">\n'
+        f"{labels}"
+        f"  </{tag}>\n"
+        "</View>\n"
+    )
+
+
+def to_label_studio(
+    predictions: Iterable[Prediction],
+    concepts: Sequence[str],
+    *,
+    model_version: str,
+    image_url: Callable[[ImageRef], str] = local_files_url,
+    shape: Shape = "brush",
+) -> list[dict[str, Any]]:
+    """Make a task list that Label Studio imports, each task with one prediction.
+
+    A task's data has the image's address (`image`), content hash (`key`) and `file_name`. A prediction has
+    the score of its least certain region, so that sorting by it brings the doubtful images up; without regions
+    it has the certainty that nothing is there, and 0 where that was not asked.
+
+    Args:
+        predictions: One per image.
+        concepts: Names of the labels.
+        model_version: What made the predictions, as the server shall show it.
+        image_url: Where the annotator's browser finds an image.
+        shape: `brush` masks, which are exact, or `polygon`, which keep the editor quick on large images: one
+            for each part, cut where it has holes, simplified by at most `polygons.TOLERANCE` pixels.
+
+    Returns:
+        The tasks, ready for JSON.
+
+    Raises:
+        InputError: A concept, mask, score or the model version does not fit; see `checks`.
+    """
+    return list(_tasks(predictions, concepts, model_version=model_version, image_url=image_url, shape=shape))
+
+
+def write_label_studio(
+    path: Path,
+    predictions: Iterable[Prediction],
+    concepts: Sequence[str],
+    *,
+    model_version: str,
+    image_url: Callable[[ImageRef], str] = local_files_url,
+    shape: Shape = "brush",
+) -> None:
+    """Write the tasks of `to_label_studio` without ever holding more than one.
+
+    Raises:
+        InputError: See `to_label_studio`.
+        StorageError: The file cannot be written.
+    """
+    with atomic_write(path) as file:
+        tasks = _tasks(predictions, concepts, model_version=model_version, image_url=image_url, shape=shape)
+        write_array(file, tasks)
+
+
+def _tasks(
+    predictions: Iterable[Prediction],
+    concepts: Sequence[str],
+    *,
+    model_version: str,
+    image_url: Callable[[ImageRef], str],
+    shape: Shape,
+) -> Iterator[dict[str, Any]]:
+    numbers = number_concepts(concepts)
+    _tag(shape)
+    if not model_version:
+        raise InputError("The model version is empty; Label Studio hides predictions without one.")
+    for prediction in predictions:
+        check_prediction(prediction, numbers)
+        image = prediction.image
+        yield {
+            "data": {IMAGE_TAG: image_url(image), "key": image.content_hash, "file_name": image.file_name},
+            "predictions": [
+                {
+                    "model_version": model_version,
+                    "score": _score(prediction),
+                    "result": _result(prediction, shape),
+                }
+            ],
+        }
+
+
+def _score(prediction: Prediction) -> float:
+    if prediction.regions:
+        return round_score(min(region.score for region in prediction.regions))
+    return round_score(1 - max((verdict.probability for verdict in prediction.verdicts), default=1.0))
+
+
+def _result(prediction: Prediction, shape: Shape) -> list[dict[str, Any]]:
+    image = prediction.image
+    kind = _tag(shape).lower()
+    values = _brush_values if shape == "brush" else _polygon_values
+    ids = Numbers()
+    return [
+        {
+            "id": f"{ids.take(image.content_hash, region.concept, region.mask.counts, part):013x}",
+            "from_name": LABEL_TAG,
+            "to_name": IMAGE_TAG,
+            "type": kind,
+            "origin": "prediction",
+            "original_width": image.width,
+            "original_height": image.height,
+            "image_rotation": 0,
+            "value": {**value, kind: [region.concept]},
+            "score": round_score(region.score),
+        }
+        for region in prediction.regions
+        for part, value in enumerate(values(region.mask))
+    ]
+
+
+def _brush_values(mask: Rle) -> list[dict[str, Any]]:
+    return [{"format": "rle", "rle": list(brush.encode(rle.decode(mask)))}]
+
+
+def _polygon_values(mask: Rle) -> list[dict[str, Any]]:
+    """One closed polygon for each part, its points in percent of the image's width and height."""
+    x, y, width, height = rle.bbox(mask)
+    rings = polygons.split_holes(rle.decode(mask)[y : y + height, x : x + width])
+    frame = np.array([mask.width, mask.height])
+    scaled = [(polygons.simplify(ring) + np.array([x, y])) * 100 / frame for ring in rings]
+    # Five decimals of a percent are a hundredth of a pixel in an image 100,000 pixels wide.
+    return [{"points": points.round(5).tolist(), "closed": True} for points in scaled]
+
+
+def _tag(shape: Shape) -> str:
+    if shape not in _TAGS:
+        raise InputError(f"The shape is {shape!r}; give 'brush' or 'polygon'.")
+    return _TAGS[shape]

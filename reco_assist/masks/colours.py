@@ -1,0 +1,41 @@
+"""One colour per concept, the same in label maps, labelling configurations and notebooks."""
+
+import colorsys
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Okabe and Ito 2008 without black, which is the background: told apart by the colour-blind too.
+_FIRST = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+)
+_GOLDEN = 0.6180339887498949
+
+
+def palette(count: int) -> NDArray[np.uint8]:
+    """Colours of the first concepts: seven that the colour-blind can tell apart, then evenly spread hues.
+
+    Args:
+        count: Number of concepts. A concept's colour does not depend on how many follow it.
+
+    Returns:
+        (count, 3) uint8 RGB.
+    """
+    colours = list(_FIRST[:count])
+    for index in range(len(_FIRST), count):
+        hue = index * _GOLDEN % 1  # golden-ratio steps never come close to a hue just used
+        lightness = (0.45, 0.65, 0.3)[index % 3]
+        red, green, blue = colorsys.hls_to_rgb(hue, lightness, 0.75)
+        colours.append((round(red * 255), round(green * 255), round(blue * 255)))
+    return np.array(colours, np.uint8).reshape(-1, 3)  # (count, 3)
+
+
+def css(colour: NDArray[np.uint8]) -> str:
+    """A colour (3,) as CSS and HTML write it, `#rrggbb`."""
+    return "#" + bytes(colour.tolist()).hex()
