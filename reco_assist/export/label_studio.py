@@ -66,8 +66,8 @@ def to_label_studio(
     """Make a task list that Label Studio imports, each task with one prediction.
 
     A task's data has the image's address (`image`), content hash (`key`) and `file_name`. A prediction has
-    the score of its least certain region, so that sorting by it brings the doubtful images up; without regions
-    it has the certainty that nothing is there, and 0 where that was not asked.
+    the score of its least certain region, so that sorting by it brings the doubtful images up; without
+    regions it has the certainty that nothing is there, and 0 where that was not asked.
 
     Args:
         predictions: One per image.

@@ -1,6 +1,17 @@
-"""Masks and their formats. Use the modules as namespaces: `rle.encode(mask)`, `brush.encode(mask)`."""
+"""Masks and their formats. Use the codecs as namespaces: `rle.encode(mask)`, `brush.encode(mask)`."""
 
 from reco_assist.masks import brush, colours, components, polygons, rle
+from reco_assist.masks.components import encode_labels, label, split_touching
 from reco_assist.masks.rle import Rle
 
-__all__ = ["Rle", "brush", "colours", "components", "polygons", "rle"]
+__all__ = [
+    "Rle",
+    "brush",
+    "colours",
+    "components",
+    "encode_labels",
+    "label",
+    "polygons",
+    "rle",
+    "split_touching",
+]
