@@ -160,13 +160,25 @@ def test_grid_equals_dictionaries_of_cells():
 
 
 def test_cells_do_not_wrap_around_the_image():
-    """The last cell of a row and the first of the next have neighbouring numbers in a careless packing."""
-    image = np.zeros((4, 4, 3), np.uint8)
-    values = np.zeros((4, 4), np.float32)
-    values[0, 3] = 1
-    filtered = BilateralGrid.build(image, sxy=1, srgb=1).filter(values)
-    assert filtered[1, 0] == 0
-    assert filtered[1, 3] > 0
+    """In a careless packing the cell after the last of a row is the first of the next row."""
+    image = np.zeros((4, 8, 3), np.uint8)
+    values = np.zeros((4, 8), np.float32)
+    values[0, 7] = 1  # between the last two cells of its row
+    filtered = BilateralGrid.build(image, sxy=2, srgb=1).filter(values)
+    assert filtered[2, 0] == 0
+    assert filtered[2, 7] > 0
+
+
+def test_kernel_is_normalised_on_both_sides():
+    image, _ = scene(8)
+    unary = np.random.default_rng(0).random((8, 8)).astype(np.float32)
+    grid = BilateralGrid.build(image, sxy=3, srgb=10)
+    kernel = np.stack([grid.filter(pixel.reshape(8, 8)).ravel() for pixel in np.eye(64, dtype=np.float32)], 1)
+    root = 1 / np.sqrt(kernel.sum(1))
+    odds = np.log(unary / (1 - unary)).ravel()
+    odds += 5 * (root[:, None] * kernel * root) @ np.tanh(odds / 2)
+    params = CrfParameters(iterations=1, gaussian_weight=0, bilateral_sxy=3)
+    np.testing.assert_allclose(crf(unary, image, params=params).ravel(), 1 / (1 + np.exp(-odds)), atol=1e-5)
 
 
 def test_channels_equal_single_runs():

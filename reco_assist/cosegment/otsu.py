@@ -29,14 +29,13 @@ def otsu(values: Tensor) -> Tensor:
     if n == 1:
         return rows.reshape(values.shape[:-1])
     rows = rows.sort(1).values  # (rows, n)
-    exact = rows.double() - rows.double().mean(
-        1, keepdim=True
-    )  # centred, or large offsets would cancel digits
+    exact = rows.double()
+    exact = exact - exact.mean(1, keepdim=True)  # (rows, n), or a large offset would cancel the digits
     lower = exact.cumsum(1)[:, :-1]  # (rows, n-1) sum of the i lowest; all n sum to 0
     count = torch.arange(1, n, device=rows.device, dtype=torch.float64)  # (n-1,)
     # w0 w1 (m0 - m1)^2 with the sum of the upper class = -lower
     between = lower.square() * n / (count * (n - count))  # (rows, n-1)
-    between[rows[:, :-1] == rows[:, 1:]] = -1  # equal values stay together
+    # Parting equal values is never best: moving all of them to the class with the nearer mean gains.
     best = between.argmax(1, keepdim=True)  # (rows, 1)
     return rows.gather(1, best).reshape(values.shape[:-1])
 
