@@ -1,9 +1,12 @@
-"""Stand-ins for encoders: quick, deterministic, of no meaning."""
+"""Stand-ins for encoders and photographs: quick, deterministic, of no meaning."""
 
 import time
 from hashlib import sha256
+from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
@@ -50,3 +53,16 @@ class FakeEncoder:
     def encode_text(self, text: str) -> TextEmbedding:
         generator = torch.Generator().manual_seed(int(sha256(text.encode()).hexdigest()[:8], 16))
         return TextEmbedding(functional.normalize(torch.randn(32, generator=generator), dim=0))
+
+
+def write_photos(folder: Path, count: int, *, seed: int = 0) -> list[Path]:
+    """Small PNG files of smooth noise, no two alike, in two folders."""
+    random = np.random.default_rng(seed)
+    paths = []
+    for number in range(count):
+        coarse = random.integers(0, 256, (6, 8, 3), np.uint8)
+        path = folder / ("a" if number % 2 else "b") / f"{number:03}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(coarse).resize((40, 30), Image.Resampling.BICUBIC).save(path)
+        paths.append(path)
+    return paths

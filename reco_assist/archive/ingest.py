@@ -89,10 +89,10 @@ class Ledger:
         self.by_hash: dict[str, Row] = {}
         self.by_path: dict[str, str] = {}
         self.contested: set[str] = set()  # paths at which the file differs from what a row says
-        for row in table.rows():
-            self.enter(row)
         self._skipped_path = skipped_path
         self.skipped = load_skipped(skipped_path)
+        for row in table.rows():
+            self.enter(row)
 
     def enter(self, row: Row) -> None:
         """Enter a new image, or the new place of a known one."""
@@ -100,6 +100,7 @@ class Ledger:
             self.contested.add(row.path)
         self.by_hash[row.content_hash] = row
         self.by_path[row.path] = row.content_hash
+        self.skipped.pop(row.path, None)
 
     def lookup(self, path: str, size: int, mtime_ns: int) -> tuple[str | None, str | None] | None:
         """Content hash and reason of rejection of a file that was read before and looks the same; or None."""

@@ -296,7 +296,8 @@ def cells_of(rows: pa.Table | pa.RecordBatch) -> CompactCells:
     codes = []
     for name in ("language", "dense"):
         factors = fixed_lists(rows[f"{name}_factors"])  # (n, cells)
-        bits = fixed_lists(rows[f"{name}_bits"]).reshape(*factors.shape, -1)  # (n, cells, bytes)
+        bits = fixed_lists(rows[f"{name}_bits"])  # (n, cells * bytes)
+        bits = bits.reshape(*factors.shape, bits.shape[1] // factors.shape[1])  # (n, cells, bytes)
         codes.append(Codes(bits, factors))
     return CompactCells(*codes)
 
@@ -305,7 +306,7 @@ def fixed_lists(column: pa.Array | pa.ChunkedArray) -> NDArray[Any]:
     """A column of n equally long lists as an array (n, length)."""
     if isinstance(column, pa.ChunkedArray):
         column = column.combine_chunks()
-    return np.asarray(column.flatten()).reshape(len(column), -1)
+    return np.asarray(column.flatten()).reshape(len(column), column.type.list_size)
 
 
 def _lists(values: NDArray[Any]) -> pa.FixedSizeListArray:

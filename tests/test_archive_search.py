@@ -1,0 +1,234 @@
+"""Search: equal to brute force, whatever the state of the index."""
+
+import logging
+import os
+import shutil
+from hashlib import sha256
+from pathlib import Path
+
+import faiss
+import numpy as np
+import pytest
+import torch
+from fakes import FakeEncoder, write_photos
+from torch.nn.functional import normalize
+
+from reco_assist.archive import Archive
+from reco_assist.archive.index import rabitq_codes
+from reco_assist.encoders.compact import cluster_cells, encode, inner_products, telling_cells
+from reco_assist.errors import InputError
+from reco_assist.images import decode, squash
+
+COUNT = 90
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("archive")
+    write_photos(folder / "photos", COUNT)
+    archive = Archive.create(folder / "x.reco", encoder=FakeEncoder())
+    archive.add(folder / "photos", batch_size=COUNT)
+    return archive.path
+
+
+@pytest.fixture
+def archive(made, tmp_path):
+    shutil.copytree(made, tmp_path / "x.reco")
+    return Archive.open(tmp_path / "x.reco")
+
+
+@pytest.fixture(scope="module")
+def truth(made):
+    """Content hashes, centred embeddings and cells of all images, from the files alone."""
+    encoder = FakeEncoder()
+    files = sorted((made.parent / "photos").rglob("*.png"))
+    pixels = np.stack([squash(decode(file).pixels, encoder.input_size) for file in files])
+    features = encoder.encode(torch.from_numpy(pixels).permute(0, 3, 1, 2))
+    embedding = features.embedding.half().double()
+    return (
+        [sha256(file.read_bytes()).hexdigest() for file in files],
+        normalize(embedding - embedding.mean(0), dim=1),
+        telling_cells(features.language, encoder.mean_embedding, encoder.vocabulary),
+        cluster_cells(features.dense),
+    )
+
+
+def word_scores(truth, word):
+    _, embedding, language, _ = truth
+    return embedding.numpy() @ word.double().numpy() + inner_products(encode(language), word).max(1)
+
+
+def exemplar_scores(truth, direction):
+    products = np.sort(inner_products(encode(truth[3]), direction), 1)
+    return products[:, -3:].mean(1)
+
+
+def ranking(truth, scores):
+    order = np.argsort(-scores)
+    return [truth[0][i] for i in order], scores[order]
+
+
+def check(hits, truth, scores):
+    hashes, ordered = ranking(truth, scores)
+    assert [hit.score for hit in hits] == pytest.approx(ordered[: len(hits)].tolist(), abs=2e-3)
+    # Neighbours closer than the rounding may change places.
+    for place, hit in enumerate(hits):
+        assert abs(hashes.index(hit.content_hash) - place) <= 1
+        assert sha256(hit.path.read_bytes()).hexdigest() == hit.content_hash
+
+
+def vector(seed, size):
+    return normalize(torch.randn(size, generator=torch.Generator().manual_seed(seed)), dim=0)
+
+
+@pytest.fixture(params=[512, 4], ids=["all are candidates", "few are candidates"])
+def candidates(request, monkeypatch):
+    monkeypatch.setattr("reco_assist.archive.search._FIRST_CANDIDATES", request.param)
+
+
+@pytest.mark.usefixtures("candidates")
+@pytest.mark.parametrize("seed", range(4))
+def test_a_word_finds_what_brute_force_finds(archive, truth, seed):
+    word = vector(seed, 32)
+    check(archive.search(language=word, k=10), truth, word_scores(truth, word))
+
+
+@pytest.mark.usefixtures("candidates")
+@pytest.mark.parametrize("seed", range(4))
+def test_exemplars_find_what_brute_force_finds(archive, truth, seed):
+    direction = vector(seed, 16) * 0.7
+    check(archive.search(dense=direction, k=10), truth, exemplar_scores(truth, direction))
+
+
+@pytest.mark.usefixtures("candidates")
+def test_both_are_standardised_and_added(archive, truth):
+    word, direction = vector(5, 32), vector(6, 16) * 3
+    parts = [word_scores(truth, word), exemplar_scores(truth, direction)]
+    scores = sum((part - part.mean()) / part.std() for part in parts)
+    hits = archive.search(language=word, dense=direction, k=10)
+    assert [hit.score for hit in hits] == pytest.approx(np.sort(scores)[::-1][:10].tolist(), abs=0.02)
+
+
+def test_the_length_of_a_word_vector_does_not_matter(archive):
+    word = vector(1, 32)
+    assert archive.search(language=word, k=5) == archive.search(language=word.numpy() * 4, k=5)
+
+
+def test_more_than_there_are_gives_all(archive):
+    hits = archive.search(language=vector(0, 32), k=1000)
+    assert len({hit.content_hash for hit in hits}) == len(hits) == COUNT
+    scores = [hit.score for hit in hits]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_an_empty_archive_finds_nothing(tmp_path):
+    archive = Archive.create(tmp_path / "x.reco", encoder=FakeEncoder())
+    assert archive.search(language=vector(0, 32)) == []
+    assert len(archive.cells().dense.bits) == 0
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {},
+        {"language": torch.ones(31)},
+        {"dense": torch.ones(32)},
+        {"language": torch.full((32,), torch.nan)},
+    ],
+)
+def test_bad_queries_are_refused(archive, query):
+    with pytest.raises(InputError):
+        archive.search(**query)
+
+
+def test_cells_come_in_order_of_content_hash(archive, truth):
+    cells = archive.cells()
+    order = np.argsort(truth[0])
+    expected = encode(truth[3])
+    assert np.array_equal(cells.dense.bits, expected.bits[order])
+    assert np.array_equal(cells.dense.factors, expected.factors[order])
+    assert len(archive.cells(most=7).language.bits) == 7
+
+
+@pytest.mark.parametrize("dimensions", [16, 20, 512])
+def test_our_codes_are_those_that_faiss_makes(dimensions):
+    codes = encode(
+        normalize(torch.randn(5, 3, dimensions, generator=torch.Generator().manual_seed(0)), dim=2)
+    )
+    index = faiss.IndexRaBitQ(dimensions, faiss.METRIC_INNER_PRODUCT)
+    index.train(np.zeros((1, dimensions), np.float32))
+    signs = np.unpackbits(codes.bits, axis=2, count=dimensions).astype(np.float32) * 2 - 1
+    decoded = signs * codes.factors.astype(np.float32)[..., None]
+    theirs = index.sa_encode(decoded.reshape(15, dimensions))
+    ours = rabitq_codes(codes, dimensions)
+    assert np.array_equal(ours[:, :-8], theirs[:, :-8])
+    values = [np.ascontiguousarray(part[:, -8:]).view("<f4") for part in (ours, theirs)]
+    assert values[0] == pytest.approx(values[1], rel=1e-3, abs=1e-6)
+
+
+# The index is a cache.
+
+
+def index_files(archive: Archive) -> dict[str, tuple[int, int]]:
+    files = (archive.path / "index").rglob("*.faiss")
+    return {
+        file.relative_to(archive.path).as_posix(): (file.stat().st_ino, file.stat().st_size) for file in files
+    }
+
+
+def hits_of(path: Path):
+    return Archive.open(path).search(language=vector(0, 32), dense=vector(1, 16), k=10)
+
+
+def test_the_index_is_kept_until_the_table_changes(archive, tmp_path):
+    assert index_files(archive) == {}
+    hits = hits_of(archive.path)
+    kept = index_files(archive)
+    assert len(kept) == 3
+    assert hits_of(archive.path) == hits
+    assert index_files(archive) == kept
+    archive.remove(hits[0].content_hash)
+    after = hits_of(archive.path)
+    assert [hit.content_hash for hit in after[:5]] == [hit.content_hash for hit in hits[1:6]]
+    assert len(index_files(archive)) == 3
+    assert not kept.keys() & index_files(archive).keys()
+
+
+@pytest.mark.parametrize("part", ["embedding", "language", "dense"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "other"])
+def test_a_damaged_index_is_built_anew(archive, part, damage):
+    hits = hits_of(archive.path)
+    (file,) = (archive.path / "index").rglob(f"{part}.faiss")
+    whole = file.read_bytes()
+    if damage == "missing":
+        file.unlink()
+    elif damage == "other":
+        faiss.write_index(faiss.IndexFlatIP(4), str(file))
+    else:
+        file.write_bytes(b"" if damage == "empty" else whole[:-100])
+    assert hits_of(archive.path) == hits
+    assert file.read_bytes() == whole
+
+
+def test_a_folder_that_cannot_be_written_can_be_searched(archive, monkeypatch, caplog):
+    hits = hits_of(archive.path)
+    shutil.rmtree(archive.path / "index")
+    (archive.path / "index").touch()  # as root, permissions would not stop us
+    caplog.set_level(logging.INFO, "reco_assist")
+    assert hits_of(archive.path) == hits
+    assert "stays in memory" in caplog.text
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="permissions do not bind root")
+def test_a_read_only_archive_can_be_read_and_searched(archive):
+    hits = hits_of(archive.path)
+    shutil.rmtree(archive.path / "index")
+    for folder, _, files in os.walk(archive.path, topdown=False):
+        for file in files:
+            Path(folder, file).chmod(0o444)
+        Path(folder).chmod(0o555)
+    try:
+        assert hits_of(archive.path) == hits
+    finally:
+        for folder, _, _ in os.walk(archive.path):
+            Path(folder).chmod(0o755)
