@@ -1,0 +1,15 @@
+"""The notebook widgets: the only layer that knows anywidget, ipywidgets and IPython."""
+
+from reco_assist.ui.canvas import ConceptLayer, Decision, Edit, Frame, MaskCanvas
+from reco_assist.ui.gallery import ExemplarGallery, GalleryItem, GallerySource
+
+__all__ = [
+    "ConceptLayer",
+    "Decision",
+    "Edit",
+    "ExemplarGallery",
+    "Frame",
+    "GalleryItem",
+    "GallerySource",
+    "MaskCanvas",
+]
