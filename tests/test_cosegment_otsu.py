@@ -15,7 +15,8 @@ from reco_assist.errors import InputError
 def test_equals_scikit_image_on_integers(seed):
     """On 8-bit values its histogram has one bin per value, so it is exact too."""
     rng = np.random.default_rng(seed)
-    image = np.concatenate([rng.normal(70, 20, 900), rng.normal(160, 30, 400)]).clip(0, 255).astype(np.uint8)
+    image = np.concatenate([rng.normal(70, 20, 900_000), rng.normal(160, 30, 400_000)])
+    image = image.clip(0, 255).astype(np.uint8)
     assert otsu(torch.from_numpy(image)).item() == threshold_otsu(image)
 
 

@@ -147,7 +147,10 @@ def test_an_object_smaller_than_a_cell_has_a_foreground():
     features = random(1, 5, 2, 2)
     coverage = torch.tensor([[[0.03, 0.0], [0.02, 0.0]]])
     prototypes = exemplar_prototypes(features, coverage)
-    torch.testing.assert_close(prototypes.foreground, features[0, :, 0, 0] / features[0, :, 0, 0].norm())
+    f = torch.nn.functional.normalize(features[0], dim=0)
+    torch.testing.assert_close(prototypes.foreground, f[:, 0, 0])
+    around = f[:, 1, 0] + f[:, 0, 1] + f[:, 1, 1]
+    torch.testing.assert_close(prototypes.background, around / around.norm())
 
 
 def test_an_exemplar_that_fills_its_image_leaves_the_background_to_others():
