@@ -93,6 +93,14 @@ def test_a_word_finds_what_brute_force_finds(archive, truth, seed):
     check(archive.search(language=word, k=10), truth, word_scores(truth, word))
 
 
+def test_candidates_are_added_until_the_best_is_certain(archive, truth, monkeypatch):
+    """The best image may lead in neither list: of 90 images, four of each list do not suffice."""
+    monkeypatch.setattr("reco_assist.archive.search._FIRST_CANDIDATES", 1)
+    for seed in range(40):
+        word = vector(seed, 32)
+        check(archive.search(language=word, k=1), truth, word_scores(truth, word))
+
+
 @pytest.mark.usefixtures("candidates")
 @pytest.mark.parametrize("seed", range(4))
 def test_exemplars_find_what_brute_force_finds(archive, truth, seed):

@@ -255,7 +255,7 @@ class Ingest:
             self._counts["added"] += 1
         elif row is None or row == here:
             self._counts["known"] += 1
-        elif row.path == path or not _is_there(row):
+        elif not _is_there(row):  # moved, or touched
             ledger.enter(here)
             self._moves[content_hash] = here
             self._counts["known" if row.path == path else "moved"] += 1
