@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from fakes import FakeEncoder, write_photos
+from PIL import Image
 from torch.nn.functional import normalize
 
 from reco_assist.archive import Archive
@@ -93,12 +94,36 @@ def test_a_word_finds_what_brute_force_finds(archive, truth, seed):
     check(archive.search(language=word, k=10), truth, word_scores(truth, word))
 
 
-def test_candidates_are_added_until_the_best_is_certain(archive, truth, monkeypatch):
-    """The best image may lead in neither list: of 90 images, four of each list do not suffice."""
+class Graded(FakeEncoder):
+    """Gives image and cells prescribed cosines to the first axis, by how grey the image is."""
+
+    mean_embedding = torch.zeros(32)
+
+    def encode(self, pixels):
+        features = super().encode(pixels)
+        level = pixels[:, 0, 0, 0]
+        whole = torch.where(level < 20, 1.0, torch.where(level < 40, -0.5, 0.8))
+        cell = torch.where(level < 20, -0.5, torch.where(level < 40, 1.0, 0.8))
+        features.embedding[:] = axes(whole)
+        features.language[:] = axes(cell)[:, :, None, None]
+        return features
+
+
+def axes(cosines):
+    """(n, 32) unit vectors with these cosines to the first axis."""
+    rest = (1 - cosines**2).sqrt() / 31**0.5
+    return torch.cat([cosines[:, None], rest[:, None].expand(-1, 31)], 1)
+
+
+def test_candidates_are_added_until_the_best_is_certain(tmp_path, monkeypatch):
+    """The best sum is 21st in both lists, behind images that lead in one and trail in the other."""
     monkeypatch.setattr("reco_assist.archive.search._FIRST_CANDIDATES", 1)
-    for seed in range(40):
-        word = vector(seed, 32)
-        check(archive.search(language=word, k=1), truth, word_scores(truth, word))
+    for level in range(41):
+        Image.new("RGB", (20, 20), (level, level, level)).save(tmp_path / f"{level:02}.png")
+    archive = Archive.create(tmp_path / "x.reco", encoder=Graded())
+    archive.add(tmp_path)
+    (hit,) = archive.search(language=torch.eye(32)[0], k=1)
+    assert hit.path.name == "40.png"
 
 
 @pytest.mark.usefixtures("candidates")
