@@ -97,13 +97,15 @@ def test_a_word_finds_what_brute_force_finds(archive, truth, seed):
 class Graded(FakeEncoder):
     """Gives image and cells prescribed cosines to the first axis, by how grey the image is."""
 
-    mean_embedding = torch.zeros(32)
+    def __init__(self):
+        super().__init__()
+        self.mean_embedding = torch.zeros(32)
 
     def encode(self, pixels):
         features = super().encode(pixels)
         level = pixels[:, 0, 0, 0]
-        whole = torch.where(level < 20, 1.0, torch.where(level < 40, -0.5, 0.8))
-        cell = torch.where(level < 20, -0.5, torch.where(level < 40, 1.0, 0.8))
+        whole = torch.where(level < 20, 1.0, torch.where(level < 40, -0.5, 0.6))
+        cell = torch.where(level < 20, -0.5, torch.where(level < 40, 1.0, 0.6))
         features.embedding[:] = axes(whole)
         features.language[:] = axes(cell)[:, :, None, None]
         return features
