@@ -125,7 +125,7 @@ class OfflineEncoder:
 
     @cached_property
     def _class_rows(self) -> Tensor:
-        rows: Tensor = self._trunk.classifier.weight.detach().float().cpu()
+        rows = self._trunk.get_parameter("classifier.weight").detach().float().cpu()
         return rows - rows.mean(0)  # (1000, 1280)
 
     @cached_property
@@ -189,7 +189,7 @@ def sentence_encoder(folder: Path) -> "SentenceTransformer":
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415  (takes seconds; only words need it)
     from transformers.utils import logging  # noqa: PLC0415
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     return SentenceTransformer(str(folder), device="cpu", local_files_only=True)
 
 

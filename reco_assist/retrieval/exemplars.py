@@ -90,5 +90,4 @@ def _read(path: Path) -> tuple[NDArray[np.uint8], str]:
 
 
 def _read_mask(path: Path) -> NDArray[np.bool_]:
-    mask: NDArray[np.bool_] = decode(path).pixels.any(2)
-    return mask
+    return decode(path).pixels.max(2) > 0

@@ -1,0 +1,203 @@
+"""The Concept: what was learnt about a word or a few exemplars, as one small file."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from reco_assist.concepts.presence import Presence
+from reco_assist.errors import EncoderError, FormatError, InputError
+from reco_assist.files import write_bytes
+
+Method = Literal["assist", "paper"]
+
+FORMAT = 1
+_KEY = "reco_assist"
+_LARGEST = 64 << 20  # bytes; a Concept is a few dozen kilobytes
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """A grid cell that taught the concept: (y, x) in cells of the encoder's grid."""
+
+    content_hash: str
+    y: int
+    x: int
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a Concept comes from, so that every mask can be explained and made again.
+
+    Attributes:
+        encoder: Name of the encoder.
+        weights: SHA-256 of its weights.
+        archive: Id of the archive.
+        kept: Content hashes of the set, best first.
+        dropped: Content hashes that the curator pruned.
+        seeds: The cells the set agreed on.
+        exemplars: (content hash, region) of each exemplar; region as in `Exemplar.source`.
+        contexts: Words that compete with the concept.
+        familiarity: How well the encoder knows the word, 0 to 1; None without a word.
+        nearest: The words that the encoder explains the word by.
+        version: Of reco-assist.
+    """
+
+    encoder: str
+    weights: str
+    archive: str
+    kept: tuple[str, ...]
+    dropped: tuple[str, ...]
+    seeds: tuple[Seed, ...]
+    exemplars: tuple[tuple[str, str], ...]
+    contexts: tuple[str, ...]
+    familiarity: float | None
+    nearest: tuple[str, ...]
+    version: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Concept:
+    """A reusable concept. Made by `learn_concept`, applied by `Segmenter`.
+
+    Attributes:
+        name: The category's name, as typed.
+        method: How it was learnt and how it is applied.
+        foreground: (C,) what the concept looks like, unit length.
+        background: (C,) what surrounds it, unit length; None with the paper's method.
+        contexts: (m, C) what else competes with it, unit length; (0, 0) where nothing does.
+        text: (D,) vector of the word; None where exemplars alone define the concept.
+        saliency: Mean and standard deviation of the word's activation over the cells of the set.
+        threshold: Mean automatic threshold over the set; None where each target decides alone.
+        presence: When an image contains the concept at all; None where this was not learnt.
+        provenance: Where all this comes from.
+    """
+
+    name: str
+    method: Method
+    foreground: Tensor
+    background: Tensor | None
+    contexts: Tensor
+    text: Tensor | None
+    saliency: tuple[float, float]
+    threshold: float | None
+    presence: Presence | None
+    provenance: Provenance = field(repr=False)
+
+    def check_encoder(self, name: str, weights: str) -> None:
+        """Refuse another encoder than the concept was learnt with.
+
+        Raises:
+            EncoderError: The name or the weights differ.
+        """
+        mine = self.provenance
+        if (mine.encoder, mine.weights) != (name, weights):
+            raise EncoderError(
+                f"the concept {self.name!r} was learnt with the encoder {mine.encoder} ({mine.weights[:12]}) "
+                f"and this is {name} ({weights[:12]}): use the same encoder, or learn the concept again"
+            )
+
+    def save(self, path: str | Path) -> None:
+        """Write the concept as safetensors with JSON metadata. The same concept gives the same bytes.
+
+        Raises:
+            StorageError: The file cannot be written; an older file is left as it was.
+        """
+        tensors = {
+            "foreground": self.foreground,
+            "background": self.background,
+            "contexts": self.contexts,
+            "text": self.text,
+        }
+        kept = {key: value.float().contiguous() for key, value in tensors.items() if value is not None}
+        data = {
+            "format": FORMAT,
+            "name": self.name,
+            "method": self.method,
+            "saliency": self.saliency,
+            "threshold": self.threshold,
+            "presence": None if self.presence is None else asdict(self.presence),
+            "provenance": asdict(self.provenance),
+        }
+        # One metadata key: the order of several is not fixed, and the bytes would differ from run to run.
+        text = json.dumps(data, ensure_ascii=False, sort_keys=True)
+        write_bytes(Path(path), safetensors.torch.save(kept, metadata={_KEY: text}))
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a concept.
+
+        Raises:
+            InputError: There is no such file.
+            FormatError: It is not a Concept, or of a version that this release does not know.
+        """
+        file = Path(path)
+        if not file.is_file():
+            raise InputError(f"there is no concept file {path}: make one with 'reco-assist learn'")
+        if file.stat().st_size > _LARGEST:
+            raise FormatError(f"{path} is not a Concept: it is larger than {_LARGEST >> 20} MiB")
+        try:
+            with safe_open(file, framework="pt") as opened:
+                data = json.loads((opened.metadata() or {})[_KEY])
+                tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118  (not a dict)
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise FormatError(f"{path} is not a Concept, or it is damaged: learn it again") from error
+        found = data.get("format") if isinstance(data, dict) else None
+        if found != FORMAT:
+            raise FormatError(
+                f"{path} is a Concept of format {found} and this release reads {FORMAT}: "
+                "install the release that wrote it, or learn it again"
+            )
+        try:
+            return cls._from(data, tensors)
+        except (KeyError, TypeError, ValueError) as error:
+            raise FormatError(f"{path} is damaged ({error}): learn the concept again") from error
+
+    @classmethod
+    def _from(cls, data: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Self:
+        foreground = tensors["foreground"]
+        background, text = tensors.get("background"), tensors.get("text")
+        channels = len(foreground)
+        vectors = [foreground, *(v for v in (background, text) if v is not None)]
+        if any(v.ndim != 1 for v in vectors) or (
+            len(tensors["contexts"]) and tensors["contexts"].shape[1:] != (channels,)
+        ):
+            raise ValueError("vectors of unexpected shape")
+        if background is not None and len(background) != channels:
+            raise ValueError("prototypes of different lengths")
+        if not all(bool(torch.isfinite(v).all()) for v in (*vectors, tensors["contexts"])):
+            raise ValueError("vectors that are not finite")
+        if data["method"] not in ("assist", "paper"):
+            raise ValueError(f"unknown method {data['method']!r}")
+        origin = data["provenance"]
+        mean, deviation = data["saliency"]
+        return cls(
+            name=str(data["name"]),
+            method=data["method"],
+            foreground=foreground,
+            background=background,
+            contexts=tensors["contexts"],
+            text=text,
+            saliency=(float(mean), float(deviation)),
+            threshold=None if data["threshold"] is None else float(data["threshold"]),
+            presence=None if data["presence"] is None else Presence.from_json(data["presence"]),
+            provenance=Provenance(
+                encoder=str(origin["encoder"]),
+                weights=str(origin["weights"]),
+                archive=str(origin["archive"]),
+                kept=tuple(map(str, origin["kept"])),
+                dropped=tuple(map(str, origin["dropped"])),
+                seeds=tuple(Seed(str(s["content_hash"]), int(s["y"]), int(s["x"])) for s in origin["seeds"]),
+                exemplars=tuple((str(digest), str(region)) for digest, region in origin["exemplars"]),
+                contexts=tuple(map(str, origin["contexts"])),
+                familiarity=None if origin["familiarity"] is None else float(origin["familiarity"]),
+                nearest=tuple(map(str, origin["nearest"])),
+                version=str(origin["version"]),
+            ),
+        )

@@ -1,0 +1,184 @@
+"""A Concept in the making: the set, its co-segmentation and what it teaches, while images come and go."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate, normalize
+
+from reco_assist.concepts.concept import Method
+from reco_assist.cosegment import (
+    MatchMatrix,
+    Prototypes,
+    assist_seeds,
+    blend_threshold,
+    context_weight,
+    direction_scores,
+    otsu,
+    pixel_weight,
+    prototype_scores,
+    reference_embedding,
+    seed_pixels,
+    self_train,
+    self_train_exemplars,
+    support,
+    text_saliency,
+)
+from reco_assist.retrieval import Retrieved
+
+SEEDS_PER_IMAGE = 5
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The co-segmentation of a set; dropping images is free and adding them costs their blocks alone.
+
+    Everything derived follows from the fields, so a draft after `drop` equals one made without the image.
+
+    Attributes:
+        images: The k images of the set, best first.
+        features: (k, C, h, w) dense features, unit length.
+        guidance: (k, h, w) standardised: how much each cell looks like the word or the exemplars.
+        matrix: Best matches of the set.
+        method: assist or paper.
+        exemplars: Prototypes of the exemplars; None where a word leads.
+    """
+
+    images: tuple[Retrieved, ...]
+    features: Tensor
+    guidance: Tensor
+    matrix: MatchMatrix
+    method: Method
+    exemplars: Prototypes | None = None
+
+    @classmethod
+    def build(
+        cls,
+        images: Sequence[Retrieved],
+        features: Tensor,
+        guidance: Tensor,
+        weights: Tensor,
+        *,
+        method: Method,
+        exemplars: Prototypes | None = None,
+    ) -> "Draft":
+        """Co-segment a set.
+
+        Args:
+            images: The k images.
+            features: (k, C, h, w) dense features.
+            guidance: (k, h, w) standardised.
+            weights: (k, h, w) in [0, 1], how far a cell may serve as a match.
+            method: assist or paper.
+            exemplars: Prototypes of the exemplars.
+        """
+        unit = features if method == "paper" else normalize(features, dim=1)  # (k, C, h, w)
+        return cls(tuple(images), unit, guidance, MatchMatrix.build(unit, weights), method, exemplars)
+
+    def drop(self, indices: Collection[int]) -> "Draft":
+        """The draft without some images of the set.
+
+        Raises:
+            InputError: Nothing would be left, or an index is not of this set.
+        """
+        matrix = self.matrix.drop(indices)
+        kept = [i for i in range(len(self.images)) if i not in set(indices)]
+        return replace(
+            self,
+            images=tuple(self.images[i] for i in kept),
+            features=self.features[kept],
+            guidance=self.guidance[kept],
+            matrix=matrix,
+        )
+
+    def add(
+        self, images: Sequence[Retrieved], features: Tensor, guidance: Tensor, weights: Tensor
+    ) -> "Draft":
+        """The draft with more images at the end of the set; arguments as for `build`."""
+        unit = features if self.method == "paper" else normalize(features, dim=1)
+        return replace(
+            self,
+            images=(*self.images, *images),
+            features=torch.cat([self.features, unit]),
+            guidance=torch.cat([self.guidance, guidance]),
+            matrix=self.matrix.add(unit, weights),
+        )
+
+    @cached_property
+    def seeds(self) -> Tensor:
+        """(k, n, 2) int64, (y, x) in cells, best first: the cells of each image that the set agrees on."""
+        height, width = self.matrix.grid
+        if self.method == "paper":
+            return seed_pixels(self.matrix.match, height, width)[:, None]  # (k, 1, 2)
+        weights = torch.stack(self.matrix.weights).view(-1, height, width)  # (k, h, w)
+        return assist_seeds(self.matrix.match, weights, per_image=min(SEEDS_PER_IMAGE, height * width))
+
+    @cached_property
+    def support(self) -> Tensor:
+        """(k,) float32: how well each image's best cell is found again in the set."""
+        return support(self.matrix.match).view(len(self.images), -1).amax(1)  # (k,)
+
+    @cached_property
+    def reference(self) -> Tensor:
+        """(C,) the direction that the seeds agree on, unit length."""
+        return reference_embedding(self.features, self.seeds)
+
+    @cached_property
+    def prototypes(self) -> Prototypes:
+        """What the concept looks like and what surrounds it (assist)."""
+        if self.exemplars is not None:
+            return self_train_exemplars(self.features, self.exemplars)
+        start = direction_scores(self.features, self.reference, self.guidance)  # (k, h, w)
+        return self_train(self.features, start, self.guidance)
+
+    @cached_property
+    def scores(self) -> Tensor:
+        """(k, h, w) float32: how much each cell of the set belongs to the concept, for heat maps."""
+        if self.method == "paper":
+            return direction_scores(normalize(self.features, dim=1), self.reference)
+        word = None if self.exemplars is not None else self.guidance
+        return prototype_scores(self.features, self.prototypes, word)
+
+    @cached_property
+    def threshold(self) -> float:
+        """Mean automatic threshold over the set."""
+        rows = self.scores.flatten(1)  # (k, h*w)
+        return float(blend_threshold(rows, otsu(rows)).mean())
+
+
+def standardise(activation: Tensor) -> tuple[Tensor, tuple[float, float]]:
+    """Activation (k, h, w) in standard deviations from its mean, and the two."""
+    mean, deviation = float(activation.mean()), max(float(activation.std()), 1e-6)
+    return (activation - mean) / deviation, (mean, deviation)
+
+
+def word_activation(language: Tensor, text: Tensor, grid: tuple[int, int]) -> Tensor:
+    """How strongly each cell answers the word: (k, h, w), raw dot products, resized to the dense grid.
+
+    Args:
+        language: (k, D, h', w') dense language-image features.
+        text: (D,) the word's vector.
+        grid: (h, w) of the dense features.
+    """
+    activation = torch.einsum("kdhw,d->khw", language, text)
+    if activation.shape[1:] == grid:
+        return activation
+    return interpolate(activation[:, None], size=grid, mode="bilinear", align_corners=False)[:, 0]
+
+
+def paper_weights(features: Tensor, language: Tensor, text: Tensor, contexts: Tensor) -> Tensor:
+    """(k, h, w) pixel weights of the paper's method: like the word and unlike every context.
+
+    Args:
+        features: (k, C, h, w) dense features.
+        language: (k, D, h', w') dense language-image features.
+        text: (D,) the word's vector.
+        contexts: (m, C) reference embeddings to eliminate; m may be 0.
+    """
+    grid = (features.shape[2], features.shape[3])
+    saliency = text_saliency(language, text, grid=grid)  # (k, h, w)
+    if not len(contexts):
+        return saliency
+    return pixel_weight(saliency, context_weight(features, contexts))

@@ -1,0 +1,261 @@
+"""Learn a Concept: retrieve a set, let it be pruned, co-segment what is left."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from reco_assist import __version__
+from reco_assist.archive import Archive
+from reco_assist.concepts.concept import Concept, Method, Provenance, Seed
+from reco_assist.concepts.draft import Draft, paper_weights, standardise, word_activation
+from reco_assist.concepts.presence import Presence
+from reco_assist.cosegment import (
+    Prototypes,
+    exemplar_prototypes,
+    exemplar_similarity,
+    mask_coverage,
+    prototype_scores,
+)
+from reco_assist.encoders import Encoder, Features, TextEmbedding
+from reco_assist.encoders.batches import encode_files
+from reco_assist.errors import InputError
+from reco_assist.retrieval import Exemplar, Query, Retrieved, retrieve
+
+PAPER_CONTEXTS = ("tree", "sky", "building", "road", "person")
+"""The paper's default contexts, learnt in this order, each with the earlier ones eliminated."""
+
+_RERANKED = 4  # times k candidates are encoded and ranked exactly where exemplars lead
+_NOTHING = torch.empty(0, 0)  # no context competes
+_ARCHIVE_SAMPLE = 8192  # images whose cells set the presence threshold
+
+
+def learn_concept(
+    archive: Archive,
+    text: str,
+    *,
+    k: int = 20,
+    drop: Collection[str] = (),
+    exemplars: Sequence[Exemplar] = (),
+    contexts: Sequence[str] | None = None,
+    method: Method = "assist",
+) -> Concept:
+    """Learn a concept from an archive, by a word or by exemplars.
+
+    Args:
+        archive: Where its images are looked for.
+        text: The word; with exemplars it only names the concept.
+        k: Images to retrieve.
+        drop: Content hashes of retrieved images to leave out.
+        exemplars: Regions that show the concept; they lead where they are given.
+        contexts: Words that compete with the concept; none by default with `assist`, and
+            `PAPER_CONTEXTS` with `paper`.
+        method: `assist`, or the `paper`'s.
+
+    Raises:
+        InputError: No text, no image left, exemplars with the paper's method, or unusable exemplars.
+        EncoderError: The archive's encoder is not available.
+    """
+    lesson = Lesson.begin(archive, text, k=k, exemplars=exemplars, contexts=contexts, method=method)
+    return lesson.drop(drop).concept()
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """A concept being learnt: what was retrieved, what is kept of it, and what competes.
+
+    Attributes:
+        archive: Where the set comes from.
+        name: The concept's name.
+        word: The encoder's answer to the word; None where exemplars lead.
+        exemplars: Regions that show the concept.
+        context_names: Words that compete.
+        contexts: (m, C) their prototypes (assist) or references (paper).
+        draft: The set that is kept, co-segmented.
+        saliency: Mean and standard deviation of the guidance over the retrieved set. Pruning does not touch
+            them, so it changes no other image's weights.
+        dropped: Content hashes that were pruned.
+    """
+
+    archive: Archive
+    name: str
+    word: TextEmbedding | None
+    exemplars: tuple[Exemplar, ...]
+    context_names: tuple[str, ...]
+    contexts: Tensor
+    draft: Draft
+    saliency: tuple[float, float]
+    dropped: tuple[str, ...] = ()
+
+    @classmethod
+    def begin(
+        cls,
+        archive: Archive,
+        text: str,
+        *,
+        k: int = 20,
+        exemplars: Sequence[Exemplar] = (),
+        contexts: Sequence[str] | None = None,
+        method: Method = "assist",
+    ) -> "Lesson":
+        """Retrieve and co-segment; arguments and errors as for `learn_concept`."""
+        name = text.strip()
+        if not name:
+            raise InputError("the concept has no name: type a word or a short phrase such as 'coffee mug'")
+        if exemplars and method == "paper":
+            raise InputError(
+                "the paper's method learns from a word alone: leave the exemplars out, or use assist"
+            )
+        if not len(archive):
+            raise InputError(f"the archive {archive.path.name} is empty: index some images first")
+        names = _context_names(contexts, name, method)
+        if method == "paper":
+            references = _paper_contexts(archive, names, k)
+        else:
+            references = _assist_contexts(archive, names, k)
+        if exemplars:
+            draft, saliency = _set_by_exemplars(archive, exemplars, k)
+            return cls(archive, name, None, tuple(exemplars), names, references, draft, saliency)
+        word = archive.encoder.encode_text(name)
+        draft, saliency = _set_by_word(archive, word.vector, k, method, references)
+        return cls(archive, name, word, (), names, references, draft, saliency)
+
+    def drop(self, content_hashes: Collection[str]) -> "Lesson":
+        """The lesson without some images of its set.
+
+        Raises:
+            InputError: An image is not in the set, or none would be left.
+        """
+        if not content_hashes:
+            return self
+        position = {image.content_hash: i for i, image in enumerate(self.draft.images)}
+        if unknown := sorted(set(content_hashes) - set(position)):
+            raise InputError(
+                f"{unknown[0][:12]} is not among the {len(position)} retrieved images: drop what was shown"
+            )
+        if len(set(content_hashes)) == len(position):
+            raise InputError(
+                f"all {len(position)} images were dropped: keep at least one, or give exemplars instead"
+            )
+        draft = self.draft.drop([position[digest] for digest in content_hashes])
+        return replace(self, draft=draft, dropped=tuple(sorted({*self.dropped, *content_hashes})))
+
+    def concept(self) -> Concept:
+        """What the set teaches, as it is now."""
+        draft, encoder = self.draft, self.archive.encoder
+        paper = draft.method == "paper"
+        foreground = draft.reference if paper else draft.prototypes.foreground
+        text = None if self.word is None else self.word.vector
+        presence = Presence.learn(
+            normalize(foreground, dim=0),
+            text,
+            ordinary=encoder.ordinary,
+            archive=self.archive.cells(most=_ARCHIVE_SAMPLE),
+        )
+        return Concept(
+            name=self.name,
+            method=draft.method,
+            foreground=foreground,
+            background=None if paper else draft.prototypes.background,
+            contexts=_NOTHING if paper else self.contexts,
+            text=text,
+            saliency=self.saliency,
+            threshold=draft.threshold if self.exemplars else None,
+            presence=presence,
+            provenance=self._provenance(encoder),
+        )
+
+    def _provenance(self, encoder: Encoder) -> Provenance:
+        images = self.draft.images
+        seeds = tuple(
+            Seed(image.content_hash, int(y), int(x))
+            for image, cells in zip(images, self.draft.seeds.tolist(), strict=True)
+            for y, x in cells
+        )
+        return Provenance(
+            encoder=encoder.name,
+            weights=encoder.weights,
+            archive=self.archive.id,
+            kept=tuple(image.content_hash for image in images),
+            dropped=self.dropped,
+            seeds=seeds,
+            exemplars=tuple((exemplar.content_hash, exemplar.source) for exemplar in self.exemplars),
+            contexts=self.context_names,
+            familiarity=None if self.word is None else self.word.familiarity,
+            nearest=() if self.word is None else self.word.nearest,
+            version=__version__,
+        )
+
+
+def exemplar_query(archive: Archive, exemplars: Sequence[Exemplar]) -> tuple[Query, Prototypes]:
+    """What exemplars look for: their foreground prototype minus the background's, and the two.
+
+    Raises:
+        InputError: The exemplars fill their images, so that nothing tells object from background.
+    """
+    features = encode_files(archive.encoder, [exemplar.path for exemplar in exemplars])
+    grid = (features.dense.shape[2], features.dense.shape[3])
+    coverage = torch.stack([mask_coverage(torch.from_numpy(exemplar.mask), grid) for exemplar in exemplars])
+    prototypes = exemplar_prototypes(features.dense, coverage)
+    return Query(dense=prototypes.foreground - prototypes.background), prototypes
+
+
+def _set_by_word(
+    archive: Archive, vector: Tensor, k: int, method: Method, contexts: Tensor
+) -> tuple[Draft, tuple[float, float]]:
+    images = retrieve(archive, Query(language=vector), k=k)
+    features = _encode(archive, images)
+    guidance, saliency = standardise(word_activation(features.language, vector, _grid(features)))
+    if method == "paper":
+        weights = paper_weights(features.dense, features.language, vector, contexts)
+    else:
+        weights = torch.sigmoid(guidance)  # (k, h, w)
+    return Draft.build(images, features.dense, guidance, weights, method=method), saliency
+
+
+def _set_by_exemplars(
+    archive: Archive, exemplars: Sequence[Exemplar], k: int
+) -> tuple[Draft, tuple[float, float]]:
+    query, prototypes = exemplar_query(archive, exemplars)
+    # Compact cells find the candidates; the full grid ranks them.
+    candidates = retrieve(archive, query, k=_RERANKED * k)
+    dense = _encode(archive, candidates).dense  # (n, C, h, w)
+    order = exemplar_similarity(dense, prototypes).argsort(descending=True, stable=True)[:k]  # (k,)
+    images, dense = [candidates[i] for i in order.tolist()], dense[order]
+    guidance, saliency = standardise(prototype_scores(dense, prototypes))
+    weights = torch.sigmoid(guidance)  # (k, h, w)
+    return Draft.build(images, dense, guidance, weights, method="assist", exemplars=prototypes), saliency
+
+
+def _assist_contexts(archive: Archive, names: Sequence[str], k: int) -> Tensor:
+    """(m, C) foreground prototype of each context, learnt like a concept of its own."""
+    vectors = (archive.encoder.encode_text(name).vector for name in names)
+    drafts = (_set_by_word(archive, vector, k, "assist", _NOTHING)[0] for vector in vectors)
+    found = [draft.prototypes.foreground for draft in drafts]
+    return torch.stack(found) if found else _NOTHING
+
+
+def _paper_contexts(archive: Archive, names: Sequence[str], k: int) -> Tensor:
+    """(m, C) reference embedding of each context, those before it eliminated."""
+    references = _NOTHING
+    for name in names:
+        vector = archive.encoder.encode_text(name).vector
+        draft, _ = _set_by_word(archive, vector, k, "paper", references)
+        references = torch.cat([references.reshape(-1, len(draft.reference)), draft.reference[None]])
+    return references
+
+
+def _context_names(contexts: Sequence[str] | None, name: str, method: Method) -> tuple[str, ...]:
+    chosen = contexts if contexts is not None else PAPER_CONTEXTS if method == "paper" else ()
+    words = dict.fromkeys(word.strip() for word in chosen)
+    return tuple(word for word in words if word and word.casefold() != name.casefold())
+
+
+def _encode(archive: Archive, images: Sequence[Retrieved]) -> Features:
+    return encode_files(archive.encoder, [image.path for image in images])
+
+
+def _grid(features: Features) -> tuple[int, int]:
+    return features.dense.shape[2], features.dense.shape[3]

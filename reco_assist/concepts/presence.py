@@ -1,0 +1,122 @@
+"""Presence: does an image contain the concept at all?
+
+A gate on the whole image beats any pixel threshold, and the background prototype stays out of it: it parts
+well and detects badly. An image's best dense cell and best language cell are each compared with those of
+ordinary photographs; all of them, targets too, are seen through the same compact cells.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from reco_assist.cosegment import otsu
+from reco_assist.encoders import CompactCells, compact
+
+_TAU = (2.0, 3.5)  # where the automatic threshold may lie, in robust deviations of ordinary photographs
+# Logistic map from distance to the threshold to the probability of presence; fitted with
+# benchmarks/quality.py on photographs that are not shipped.
+_SLOPE, _OFFSET = 1.0, 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What is ordinary: a median and a robust standard deviation (1.4826 MAD)."""
+
+    median: float
+    deviation: float
+
+    @classmethod
+    def of(cls, values: NDArray[np.float32]) -> Self:
+        """The scale of some values."""
+        median = float(np.median(values))
+        deviation = 1.4826 * float(np.median(np.abs(values - median)))
+        return cls(round(median, 6), max(round(deviation, 6), 1e-6))
+
+    def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Values in robust deviations from the median."""
+        scaled: NDArray[np.float32] = ((values - self.median) / self.deviation).astype(np.float32)
+        return scaled
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """When an image contains the concept.
+
+    Attributes:
+        dense: Of the best dense cell along the foreground prototype, over ordinary photographs.
+        language: Of the best language cell along the word; None without a word.
+        total: Of the two together.
+        threshold: The concept is present where the total, scaled, is larger.
+    """
+
+    dense: Scale
+    language: Scale | None
+    total: Scale
+    threshold: float
+
+    @classmethod
+    def learn(
+        cls, foreground: Tensor, text: Tensor | None, *, ordinary: CompactCells | None, archive: CompactCells
+    ) -> Self:
+        """Scales from ordinary photographs, the threshold from them and the archive together (Otsu).
+
+        Args:
+            foreground: (C,) the concept's foreground prototype.
+            text: (D,) the word's vector, or None.
+            ordinary: Cells of photographs that were not chosen for any concept; the archive takes their
+                place where an encoder ships none, and the threshold is then plain Otsu.
+            archive: Cells of all archive images.
+        """
+        base = archive if ordinary is None else ordinary
+        dense, language = _best(base, foreground, text)
+        scales = Scale.of(dense), None if language is None else Scale.of(language)
+        total = Scale.of(_sum(scales, dense, language))
+        scores = [total(_sum(scales, *_best(cells, foreground, text))) for cells in (base, archive)]
+        if ordinary is None:
+            threshold = float(otsu(torch.from_numpy(scores[1])))
+        else:
+            threshold = float(np.clip(float(otsu(torch.from_numpy(np.concatenate(scores)))), *_TAU))
+        return cls(*scales, total=total, threshold=round(threshold, 6))
+
+    def score(self, cells: CompactCells, foreground: Tensor, text: Tensor | None) -> NDArray[np.float32]:
+        """How far each of n images lies above the threshold: (n,) float32, present where positive."""
+        best = _best(cells, foreground, None if self.language is None else text)
+        above: NDArray[np.float32] = self.total(_sum((self.dense, self.language), *best)) - self.threshold
+        return above
+
+    @staticmethod
+    def probability(score: float) -> float:
+        """The probability of presence, 0 to 1, of a score."""
+        return float(1 / (1 + np.exp(-(_SLOPE * score + _OFFSET))))
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """What `dataclasses.asdict` made of it."""
+
+        def scale(part: str) -> Scale:
+            return Scale(float(data[part]["median"]), float(data[part]["deviation"]))
+
+        language = None if data["language"] is None else scale("language")
+        return cls(scale("dense"), language, scale("total"), float(data["threshold"]))
+
+
+def _best(
+    cells: CompactCells, foreground: Tensor, text: Tensor | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    dense = compact.inner_products(cells.dense, foreground).max(1)  # (n,)
+    language = None if text is None else compact.inner_products(cells.language, text).max(1)  # (n,)
+    return dense, language
+
+
+def _sum(
+    scales: tuple[Scale, Scale | None], dense: NDArray[np.float32], language: NDArray[np.float32] | None
+) -> NDArray[np.float32]:
+    total = scales[0](dense)
+    if scales[1] is not None and language is not None:
+        total = total + scales[1](language)
+    return total

@@ -1,0 +1,170 @@
+"""The journal of a run: every finished batch on disk at once, so that a killed run goes on where it was.
+
+One line of JSON for each batch. A line is written whole and synced before the next batch begins; a line cut
+short by a kill is dropped, and its batch, which has the same images, is made again.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
+from reco_assist.files import make_folder, storage_error
+from reco_assist.masks import Rle
+from reco_assist.segmenter.segmenter import Segmenter, Skipped, Target
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a batch came to.
+
+    Attributes:
+        predictions: Of its readable images, in their order.
+        skipped: (file name, reason) of the others.
+    """
+
+    predictions: tuple[Prediction, ...]
+    skipped: tuple[tuple[str, str], ...]
+
+
+class Journal:
+    """Finished batches of one run. A run with other settings begins a new journal.
+
+    Args:
+        path: The journal's file.
+        settings: Everything that decides the results, as JSON values.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        self._path = path
+        self._head = _line({"format": FORMAT, "settings": dict(settings)})
+        self._ends: list[int] = [len(self._head)]  # of the header and of each finished batch, in bytes
+        self._keys: list[str] = []
+        make_folder(path.parent)
+        self._read()
+
+    def __len__(self) -> int:
+        """Finished batches."""
+        return len(self._keys)
+
+    def holds(self, position: int, targets: Sequence[Target]) -> bool:
+        """Whether the batch at a position is finished and had these files, unchanged.
+
+        Other files void the batch and all that follow it.
+        """
+        if position < len(self._keys) and self._keys[position] != _fingerprint(targets):
+            del self._keys[position:], self._ends[position + 1 :]
+        return position < len(self._keys)
+
+    def append(self, targets: Sequence[Target], batch: Batch) -> None:
+        """Add a finished batch; it is on disk when this returns.
+
+        Raises:
+            StorageError: It cannot be written; what was there stays.
+        """
+        key = _fingerprint(targets)
+        line = _line(
+            {"batch": key, "predictions": [asdict(p) for p in batch.predictions], "skipped": batch.skipped}
+        )
+        try:
+            with self._path.open("r+b" if self._path.exists() else "w+b") as file:
+                if not self._keys:
+                    file.write(self._head)
+                file.truncate(self._ends[-1])
+                file.seek(self._ends[-1])
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise storage_error(self._path, error) from error
+        self._keys.append(key)
+        self._ends.append(self._ends[-1] + len(line))
+
+    def batches(self) -> Iterator[Batch]:
+        """The finished batches, read from disk one at a time."""
+        if not self._keys:
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._ends[0])
+            for _ in self._keys:
+                yield _batch(json.loads(file.readline()))
+
+    def predictions(self) -> Iterator[Prediction]:
+        """All predictions, in the order of the run."""
+        for batch in self.batches():
+            yield from batch.predictions
+
+    def _read(self) -> None:
+        if not self._path.is_file():
+            return
+        with self._path.open("rb") as file:
+            if file.readline() != self._head:
+                return
+            for line in file:
+                try:
+                    record = json.loads(line) if line.endswith(b"\n") else {}
+                except ValueError:
+                    return
+                if "batch" not in record:
+                    return
+                self._keys.append(str(record["batch"]))
+                self._ends.append(self._ends[-1] + len(line))
+
+
+def run(segmenter: Segmenter, batches: Iterator[Sequence[Target]], journal: Journal) -> Iterator[int]:
+    """Segment batches of targets into a journal; batches it holds already are not made again.
+
+    Yields:
+        The number of images of each batch, once it is on disk.
+
+    Raises:
+        StorageError: The journal cannot be written.
+    """
+    for position, targets in enumerate(batches):
+        if not journal.holds(position, targets):
+            results = segmenter.segment(targets)
+            predictions = [segmenter.decide(result) for result in results if not isinstance(result, Skipped)]
+            skipped = [(r.target.file_name, r.reason) for r in results if isinstance(r, Skipped)]
+            journal.append(targets, Batch(tuple(predictions), tuple(skipped)))
+        yield len(targets)
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+
+
+def _fingerprint(targets: Sequence[Target]) -> str:
+    facts = []
+    for target in targets:
+        try:
+            status = target.path.stat()
+            facts.append((target.file_name, status.st_size, status.st_mtime_ns))
+        except OSError:
+            facts.append((target.file_name, -1, -1))
+    return sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _batch(record: Mapping[str, Any]) -> Batch:
+    return Batch(
+        tuple(_prediction(one) for one in record["predictions"]),
+        tuple((str(name), str(reason)) for name, reason in record["skipped"]),
+    )
+
+
+def _prediction(record: Mapping[str, Any]) -> Prediction:
+    return Prediction(
+        ImageRef(**record["image"]),
+        tuple(
+            Region(region["concept"], Rle(**region["mask"]), region["score"]) for region in record["regions"]
+        ),
+        tuple(Verdict(**verdict) for verdict in record["verdicts"]),
+    )

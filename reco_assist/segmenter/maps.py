@@ -1,0 +1,85 @@
+"""From features to refined probability maps: what a Concept says about each pixel of an image."""
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate, normalize
+
+from reco_assist.concepts import Concept, word_activation
+from reco_assist.cosegment import blend_threshold, otsu, paper_probability, text_saliency
+from reco_assist.encoders import Features
+from reco_assist.refine import crf, guided_filter
+
+Refine = Literal["crf", "guided", "none"]
+
+REFINE_SIDE = 224
+"""Side in pixels of the square on which maps are thresholded and refined."""
+
+_ASSIST_SHARPNESS = 10.0  # of the sigmoid around the threshold (RECIPE 9)
+_PAPER_SHARPNESS = 2.0  # in standard deviations of the map
+_SET_SHARE = 0.5  # of the set's threshold in an exemplar concept's (RECIPE, presence 4)
+_SALIENCY_SHARE = 0.1  # of the word's activation in a score (RECIPE 8)
+
+
+def score_maps(concept: Concept, features: Features) -> Tensor:
+    """(B, S, S) float32 scores of a batch, bilinear from the encoder's grid; S = `REFINE_SIDE`.
+
+    The assist method scores f . F - max(f . B, f . each context) + .1 z; the paper's P = sigmoid(F . r) t.
+    """
+    size = (REFINE_SIDE, REFINE_SIDE)
+    grid = (features.dense.shape[2], features.dense.shape[3])
+    if concept.method == "paper" and concept.text is not None:
+        saliency = text_saliency(
+            features.language, concept.text.to(features.language), grid=grid
+        )  # (B, h, w)
+        return paper_probability(features.dense, concept.foreground, saliency, size=size)
+    unit = normalize(features.dense, dim=1)  # (B, C, h, w)
+    scores = torch.einsum("bchw,c->bhw", unit, concept.foreground.to(unit))  # (B, h, w)
+    rivals = [*concept.contexts, *([] if concept.background is None else [concept.background])]
+    if rivals:
+        scores = scores - torch.einsum("bchw,mc->bmhw", unit, torch.stack(rivals).to(unit)).amax(1)
+    if concept.text is not None:
+        mean, deviation = concept.saliency
+        activation = word_activation(features.language, concept.text.to(unit), grid)  # (B, h, w)
+        scores = scores + _SALIENCY_SHARE * (activation - mean) / deviation
+    return interpolate(scores[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
+
+
+def probability(concept: Concept, scores: Tensor) -> Tensor:
+    """Scores (n, S, S) around the automatic threshold of each image, as probabilities (n, S, S) float32."""
+    rows = scores.flatten(1)  # (n, S*S)
+    threshold = otsu(rows)  # (n,)
+    if concept.method == "paper":
+        sharpness = _PAPER_SHARPNESS / rows.std(1).clamp_min(1e-6)  # (n,)
+        return torch.sigmoid(sharpness[:, None, None] * (scores - threshold[:, None, None]))
+    threshold = blend_threshold(rows, threshold)
+    if concept.threshold is not None:
+        threshold = torch.lerp(threshold, torch.full_like(threshold, concept.threshold), _SET_SHARE)
+    return torch.sigmoid(_ASSIST_SHARPNESS * (scores - threshold[:, None, None]))
+
+
+def refined(maps: NDArray[np.float32], square: NDArray[np.uint8], how: Refine) -> NDArray[np.float32]:
+    """Maps (K, S, S) in [0, 1] that follow the edges of the image (S, S, 3)."""
+    if how == "none" or not len(maps):
+        return maps
+    return crf(maps, square) if how == "crf" else guided_filter(maps, square)
+
+
+def full_size(maps: NDArray[np.float32], width: int, height: int) -> NDArray[np.uint8]:
+    """(K, height, width) uint8, 255 for certain: what is shown, thresholded and exported."""
+    resized = [
+        np.asarray(Image.fromarray(one).resize((width, height), Image.Resampling.BILINEAR)) for one in maps
+    ]
+    levels: NDArray[np.uint8] = np.rint(np.clip(np.stack(resized), 0, 1) * 255).astype(np.uint8)
+    return levels
+
+
+def one_per_pixel(masks: NDArray[np.bool_], maps: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Masks (K, H, W) in which a pixel keeps only its likeliest concept, the first among equals."""
+    winner = np.where(masks, maps.astype(np.int16), -1).argmax(0)  # (H, W)
+    exclusive: NDArray[np.bool_] = masks & (winner == np.arange(len(masks))[:, None, None])
+    return exclusive

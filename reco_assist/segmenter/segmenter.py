@@ -1,0 +1,217 @@
+"""Segment images with one or many Concepts."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
+from reco_assist.concepts import Concept, Presence
+from reco_assist.encoders import Encoder, Features, compact_cells, load_encoder
+from reco_assist.encoders.batches import BATCH, pixels_of
+from reco_assist.errors import ImageError, InputError
+from reco_assist.images import content_hash, decode, read_bytes, squash
+from reco_assist.masks.components import encode_labels, label, split_touching
+from reco_assist.segmenter.maps import (
+    REFINE_SIDE,
+    Refine,
+    full_size,
+    one_per_pixel,
+    probability,
+    refined,
+    score_maps,
+)
+
+Instances = Literal["components", "split", "none"]
+
+AUTOMATIC = 128
+"""The byte of a refined map that the automatic decision takes as the threshold."""
+
+_SMALLEST = 0.001  # share of the image; smaller components are specks
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An image to segment: where it is, and what a data set calls it."""
+
+    path: Path
+    file_name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segmented:
+    """What the concepts say about one image, before any threshold.
+
+    Attributes:
+        image: The image.
+        verdicts: Whether it contains each concept, in the order of the concepts.
+        maps: (K, H, W) uint8 refined probability of each concept; zero where a concept is absent.
+    """
+
+    image: ImageRef
+    verdicts: tuple[Verdict, ...]
+    maps: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A target that could not be read, and why in one sentence."""
+
+    target: Target
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Loaded:
+    target: Target
+    reference: ImageRef
+    square: NDArray[np.uint8]
+    small: NDArray[np.uint8]
+
+
+class Segmenter:
+    """Applies Concepts to images.
+
+    Args:
+        concepts: At least one; all learnt with the same encoder.
+        encoder: That encoder; loaded by its name if None.
+        refine: How maps are fitted to the image's edges: crf, guided or none.
+        threshold: Share of the refined probability from which a pixel belongs to a concept, 0 to 1, or auto.
+        presence: auto leaves images empty that do not contain a concept; off segments every image.
+        instances: One region for each connected component; split parts components that touch where the map
+            has separate peaks; none makes one region for each concept.
+        overlap: Let concepts share pixels; otherwise a pixel belongs to the likeliest.
+
+    Raises:
+        InputError: No concept, two of one name, or a threshold outside 0 to 1.
+        EncoderError: The encoder is not the one that the concepts were learnt with.
+    """
+
+    def __init__(
+        self,
+        concepts: Sequence[Concept],
+        *,
+        encoder: Encoder | None = None,
+        refine: Refine = "crf",
+        threshold: float | Literal["auto"] = "auto",
+        presence: Literal["auto", "off"] = "auto",
+        instances: Instances = "components",
+        overlap: bool = False,
+    ) -> None:
+        if not concepts:
+            raise InputError("there is no concept to segment with: learn one, or name a concept file")
+        names = [concept.name for concept in concepts]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise InputError(f"two concepts are named {twice!r}: rename one, or leave it out")
+        if threshold != "auto" and not 0 <= threshold <= 1:
+            raise InputError(f"the threshold is {threshold}: give a number from 0 to 1, or auto")
+        self.concepts = tuple(concepts)
+        self.encoder = encoder or load_encoder(concepts[0].provenance.encoder)
+        for concept in concepts:
+            concept.check_encoder(self.encoder.name, self.encoder.weights)
+        self._refine = refine
+        self._level = AUTOMATIC if threshold == "auto" else max(1, round(255 * threshold))
+        self._presence = presence
+        self._instances = instances
+        self._overlap = overlap
+
+    def predict(self, images: Iterable[Path | Target], *, batch_size: int = BATCH) -> Iterator[Prediction]:
+        """Masks of images, one prediction each, in their order, while they are made.
+
+        Raises:
+            ImageError: An image cannot be read.
+        """
+        targets = (image if isinstance(image, Target) else Target(image, image.name) for image in images)
+        while batch := list(islice(targets, batch_size)):
+            for result in self.segment(batch):
+                if isinstance(result, Skipped):
+                    raise ImageError(result.reason)
+                yield self.decide(result)
+
+    def segment(self, targets: Sequence[Target]) -> list[Segmented | Skipped]:
+        """Refined probability maps of one batch; unreadable images are skipped, not fatal."""
+        with ThreadPoolExecutor() as pool:
+            loaded = list(pool.map(self._load, targets))
+        readable = [one for one in loaded if isinstance(one, _Loaded)]
+        if not readable:
+            return [one for one in loaded if isinstance(one, Skipped)]
+        features = self.encoder.encode(pixels_of([one.square for one in readable]))
+        done = iter(self._refined(readable, features))
+        return [one if isinstance(one, Skipped) else next(done) for one in loaded]
+
+    def decide(self, segmented: Segmented) -> Prediction:
+        """Regions of the maps at the threshold."""
+        masks = segmented.maps >= self._level  # (K, H, W)
+        if not self._overlap and len(masks) > 1:
+            masks = one_per_pixel(masks, segmented.maps)
+        regions = [
+            region
+            for verdict, mask, levels in zip(segmented.verdicts, masks, segmented.maps, strict=True)
+            if mask.any()
+            for region in self._regions(verdict, mask, levels)
+        ]
+        return Prediction(segmented.image, tuple(regions), segmented.verdicts)
+
+    def _load(self, target: Target) -> _Loaded | Skipped:
+        try:
+            data = read_bytes(target.path)
+            decoded = decode(data, reduce_to=self.encoder.input_size)
+        except ImageError as error:
+            return Skipped(target, str(error))
+        reference = ImageRef(target.file_name, content_hash(data), decoded.width, decoded.height)
+        return _Loaded(
+            target,
+            reference,
+            squash(decoded.pixels, self.encoder.input_size),
+            squash(decoded.pixels, REFINE_SIDE),
+        )
+
+    def _refined(self, images: Sequence[_Loaded], features: Features) -> Iterator[Segmented]:
+        verdicts = self._verdicts(features)
+        off = self._presence == "off"
+        chosen = [[k for k, verdict in enumerate(row) if off or verdict.present] for row in verdicts]
+        needed = sorted({k for row in chosen for k in row})
+        scores = {k: score_maps(self.concepts[k], features) for k in needed}  # each (B, S, S)
+        for i, (image, row) in enumerate(zip(images, verdicts, strict=True)):
+            width, height = image.reference.width, image.reference.height
+            maps = np.zeros((len(self.concepts), height, width), np.uint8)  # (K, H, W)
+            if chosen[i]:
+                raw = [probability(self.concepts[k], scores[k][i : i + 1])[0] for k in chosen[i]]
+                fitted = refined(torch.stack(raw).cpu().numpy(), image.small, self._refine)
+                maps[chosen[i]] = full_size(fitted, width, height)
+            yield Segmented(image.reference, tuple(row), maps)
+
+    def _verdicts(self, features: Features) -> list[list[Verdict]]:
+        cells = compact_cells(features, self.encoder.mean_embedding, self.encoder.vocabulary)
+        columns = []
+        for concept in self.concepts:
+            if concept.presence is None:
+                columns.append([Verdict(concept.name, present=True, probability=1.0)] * len(features.dense))
+                continue
+            above = concept.presence.score(cells, concept.foreground, concept.text)  # (B,)
+            columns.append(
+                [Verdict(concept.name, bool(s > 0), round(Presence.probability(float(s)), 4)) for s in above]
+            )
+        return [list(row) for row in zip(*columns, strict=True)]
+
+    def _regions(self, verdict: Verdict, mask: NDArray[np.bool_], levels: NDArray[np.uint8]) -> list[Region]:
+        smallest = max(1, round(_SMALLEST * mask.size))
+        if self._instances == "none":
+            labels = mask.astype(np.int32)
+        else:
+            labels = label(mask, min_area=smallest)
+            if self._instances == "split":
+                labels = split_touching(labels, levels, min_area=smallest)
+        count = int(labels.max())
+        sums = np.bincount(labels.ravel(), levels.ravel(), count + 1)[1:]
+        areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+        return [
+            Region(verdict.concept, rle, round(float(total / area / 255 * verdict.probability), 4))
+            for rle, total, area in zip(encode_labels(labels), sums, areas, strict=True)
+        ]
