@@ -840,8 +840,8 @@ class Gallery {
     if (this.focus) this.ui.wall.setAttribute("aria-activedescendant", `${this.uid}-${this.focus}`);
     else this.ui.wall.removeAttribute("aria-activedescendant");
     if (!this.ui.previewPane.hidden) this.fillPreview();
-    clearTimeout(this.timers.request);
-    this.timers.request = window.setTimeout(() => this.request(), 30);
+    // Not pushed back by the next paint: a long scroll must not starve the wall.
+    if (this.timers.request === 0) this.timers.request = window.setTimeout(() => this.request(), 30);
   }
 
   /**
@@ -874,6 +874,7 @@ class Gallery {
   }
 
   request() {
+    this.timers.request = 0;
     // A request that was never answered (kernel restarted, error) must not block the wall for good.
     this.inFlight = this.inFlight.filter((batch) => batch.until > performance.now());
     if (this.inFlight.length >= MAX_IN_FLIGHT) {

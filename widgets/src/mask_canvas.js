@@ -212,29 +212,43 @@ export function crop(cells, stride, [x, y, width, height]) {
 }
 
 /**
- * Writes a cropped part back.
- * @param {Uint8Array} cells
+ * Writes a part of the strokes, and what follows from it, into a layer.
+ * @param {{map: Uint8Array, edits: Uint8Array, scores: Uint8Array, histogram: Uint32Array}} layer
  * @param {number} stride
  * @param {Rect} rect
  * @param {Uint8Array} part
  */
-export function paste(cells, stride, [x, y, width, height], part) {
+export function paste(layer, stride, [x, y, width, height], part) {
   for (let row = 0; row < height; row += 1) {
-    cells.set(part.subarray(row * width, (row + 1) * width), (y + row) * stride + x);
+    for (let column = 0; column < width; column += 1) {
+      force(layer, (y + row) * stride + x + column, part[row * width + column]);
+    }
   }
 }
 
 /**
- * The smallest rectangle that holds every cell that differs, or null.
- * @param {Uint8Array} before
- * @param {Uint8Array} after
+ * Sets one stroke cell, and keeps scores and histogram in step.
+ * @param {{map: Uint8Array, edits: Uint8Array, scores: Uint8Array, histogram: Uint32Array}} layer
+ * @param {number} cell
+ * @param {number} value 0, 1 or 2
+ */
+function force(layer, cell, value) {
+  const score = value === FORCE_ON ? 255 : value === FORCE_OFF ? 0 : layer.map[cell];
+  layer.histogram[layer.scores[cell]] -= 1;
+  layer.histogram[score] += 1;
+  layer.edits[cell] = value;
+  layer.scores[cell] = score;
+}
+
+/**
+ * The smallest rectangle that holds every marked cell, or null.
+ * @param {Uint8Array} region
  * @param {number} stride
  * @returns {Rect | null}
  */
-export function changedRect(before, after, stride) {
+export function boundsOf(region, stride) {
   let [left, top, right, bottom] = [stride, -1, -1, -1];
-  for (let cell = 0; cell < before.length; cell += 1) {
-    if (before[cell] === after[cell]) continue;
+  for (let cell = region.indexOf(1); cell >= 0; cell = region.indexOf(1, cell + 1)) {
     const x = cell % stride;
     if (top < 0) top = Math.floor(cell / stride);
     bottom = Math.floor(cell / stride);
@@ -242,6 +256,23 @@ export function changedRect(before, after, stride) {
     if (x > right) right = x;
   }
   return top < 0 ? null : [left, top, right - left + 1, bottom - top + 1];
+}
+
+/**
+ * The smallest rectangle around a rectangle and the spans of a brush.
+ * @param {Rect | null} rect
+ * @param {[y: number, first: number, last: number][]} spans
+ * @returns {Rect | null}
+ */
+export function grow(rect, spans) {
+  let [left, top, right, bottom] = rect ? [rect[0], rect[1], rect[0] + rect[2], rect[1] + rect[3]] : [Infinity, Infinity, 0, 0];
+  for (const [y, first, last] of spans) {
+    left = Math.min(left, first);
+    right = Math.max(right, last + 1);
+    top = Math.min(top, y);
+    bottom = Math.max(bottom, y + 1);
+  }
+  return right === 0 ? null : [left, top, right - left, bottom - top];
 }
 
 /**
@@ -279,6 +310,37 @@ export function brushSpans(a, b, diameter, width, height) {
 }
 
 /**
+ * Marks in `region` every cell that is 4-connected to the starts through cells of the same membership.
+ * @param {Uint8Array} region 1 at the starts, 0 elsewhere; written
+ * @param {Int32Array} stack the starts first; room for every cell, as each is pushed once
+ * @param {number} depth how many starts there are
+ * @param {Uint8Array} scores
+ * @param {number} threshold
+ * @param {number} width
+ * @param {boolean} inside membership to follow
+ * @returns {number} how many cells are marked
+ */
+function spread(region, stack, depth, scores, threshold, width, inside) {
+  const { length } = scores;
+  let count = 0;
+  while (depth > 0) {
+    depth -= 1;
+    const cell = stack[depth];
+    count += 1;
+    const x = cell % width;
+    for (let side = 0; side < 4; side += 1) {
+      if ((side === 0 && x === 0) || (side === 1 && x === width - 1)) continue;
+      const next = side === 0 ? cell - 1 : side === 1 ? cell + 1 : side === 2 ? cell - width : cell + width;
+      if (next < 0 || next >= length || region[next] === 1 || scores[next] >= threshold !== inside) continue;
+      region[next] = 1;
+      stack[depth] = next;
+      depth += 1;
+    }
+  }
+  return count;
+}
+
+/**
  * The 4-connected region of equal membership around a cell: 1 for its cells, and how many there are.
  * @param {Uint8Array} scores
  * @param {number} threshold
@@ -287,26 +349,11 @@ export function brushSpans(a, b, diameter, width, height) {
  */
 export function flood(scores, threshold, width, start) {
   const region = new Uint8Array(scores.length);
-  const wanted = scores[start] >= threshold;
-  const stack = [start];
+  const stack = new Int32Array(scores.length);
+  const inside = scores[start] >= threshold;
   region[start] = 1;
-  let count = 0;
-  const visit = (/** @type {number} */ cell) => {
-    if (region[cell] === 0 && scores[cell] >= threshold === wanted) {
-      region[cell] = 1;
-      stack.push(cell);
-    }
-  };
-  while (stack.length > 0) {
-    const cell = /** @type {number} */ (stack.pop());
-    count += 1;
-    const x = cell % width;
-    if (x > 0) visit(cell - 1);
-    if (x < width - 1) visit(cell + 1);
-    if (cell >= width) visit(cell - width);
-    if (cell + width < scores.length) visit(cell + width);
-  }
-  return { region, count, inside: wanted };
+  stack[0] = start;
+  return { region, count: spread(region, stack, 1, scores, threshold, width, inside), inside };
 }
 
 /**
@@ -316,26 +363,18 @@ export function flood(scores, threshold, width, start) {
  * @param {number} width
  */
 export function holes(scores, threshold, width) {
-  const height = scores.length / width;
   const reached = new Uint8Array(scores.length);
-  /** @type {number[]} */
-  const stack = [];
-  const visit = (/** @type {number} */ cell) => {
-    if (reached[cell] === 0 && scores[cell] < threshold) {
-      reached[cell] = 1;
-      stack.push(cell);
-    }
-  };
-  for (let x = 0; x < width; x += 1) [x, (height - 1) * width + x].forEach(visit);
-  for (let y = 0; y < height; y += 1) [y * width, y * width + width - 1].forEach(visit);
-  while (stack.length > 0) {
-    const cell = /** @type {number} */ (stack.pop());
+  const stack = new Int32Array(scores.length);
+  let depth = 0;
+  for (let cell = 0; cell < scores.length; cell += 1) {
     const x = cell % width;
-    if (x > 0) visit(cell - 1);
-    if (x < width - 1) visit(cell + 1);
-    if (cell >= width) visit(cell - width);
-    if (cell + width < scores.length) visit(cell + width);
+    const border = x === 0 || x === width - 1 || cell < width || cell >= scores.length - width;
+    if (!border || scores[cell] >= threshold) continue;
+    reached[cell] = 1;
+    stack[depth] = cell;
+    depth += 1;
   }
+  spread(reached, stack, depth, scores, threshold, width, false);
   for (let cell = 0; cell < scores.length; cell += 1) reached[cell] = Number(reached[cell] === 0 && scores[cell] < threshold);
   return reached;
 }
@@ -727,18 +766,18 @@ class ConceptRow {
       h("kbd", { "aria-hidden": "true" }, index < 9 ? String(index + 1) : ""),
     );
     this.pick.addEventListener("click", actions.choose);
-    this.facts = h("div", { class: "ra-soft ra-facts" });
+    this.facts = h("span", { title: "Probability that the concept is in the image" });
     this.histogram = h("canvas", { class: "ra-histogram", "aria-hidden": "true" });
     this.slider = slider(`Threshold of ${concept.name}`, { min: 1, max: 255 });
-    this.value = h("output", { class: "ra-soft" });
+    this.value = h("output");
     this.slider.addEventListener("input", () => actions.slide(Number(this.slider.value)));
     this.slider.addEventListener("change", actions.rest);
     this.body = h(
       "div",
       { class: "ra-concept-body" },
-      this.facts,
+      h("div", { class: "ra-row ra-soft" }, h("span", {}, "Threshold"), this.value, h("div", { class: "ra-spring" }), this.facts),
       this.histogram,
-      h("label", { class: "ra-setting" }, h("span", {}, "Threshold"), this.slider, this.value),
+      this.slider,
     );
     this.node = h("div", { class: "ra-concept" }, this.pick, this.body);
   }
@@ -752,8 +791,7 @@ class ConceptRow {
     const percent = coverage(histogram, threshold) * 100;
     this.area.textContent = concept.absent ? "absent" : `${percent.toFixed(percent < 10 ? 1 : 0)} %`;
     this.area.title = "Part of the image inside the mask";
-    this.facts.textContent = concept.presence === null ? "" : `Present with probability ${concept.presence.toFixed(2)}`;
-    this.facts.hidden = concept.presence === null;
+    this.facts.textContent = concept.presence === null ? "" : `presence ${concept.presence.toFixed(2)}`;
     this.slider.value = String(threshold);
     this.value.textContent = (threshold / 255).toFixed(2);
     if (active) this.drawHistogram();
@@ -798,7 +836,7 @@ class MaskCanvas {
     this.hidden = false;
     this.panning = false;
     /** @type {Map<number, {x: number, y: number}>} */ this.pointers = new Map();
-    /** @type {{last: {x: number, y: number}, value: number, before: Uint8Array[]} | null} */ this.stroke = null;
+    /** @type {{last: {x: number, y: number}, value: number, before: Uint8Array[], rect: Rect | null} | null} */ this.stroke = null;
     /** @type {{distance: number, x: number, y: number} | null} */ this.pinch = null;
     this.uncommitted = -1;
     this.thresholdBefore = 0;
@@ -1232,43 +1270,43 @@ class MaskCanvas {
    * @param {number} value
    */
   force(cell, value) {
-    const exclusive = this.header?.exclusive && value === FORCE_ON;
+    force(this.layers[this.active], cell, value);
+    if (!this.header?.exclusive || value !== FORCE_ON) return;
     this.layers.forEach((layer, index) => {
-      if (index === this.active) {
-        layer.edits[cell] = value;
-        layer.scores[cell] = value === FORCE_ON ? 255 : 0;
-      } else if (exclusive && layer.scores[cell] >= layer.threshold) {
-        layer.edits[cell] = FORCE_OFF;
-        layer.scores[cell] = 0;
-      }
+      if (index !== this.active && layer.scores[cell] >= layer.threshold) force(layer, cell, FORCE_OFF);
     });
   }
 
   /**
-   * @param {{x: number, y: number}} from in cells
-   * @param {{x: number, y: number}} to
-   * @param {number} value
+   * Draws the open stroke on to a point.
+   * @param {{x: number, y: number}} to in cells
    */
-  paint(from, to, value) {
-    if (!this.header) return;
+  paint(to) {
+    if (!this.header || !this.stroke) return;
     const { width, height } = this.header;
-    for (const [y, first, last] of brushSpans(from, to, this.model.get("brush"), width, height)) {
-      for (let x = first; x <= last; x += 1) this.force(y * width + x, value);
+    const spans = brushSpans(this.stroke.last, to, this.model.get("brush"), width, height);
+    for (const [y, first, last] of spans) {
+      for (let x = first; x <= last; x += 1) this.force(y * width + x, this.stroke.value);
     }
+    this.stroke.last = to;
+    this.stroke.rect = grow(this.stroke.rect, spans);
     this.redraw("masks");
   }
 
-  /** @param {Uint8Array[]} before edits of every layer before the change */
-  commit(before) {
+  /**
+   * Remembers and sends what changed within a rectangle.
+   * @param {Uint8Array[]} before edits of every layer before the change
+   * @param {Rect | null} rect
+   */
+  commit(before, rect) {
     const { width = 0 } = this.header ?? {};
     /** @type {Patch[]} */
     const patches = [];
+    if (!rect) return;
     this.layers.forEach((layer, concept) => {
-      const rect = changedRect(before[concept], layer.edits, width);
-      if (!rect) return;
       const [was, now] = [before[concept], layer.edits].map((cells) => packCells(crop(cells, width, rect)));
+      if (was.every((value, index) => value === now[index])) return;
       patches.push({ concept, rect, before: was, after: now });
-      layer.histogram = histogramOf(layer.scores);
       this.sendPatch(concept, rect, now);
     });
     if (patches.length > 0) this.history.push({ patches });
@@ -1287,12 +1325,11 @@ class MaskCanvas {
 
   /** Drops a stroke that turned out to be a pinch. */
   cancelStroke() {
-    if (!this.stroke) return;
-    this.layers.forEach((layer, index) => {
-      layer.edits = /** @type {NonNullable<typeof this.stroke>} */ (this.stroke).before[index];
-      layer.scores = burn(layer.map, layer.edits);
-    });
+    const { stroke, header } = this;
     this.stroke = null;
+    if (!stroke?.rect || !header) return;
+    const { before, rect } = stroke;
+    this.layers.forEach((layer, index) => paste(layer, header.width, rect, crop(before[index], header.width, rect)));
     this.redraw("masks");
   }
 
@@ -1309,9 +1346,7 @@ class MaskCanvas {
     for (const patch of change.patches) {
       const layer = this.layers[patch.concept];
       const { width = 0 } = this.header ?? {};
-      paste(layer.edits, width, patch.rect, unpackCells(patch[side], patch.rect[2] * patch.rect[3]));
-      layer.scores = burn(layer.map, layer.edits);
-      layer.histogram = histogramOf(layer.scores);
+      paste(layer, width, patch.rect, unpackCells(patch[side], patch.rect[2] * patch.rect[3]));
       this.sendPatch(patch.concept, patch.rect, patch[side]);
     }
     if (change.threshold) {
@@ -1352,8 +1387,9 @@ class MaskCanvas {
    */
   forceRegion(region, value) {
     const before = this.snapshot();
-    region.forEach((marked, cell) => marked && this.force(cell, value));
-    this.commit(before);
+    const rect = boundsOf(region, this.header?.width ?? 0);
+    for (let cell = region.indexOf(1); cell >= 0; cell = region.indexOf(1, cell + 1)) this.force(cell, value);
+    this.commit(before, rect);
   }
 
   /** @param {string} text */
@@ -1392,8 +1428,8 @@ class MaskCanvas {
     if (this.tool !== "brush" && this.tool !== "eraser") return;
     this.flush();
     const cell = this.cellAt(point);
-    this.stroke = { last: cell, value: this.tool === "brush" ? FORCE_ON : FORCE_OFF, before: this.snapshot() };
-    this.paint(cell, cell, this.stroke.value);
+    this.stroke = { last: cell, value: this.tool === "brush" ? FORCE_ON : FORCE_OFF, before: this.snapshot(), rect: null };
+    this.paint(cell);
   }
 
   /** @param {PointerEvent} event */
@@ -1410,11 +1446,9 @@ class MaskCanvas {
     this.pointers.set(event.pointerId, point);
     if (this.pinch) this.onPinch();
     else if (this.stroke) {
-      for (const part of event.getCoalescedEvents?.() ?? [event]) {
-        const cell = this.cellAt(this.at(part));
-        this.paint(this.stroke.last, cell, this.stroke.value);
-        this.stroke.last = cell;
-      }
+      // Fast strokes arrive several points at a time; scripted events bring none.
+      const parts = event.getCoalescedEvents?.() ?? [];
+      for (const part of parts.length > 0 ? parts : [event]) this.paint(this.cellAt(this.at(part)));
     } else if (this.pansWith(event)) {
       this.setView({ ...this.view, x: this.view.x + point.x - last.x, y: this.view.y + point.y - last.y });
     }
@@ -1425,9 +1459,9 @@ class MaskCanvas {
     this.pointers.delete(event.pointerId);
     if (this.pointers.size < 2) this.pinch = null;
     if (!this.stroke) return;
-    const { before } = this.stroke;
+    const { before, rect } = this.stroke;
     this.stroke = null;
-    this.commit(before);
+    this.commit(before, rect);
   }
 
   measurePinch() {
