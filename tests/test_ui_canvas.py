@@ -1,0 +1,160 @@
+import zlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from reco_assist.errors import InputError, StorageError
+from reco_assist.masks.edits import apply_edits, pack_edits, unpack_edits
+from reco_assist.ui import ConceptLayer, Decision, Frame, MaskCanvas
+
+SHAPE = (5, 7)
+
+
+class Wire:
+    """A canvas and everything that it sends."""
+
+    def __init__(self):
+        self.canvas = MaskCanvas()
+        self.sent = []
+        self.canvas.send = lambda content, buffers=None: self.sent.append((content, buffers or []))
+
+    def receive(self, *buffers, **message):
+        self.sent.clear()
+        self.canvas._handle_custom_msg(message, [memoryview(buffer) for buffer in buffers])
+        return self.sent
+
+
+def make_frame(count=2, **changes):
+    scores = np.arange(count * 35, dtype=np.uint8).reshape(count, *SHAPE)
+    layers = tuple(ConceptLayer(f"concept {k}", scores[k], 100 + k, presence=0.5) for k in range(count))
+    return replace(Frame("hash", "<a>.jpg", b"jpeg", layers, index=3, uncertainty=0.25), **changes)
+
+
+@pytest.fixture
+def wire():
+    wire = Wire()
+    wire.canvas.frame = make_frame()
+    return wire
+
+
+def test_a_frame_travels_whole_in_one_message(wire):
+    [(header, buffers)] = wire.sent
+    assert (header["type"], header["id"], header["label"], header["index"]) == ("frame", "hash", "<a>.jpg", 3)
+    assert (header["width"], header["height"]) == (7, 5)
+    assert [concept["threshold"] for concept in header["concepts"]] == [100, 101]
+    assert len({concept["colour"] for concept in header["concepts"]}) == 2
+    assert buffers[0] == b"jpeg"
+    assert zlib.decompress(buffers[1]) == bytes(range(35))
+    assert zlib.decompress(buffers[4]) == pack_edits(np.zeros(SHAPE, np.uint8))
+    assert len(buffers) == 5
+
+
+def test_scores_that_are_not_contiguous_arrive_row_by_row(wire):
+    scores = np.arange(70, dtype=np.uint8).reshape(5, 14)[:, ::2]
+    wire.sent.clear()
+    wire.canvas.frame = make_frame(1, layers=(ConceptLayer("x", scores, 9),))
+    assert zlib.decompress(wire.sent[0][1][1]) == bytes(scores.ravel())
+
+
+def test_nothing_to_show_is_said(wire):
+    wire.sent.clear()
+    wire.canvas.frame = None
+    assert wire.sent == [({"type": "empty"}, [])]
+    assert wire.canvas.edits == ()
+
+
+@pytest.mark.parametrize(
+    ("layers", "reason"),
+    [
+        ((), "no layer"),
+        ((ConceptLayer("x", np.zeros(SHAPE, np.float32), 9),), "float32"),
+        ((ConceptLayer("x", np.zeros(35, np.uint8), 9),), "1-dimensional"),
+        (
+            (
+                ConceptLayer("x", np.zeros(SHAPE, np.uint8), 9),
+                ConceptLayer("y", np.zeros((7, 5), np.uint8), 9),
+            ),
+            "sizes",
+        ),
+        ((ConceptLayer("x", np.zeros(SHAPE, np.uint8), 9, edits=np.zeros((1, 1), np.uint8)),), "sizes"),
+        ((ConceptLayer("x", np.zeros(SHAPE, np.uint8), 0),), "threshold of 0"),
+    ],
+    ids=["none", "float", "flat", "two sizes", "edits' size", "threshold"],
+)
+def test_frames_that_cannot_be_shown_are_refused(wire, layers, reason):
+    with pytest.raises(InputError, match=reason):
+        wire.canvas.frame = make_frame(layers=layers)
+    assert wire.canvas.frame.label == "<a>.jpg"
+
+
+def test_a_stroke_is_kept_reported_and_shown_to_a_later_view(wire):
+    heard = []
+    wire.canvas.on_edit(heard.append)
+    cells = np.array([[1, 2, 0], [2, 2, 1]], np.uint8)
+    wire.receive(pack_edits(cells), type="edit", id="hash", concept=1, rect=[4, 2, 3, 2])
+    [edit] = heard
+    assert (edit.id, edit.concept, edit.x, edit.y) == ("hash", 1, 4, 2)
+    assert np.array_equal(edit.cells, cells)
+    expected = np.zeros(SHAPE, np.uint8)
+    expected[2:4, 4:7] = cells
+    assert np.array_equal(wire.canvas.edits[1], expected)
+    assert not wire.canvas.edits[0].any()
+    [(_, buffers)] = wire.receive(type="ready")
+    assert np.array_equal(unpack_edits(zlib.decompress(buffers[4]), SHAPE), expected)
+
+
+def test_the_owners_arrays_are_not_written_into():
+    edits = np.zeros(SHAPE, np.uint8)
+    wire = Wire()
+    wire.canvas.frame = make_frame(layers=(ConceptLayer("x", np.zeros(SHAPE, np.uint8), 9, edits=edits),))
+    wire.receive(pack_edits(np.ones((1, 1), np.uint8)), type="edit", id="hash", concept=0, rect=[0, 0, 1, 1])
+    assert not edits.any()
+    assert wire.canvas.edits[0].sum() == 1
+    assert apply_edits(np.zeros(SHAPE, np.uint8), 9, wire.canvas.edits[0]).sum() == 1
+
+
+def test_a_late_message_does_not_touch_the_next_image(wire):
+    heard = []
+    wire.canvas.on_edit(heard.append)
+    wire.canvas.on_threshold(lambda *given: heard.append(given))
+    wire.receive(
+        pack_edits(np.ones((1, 1), np.uint8)), type="edit", id="previous", concept=0, rect=[0, 0, 1, 1]
+    )
+    wire.receive(type="threshold", id="previous", concept=0, value=7)
+    assert not wire.canvas.edits[0].any()
+    assert wire.canvas.thresholds == (100, 101)
+    assert heard[0].id == "previous"
+    assert heard[1] == ("previous", 0, 7)
+
+
+def test_decisions_carry_the_thresholds_that_were_seen(wire):
+    heard = []
+    wire.canvas.on_decision(heard.append)
+    wire.receive(type="threshold", id="hash", concept=1, value=7)
+    wire.receive(type="decision", id="hash", action="accept", concept=1, thresholds=[100, 7])
+    assert heard == [Decision("hash", "accept", 1, (100, 7))]
+    assert wire.canvas.thresholds == (100, 7)
+
+
+def test_navigation_and_commands_reach_their_owner(wire):
+    heard = []
+    wire.canvas.on_navigate(lambda *given: heard.append(given))
+    wire.canvas.on_command(lambda *given: heard.append(given))
+    wire.receive(type="navigate", where="unsure", index=3)
+    wire.receive(type="command", name="undo")
+    assert heard == [("unsure", 3), ("undo",)]
+
+
+def test_a_failure_is_told_in_the_panel(wire):
+    def fail(decision):
+        raise StorageError("The disk is full; free some space.")
+
+    wire.canvas.on_decision(fail)
+    wire.receive(type="decision", id="hash", action="accept", concept=0, thresholds=[1, 1])
+    assert wire.canvas.error == "The disk is full; free some space."
+
+
+def test_nothing_heavy_is_kept_in_a_saved_notebook(wire):
+    state = {name: value for name, value in wire.canvas.get_state().items() if name not in {"_esm", "_css"}}
+    assert len(repr(state)) < 2000
