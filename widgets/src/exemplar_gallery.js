@@ -59,6 +59,7 @@ const CACHE = 600;
 const PATIENCE = 15000;
 const MIN_SIZE = 96;
 const MAX_SIZE = 320;
+const SUPPRESS = "data-lm-suppress-shortcuts";
 const SVG = "http://www.w3.org/2000/svg";
 
 /** @type {[keys: string, meaning: string][]} */
@@ -527,7 +528,7 @@ function buildUi(uid, actions) {
   const legend = buildLegend(actions);
   const root = h(
     "div",
-    { class: "ra-gallery", "data-lm-suppress-shortcuts": "true", role: "region", "aria-label": "Image gallery" },
+    { class: "ra-gallery", [SUPPRESS]: "true", role: "region", "aria-label": "Image gallery" },
     bar,
     alert,
     stage,
@@ -665,6 +666,7 @@ class Gallery {
   }
 
   start() {
+    this.listen(this.ui.root, "focusin", (event) => this.guard(/** @type {Element} */ (event.target), true));
     this.listen(this.ui.root, "keydown", (event) => this.onKey(/** @type {KeyboardEvent} */ (event)));
     this.listen(this.ui.wall, "scroll", () => this.schedule());
     this.listen(this.ui.wall, "click", (event) => this.onClick(/** @type {MouseEvent} */ (event)));
@@ -941,10 +943,25 @@ class Gallery {
 
   // -- keyboard and pointer
 
+  /**
+   * Keeps the notebook from taking plain keys as its own, while Ctrl S and its like go on working. The mark must
+   * be on the focused element: selectors such as `:focus` are matched from there upwards.
+   * @param {Element} target
+   * @param {boolean} on
+   */
+  guard(target, on) {
+    for (const node of [this.ui.root, target]) {
+      if (on) node.setAttribute(SUPPRESS, "true");
+      else node.removeAttribute(SUPPRESS);
+    }
+  }
+
   /** @param {KeyboardEvent} event */
   onKey(event) {
     const target = /** @type {HTMLElement} */ (event.target);
     const command = commandFor(event);
+    this.guard(target, !event.ctrlKey && !event.metaKey);
+    if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
     if (command === null) return;
     const onControl = target.closest("button, input");
     if (onControl && ["move", "toggle", "preview"].includes(command) && event.key.length !== 1) return;

@@ -52,6 +52,7 @@ const FORCE_ON = 1;
 const FORCE_OFF = 2;
 const HISTORY_BYTES = 64 * 1024 * 1024;
 const MAX_SCALE = 40;
+const SUPPRESS = "data-lm-suppress-shortcuts";
 const SVG = "http://www.w3.org/2000/svg";
 
 /** @type {[keys: string, meaning: string][]} */
@@ -661,7 +662,7 @@ function buildUi(run) {
   const main = h("div", { class: "ra-main" }, stage, side, legend);
   const root = h(
     "div",
-    { class: "ra-canvas", "data-lm-suppress-shortcuts": "true", role: "region", "aria-label": "Mask review" },
+    { class: "ra-canvas", [SUPPRESS]: "true", role: "region", "aria-label": "Mask review" },
     h(
       "div",
       { class: "ra-bar" },
@@ -853,6 +854,7 @@ class MaskCanvas {
 
   start() {
     const { ui } = this;
+    this.listen(ui.root, "focusin", (event) => this.guard(/** @type {Element} */ (event.target), true));
     this.listen(ui.root, "keydown", (event) => this.onKey(/** @type {KeyboardEvent} */ (event)));
     this.listen(ui.root, "keyup", (event) => this.onKeyUp(/** @type {KeyboardEvent} */ (event)));
     this.listen(ui.root, "focusout", () => this.release());
@@ -1091,10 +1093,25 @@ class MaskCanvas {
 
   // -- commands
 
+  /**
+   * Keeps the notebook from taking plain keys as its own, while Ctrl S and its like go on working. The mark must
+   * be on the focused element: selectors such as `:focus` are matched from there upwards.
+   * @param {Element} target
+   * @param {boolean} on
+   */
+  guard(target, on) {
+    for (const node of [this.ui.root, target]) {
+      if (on) node.setAttribute(SUPPRESS, "true");
+      else node.removeAttribute(SUPPRESS);
+    }
+  }
+
   /** @param {KeyboardEvent} event */
   onKey(event) {
     const target = /** @type {HTMLElement} */ (event.target);
     const command = commandFor(event);
+    this.guard(target, !event.ctrlKey && !event.metaKey);
+    if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
     if (command === null) return;
     const onSlider = target instanceof HTMLInputElement;
     if (onSlider && event.key.startsWith("Arrow")) return;
