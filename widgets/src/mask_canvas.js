@@ -912,7 +912,6 @@ class MaskCanvas {
   /** @param {keyof Traits} name */
   onTrait(name) {
     if (name === "height") this.ui.main.style.setProperty("--ra-height", `${this.model.get("height")}px`);
-    if (name === "timeline") this.settle();
     if (name === "opacity" || name === "outline") this.redraw("masks");
     this.refresh();
   }
@@ -1000,7 +999,7 @@ class MaskCanvas {
     return value ? bytesOf(value) : new Uint8Array();
   }
 
-  /** The kernel has answered the last decision. */
+  /** The last decision has been answered with the next image, or never will be. */
   settle() {
     this.waiting = "";
     clearTimeout(this.timers.waiting);
