@@ -25,8 +25,8 @@ def as_maps(values: Tensor, name: str, layout: str) -> Tensor:
     if values.is_complex():
         raise InputError(f"{name} are {values.dtype}, expected real numbers.")
     values = values.to(torch.float32)
-    # A sum is finite unless a value is not (or 1e38 is near): one pass and no boolean copy.
-    if not torch.isfinite(values.sum(dtype=torch.float64)):
+    # Extremes carry NaN and infinity along: one pass without a boolean copy.
+    if not all(torch.isfinite(extreme) for extreme in values.aminmax()):
         raise InputError(f"{name} hold NaN or infinity, expected finite numbers; encode the images anew.")
     return values
 

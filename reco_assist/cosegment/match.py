@@ -28,14 +28,20 @@ class MatchMatrix:
     Attributes:
         cells: k tensors (h*w, C), unit-length features in the precision of the products.
         weights: k tensors (h*w,) float32 in [0, 1].
-        match: (k*h*w, k) float32, B of `best_match`; rows run over images, then y, then x.
+        best: (k, k, h*w) float32; best[j, i, p] is the best match in image j of pixel p of image i. An
+            image's share is then two runs of memory, so that dropping it is a plain copy of the others.
         grid: (h, w).
     """
 
     cells: tuple[Tensor, ...]
     weights: tuple[Tensor, ...]
-    match: Tensor
+    best: Tensor
     grid: tuple[int, int]
+
+    @property
+    def match(self) -> Tensor:
+        """(k*h*w, k) float32, B of `best_match`: a view; rows run over images, then y, then x."""
+        return self.best.flatten(1).T
 
     @classmethod
     def build(cls, features: Tensor, weights: Tensor, *, precision: Precision = "float32") -> Self:
@@ -44,7 +50,8 @@ class MatchMatrix:
             raise InputError(f"Precision is {precision!r}, expected 'float32' or 'bfloat16'.")
         cells, flat = _prepare(features, weights, getattr(torch, precision))
         height, width = features.shape[2:]
-        return cls(cells, flat, _complete(cells, flat, flat[0].new_empty(0, 0)), (height, width))
+        none = flat[0].new_empty(0, 0, height * width)
+        return cls(cells, flat, _complete(cells, flat, none), (height, width))
 
     @torch.no_grad()
     def add(self, features: Tensor, weights: Tensor) -> Self:
@@ -65,7 +72,7 @@ class MatchMatrix:
                 f"{self.grid[1]}) as the set has; encode the new images with the same encoder."
             )
         cells, flat = self.cells + cells, self.weights + flat
-        return type(self)(cells, flat, _complete(cells, flat, self.match), self.grid)
+        return type(self)(cells, flat, _complete(cells, flat, self.best), self.grid)
 
     @torch.no_grad()
     def drop(self, indices: Collection[int]) -> Self:
@@ -84,12 +91,12 @@ class MatchMatrix:
         kept = [i for i in range(k) if i not in gone]
         if not kept:
             raise InputError(f"All {k} images of the set were dropped; keep at least one.")
-        index = torch.tensor(kept, device=self.match.device)
-        blocks = self.match.view(k, -1, k).index_select(0, index).index_select(2, index)  # (kept, h*w, kept)
+        index = torch.tensor(kept, device=self.best.device)
+        best = self.best.index_select(0, index).index_select(1, index)  # (kept, kept, h*w)
         return type(self)(
             tuple(self.cells[i] for i in kept),
             tuple(self.weights[i] for i in kept),
-            blocks.view(-1, len(kept)),
+            best,
             self.grid,
         )
 
@@ -112,7 +119,7 @@ def best_match(features: Tensor, weights: Tensor, *, precision: Precision = "flo
     Raises:
         InputError: Shapes that do not belong together, no image, weights outside [0, 1], NaN or infinity.
     """
-    return MatchMatrix.build(features, weights, precision=precision).match
+    return MatchMatrix.build(features, weights, precision=precision).match.contiguous()
 
 
 @torch.no_grad()
@@ -134,15 +141,15 @@ def _prepare(
 
 @torch.no_grad()
 def _complete(cells: tuple[Tensor, ...], weights: tuple[Tensor, ...], known: Tensor) -> Tensor:
-    """Fill in the images that `known` (m*h*w, m) does not cover yet: (k*h*w, k)."""
-    k, n, m = len(cells), len(cells[0]), known.shape[1]
-    match = weights[0].new_empty(k, n, k)  # (k, h*w, k)
-    match[:m, :, :m] = known.view(m, n, m)
+    """Fill in the images that `known` (m, m, h*w) does not cover yet: (k, k, h*w)."""
+    k, m = len(cells), len(known)
+    best = weights[0].new_empty(k, k, len(cells[0]))  # (k, k, h*w)
+    best[:m, :m] = known
     for j in range(m, k):
         # Always the earlier image first: an added image then gives the same bits as a new computation.
         for i in range(j + 1):
-            match[i, :, j], match[j, :, i] = _best_of_pair(cells[i], cells[j], weights[i], weights[j])
-    return match.view(k * n, k)
+            best[j, i], best[i, j] = _best_of_pair(cells[i], cells[j], weights[i], weights[j])
+    return best
 
 
 def _best_of_pair(a: Tensor, b: Tensor, weight_a: Tensor, weight_b: Tensor) -> tuple[Tensor, Tensor]:
