@@ -7,6 +7,8 @@ formats and the exports work where torch is not installed.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from reco_assist.version import __version__
+
 if TYPE_CHECKING:
     from reco_assist.archive import Archive
     from reco_assist.concepts import Concept, learn_concept
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
     from reco_assist.export import to_coco, to_label_studio
     from reco_assist.retrieval import retrieve
     from reco_assist.segmenter import Segmenter
-
-__version__ = "0.1.0"
 
 _HOME = {
     "Archive": "reco_assist.archive",
@@ -32,6 +32,7 @@ __all__ = [
     "Archive",
     "Concept",
     "Segmenter",
+    "__version__",
     "learn_concept",
     "load_encoder",
     "retrieve",
@@ -47,4 +48,4 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  (the value is whatever the p
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+    return sorted(__all__)

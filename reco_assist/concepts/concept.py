@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -103,12 +104,8 @@ class Concept:
                 f"and this is {name} ({weights[:12]}): use the same encoder, or learn the concept again"
             )
 
-    def save(self, path: str | Path) -> None:
-        """Write the concept as safetensors with JSON metadata. The same concept gives the same bytes.
-
-        Raises:
-            StorageError: The file cannot be written; an older file is left as it was.
-        """
+    def to_bytes(self) -> bytes:
+        """The concept as safetensors with JSON metadata. The same concept gives the same bytes."""
         tensors = {
             "foreground": self.foreground,
             "background": self.background,
@@ -127,7 +124,20 @@ class Concept:
         }
         # One metadata key: the order of several is not fixed, and the bytes would differ from run to run.
         text = json.dumps(data, ensure_ascii=False, sort_keys=True)
-        write_bytes(Path(path), safetensors.torch.save(kept, metadata={_KEY: text}))
+        return safetensors.torch.save(kept, metadata={_KEY: text})
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of `to_bytes`, hexadecimal: the concept's identity."""
+        return sha256(self.to_bytes()).hexdigest()
+
+    def save(self, path: str | Path) -> None:
+        """Write the concept to a file.
+
+        Raises:
+            StorageError: The file cannot be written; an older file is left as it was.
+        """
+        write_bytes(Path(path), self.to_bytes())
 
     @classmethod
     def load(cls, path: str | Path) -> Self:

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from reco_assist import __version__
 from reco_assist.archive import Archive
 from reco_assist.concepts.concept import Concept, Method, Provenance, Seed
 from reco_assist.concepts.draft import Draft, paper_weights, standardise, word_activation
@@ -23,6 +22,7 @@ from reco_assist.encoders import Encoder, Features, TextEmbedding
 from reco_assist.encoders.batches import encode_files
 from reco_assist.errors import InputError
 from reco_assist.retrieval import Exemplar, Query, Retrieved, retrieve
+from reco_assist.version import __version__
 
 PAPER_CONTEXTS = ("tree", "sky", "building", "road", "person")
 """The paper's default contexts, learnt in this order, each with the earlier ones eliminated."""

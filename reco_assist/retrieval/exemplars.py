@@ -90,4 +90,4 @@ def _read(path: Path) -> tuple[NDArray[np.uint8], str]:
 
 
 def _read_mask(path: Path) -> NDArray[np.bool_]:
-    return decode(path).pixels.max(2) > 0
+    return np.asarray(decode(path).pixels.max(2) > 0)

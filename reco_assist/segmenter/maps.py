@@ -1,5 +1,6 @@
 """From features to refined probability maps: what a Concept says about each pixel of an image."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -25,10 +26,11 @@ _SET_SHARE = 0.5  # of the set's threshold in an exemplar concept's (RECIPE, pre
 _SALIENCY_SHARE = 0.1  # of the word's activation in a score (RECIPE 8)
 
 
-def score_maps(concept: Concept, features: Features) -> Tensor:
+def score_maps(concept: Concept, features: Features, *, others: Sequence[Concept] = ()) -> Tensor:
     """(B, S, S) float32 scores of a batch, bilinear from the encoder's grid; S = `REFINE_SIDE`.
 
-    The assist method scores f . F - max(f . B, f . each context) + .1 z; the paper's P = sigmoid(F . r) t.
+    The assist method scores f . F - max(f . B, f . each rival) + .1 z, where the rivals are the concept's
+    contexts and the foregrounds of other concepts; the paper's method scores P = sigmoid(F . r) t.
     """
     size = (REFINE_SIDE, REFINE_SIDE)
     grid = (features.dense.shape[2], features.dense.shape[3])
@@ -39,7 +41,8 @@ def score_maps(concept: Concept, features: Features) -> Tensor:
         return paper_probability(features.dense, concept.foreground, saliency, size=size)
     unit = normalize(features.dense, dim=1)  # (B, C, h, w)
     scores = torch.einsum("bchw,c->bhw", unit, concept.foreground.to(unit))  # (B, h, w)
-    rivals = [*concept.contexts, *([] if concept.background is None else [concept.background])]
+    rivals = [*concept.contexts, *(other.foreground for other in others)]
+    rivals += [] if concept.background is None else [concept.background]
     if rivals:
         scores = scores - torch.einsum("bchw,mc->bmhw", unit, torch.stack(rivals).to(unit)).amax(1)
     if concept.text is not None:

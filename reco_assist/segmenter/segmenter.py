@@ -177,7 +177,9 @@ class Segmenter:
         off = self._presence == "off"
         chosen = [[k for k, verdict in enumerate(row) if off or verdict.present] for row in verdicts]
         needed = sorted({k for row in chosen for k in row})
-        scores = {k: score_maps(self.concepts[k], features) for k in needed}  # each (B, S, S)
+        scores = {
+            k: score_maps(self.concepts[k], features, others=self._rivals(k)) for k in needed
+        }  # each (B, S, S)
         for i, (image, row) in enumerate(zip(images, verdicts, strict=True)):
             width, height = image.reference.width, image.reference.height
             maps = np.zeros((len(self.concepts), height, width), np.uint8)  # (K, H, W)
@@ -186,6 +188,12 @@ class Segmenter:
                 fitted = refined(torch.stack(raw).cpu().numpy(), image.small, self._refine)
                 maps[chosen[i]] = full_size(fitted, width, height)
             yield Segmented(image.reference, tuple(row), maps)
+
+    def _rivals(self, k: int) -> list[Concept]:
+        """Concepts that compete with the k-th for pixels."""
+        if self._overlap:
+            return []
+        return [other for i, other in enumerate(self.concepts) if i != k and other.method == "assist"]
 
     def _verdicts(self, features: Features) -> list[list[Verdict]]:
         cells = compact_cells(features, self.encoder.mean_embedding, self.encoder.vocabulary)

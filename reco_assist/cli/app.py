@@ -1,0 +1,40 @@
+"""`reco-assist`: one command for each step from a word to exported masks."""
+
+import sys
+import warnings
+
+import typer
+
+from reco_assist.cli import demo, index, lab, learn, search, segment
+from reco_assist.errors import RecoAssistError
+
+app = typer.Typer(
+    name="reco-assist",
+    help="From a word to a data set of masks: index photographs, learn a concept, segment, export.",
+    epilog="Begin with 'reco-assist demo', or 'reco-assist lab' for the notebook.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo.demo)
+app.command()(index.index)
+app.command()(search.search)
+app.command()(learn.learn)
+app.command()(segment.segment)
+app.command()(lab.lab)
+
+
+def main() -> None:
+    """Run the command line. Exit status: 0 done, 1 an error in one sentence, 2 wrong usage, 130 stopped."""
+    # Decoders warn about broken metadata in files whose pixels are good.
+    warnings.filterwarnings("ignore", module="PIL")
+    try:
+        app()
+    except RecoAssistError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped: run the same command again to go on\n")
+        sys.exit(130)

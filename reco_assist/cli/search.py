@@ -1,0 +1,47 @@
+"""`reco-assist search`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from reco_assist.cli.options import Device, Exemplars, Json, Quiet, Verbose, print_json, say, set_up
+
+
+def search(
+    archive: Annotated[Path, typer.Argument(help="An archive made by 'reco-assist index'.")],
+    text: Annotated[str, typer.Argument(help="What to look for; may be '' where exemplars show it.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="How many images.")] = 50,
+    exemplar: Exemplars = None,
+    device: Device = "auto",
+    json: Json = False,
+    verbose: Verbose = 0,
+    quiet: Quiet = False,
+) -> None:
+    """Find the images nearest to a word, to exemplars, or to both; best first.
+
+    Example: reco-assist search photos.reco "fire extinguisher" -k 20
+    """
+    set_up(verbose=verbose, quiet=quiet)
+    from reco_assist.archive import Archive
+    from reco_assist.concepts import exemplar_query
+    from reco_assist.encoders import load_encoder
+    from reco_assist.errors import InputError
+    from reco_assist.retrieval import Query, read_exemplar, retrieve
+
+    opened = Archive.open(archive)
+    if not text.strip() and not exemplar:
+        raise InputError("there is nothing to look for: type a word, or show it by --exemplar FILE#x,y,w,h")
+    shown = [read_exemplar(one) for one in exemplar or ()]
+    opened = Archive.open(archive, encoder=load_encoder(opened.encoder_name, device=device))
+    word = opened.encoder.encode_text(text) if text.strip() else None
+    dense = exemplar_query(opened, shown)[0].dense if shown else None
+    found = retrieve(opened, Query(None if word is None else word.vector, dense), k=k)
+    if k > len(opened):
+        say(f"the archive holds {len(opened)} images, fewer than the {k} asked for", quiet=quiet)
+    if json:
+        results = [{"image": str(one.path), "hash": one.content_hash, "score": one.score} for one in found]
+        print_json({"results": results})
+        return
+    for one in found:
+        typer.echo(f"{one.score:8.4f}  {one.path}")
