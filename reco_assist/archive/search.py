@@ -19,7 +19,7 @@ from reco_assist.encoders.compact import Codes, CompactCells, inner_products, ro
 
 _BEST_CELLS = 3
 _FIRST_CANDIDATES = 512
-_MOST_CANDIDATES = 8192
+_MOST_CANDIDATES = 2048
 _SAMPLE_ROWS = 2048
 _ROWS_AT_ONCE = 512  # decoded cells are large
 
