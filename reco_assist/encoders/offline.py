@@ -94,7 +94,11 @@ class OfflineEncoder:
         The dense feature joins the sixth and the seventh stage, each centred by its mean over ordinary
         photographs and normalised per cell.
         """
-        stage5, stage6, top = stages(self._trunk, pixels.to(self.device))
+        # One image at a time stays in a processor's cache (3 times faster than 16), and an image's features do
+        # not depend on its neighbours; a GPU wants them together.
+        parts = pixels.split(1) if self.device.type == "cpu" else (pixels,)
+        outputs = [stages(self._trunk, part.to(self.device)) for part in parts]
+        stage5, stage6, top = (torch.cat(stage) for stage in zip(*outputs, strict=True))
         halves = [
             normalize(normalize(stage, dim=1) - self._constants[mean].to(self.device)[:, None, None], dim=1)
             for stage, mean in ((stage5, "mean_stage5"), (stage6, "mean_stage6"))
@@ -145,6 +149,7 @@ def trunk() -> nn.Module:
     # The published layout names the same tensors differently, in the same order.
     net.load_state_dict(dict(zip(net.state_dict(), published.values(), strict=True)))
     frozen: nn.Module = net.eval().requires_grad_(requires_grad=False)
+    frozen.to(memory_format=torch.channels_last)
     return frozen
 
 
@@ -165,7 +170,8 @@ def stages(net: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         pixels: (B, 3, S, S) uint8 RGB on the net's device; h = w = S / 32.
     """
     layers: Any = net
-    x = layers.bn1(layers.conv_stem((pixels.float() / 255 - 0.5) / 0.5))
+    x = ((pixels.float() / 255 - 0.5) / 0.5).contiguous(memory_format=torch.channels_last)
+    x = layers.bn1(layers.conv_stem(x))
     stage5 = layers.blocks[:6](x)
     stage6 = layers.blocks[6](stage5)
     return stage5, stage6, layers.bn2(layers.conv_head(stage6))
