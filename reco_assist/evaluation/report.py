@@ -1,0 +1,256 @@
+"""Score predictions against ground truth: every figure of a report, per concept and in the mean."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from reco_assist.errors import InputError
+from reco_assist.evaluation.bootstrap import Interval, bootstrap
+from reco_assist.evaluation.calibration import Reliability, reliability
+from reco_assist.evaluation.overlap import Overlap, boundary_f, hits, overlap, pooled_iou
+from reco_assist.evaluation.predictions import Predictions, at_shape
+from reco_assist.evaluation.truth import ConceptTruth, Labelled, Truth
+
+FALSE_MASK = 0.005
+"""Share of an image above which a mask counts as false where the concept is absent."""
+
+UNTOUCHED = 0.8
+"""IoU from which a curator is taken to accept a mask as it is."""
+
+Step = Callable[[], None]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageScore:
+    """One image that shows the concept.
+
+    Attributes:
+        file_name: As predictions name it.
+        overlap: Pixels of mask and truth.
+        boundary_f: F-score of the boundary, 0 to 1.
+    """
+
+    file_name: str
+    overlap: Overlap
+    boundary_f: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConceptScore:
+    """All figures of one concept.
+
+    Attributes:
+        name: For reports.
+        category: What predictions call it.
+        images: Those that show it.
+        false: Negatives with a mask of more than `FALSE_MASK` of the image: file name and that share, largest
+            first.
+        negatives: How many images were judged not to show it.
+        masks: (score, whether it is right) of each scored mask; see `hits`.
+        verdicts: (probability of presence, whether it is present) of each image that states one.
+    """
+
+    name: str
+    category: str
+    images: tuple[ImageScore, ...]
+    false: tuple[tuple[str, float], ...]
+    negatives: int
+    masks: tuple[tuple[float, bool], ...]
+    verdicts: tuple[tuple[float, bool], ...]
+
+    @property
+    def ious(self) -> list[float]:
+        """IoU of each image that shows it."""
+        return [one.overlap.iou for one in self.images]
+
+    @property
+    def false_rate(self) -> float:
+        """Share of the negatives with a false mask; NaN without negatives."""
+        return len(self.false) / self.negatives if self.negatives else math.nan
+
+    def figures(self) -> dict[str, float]:
+        """Every figure by name; NaN where there is nothing to take it of."""
+        overlaps = [one.overlap for one in self.images]
+        return {
+            "iou": _mean(self.ious),
+            "pixel_iou": pooled_iou(overlaps) if overlaps else math.nan,
+            "pixel_accuracy": _mean([one.accuracy for one in overlaps]),
+            "boundary_f": _mean([one.boundary_f for one in self.images]),
+            "false_rate": self.false_rate,
+            "changed": _mean([one.changed / one.valid for one in overlaps if one.valid]),
+            "untouched": _mean([float(one.iou >= UNTOUCHED) for one in overlaps]),
+            "mask_ece": calibration(self.masks).error,
+            "presence_ece": calibration(self.verdicts).error,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Figures of all concepts.
+
+    Attributes:
+        concepts: In the order of the truth.
+    """
+
+    concepts: tuple[ConceptScore, ...]
+
+    @property
+    def masks(self) -> Reliability:
+        """Reliability of the scores of all masks together."""
+        return calibration(tuple(pair for one in self.concepts for pair in one.masks))
+
+    @property
+    def presence(self) -> Reliability:
+        """Reliability of the probabilities of presence of all concepts together."""
+        return calibration(tuple(pair for one in self.concepts for pair in one.verdicts))
+
+    def interval(self) -> Interval | None:
+        """Mean IoU over concepts, the interval over their images; None without a positive image."""
+        groups = [one.ious for one in self.concepts if one.images]
+        return bootstrap(groups) if groups else None
+
+    def figures(self) -> dict[str, float]:
+        """The mean over concepts of every figure, calibration over all masks and images together."""
+        rows = [one.figures() for one in self.concepts]
+        means = {key: _mean([row[key] for row in rows if not math.isnan(row[key])]) for key in rows[0]}
+        return {**means, "mask_ece": self.masks.error, "presence_ece": self.presence.error}
+
+    def to_json(self) -> dict[str, Any]:
+        """The report ready for JSON, with every image; what could not be taken is null."""
+        return {
+            "mean": {**_finite(self.figures()), "interval": _ends(self.interval())},
+            "concepts": {one.name: _concept_json(one) for one in self.concepts},
+            "reliability": {"masks": _bins(self.masks), "presence": _bins(self.presence)},
+        }
+
+
+def evaluate(
+    predictions: Predictions, truth: Truth, *, partial: bool = False, on_image: Step = lambda: None
+) -> Report:
+    """Score predictions; an image that shows a concept and has no prediction counts as missed.
+
+    Images that the truth does not know are left out.
+
+    Args:
+        predictions: What was found.
+        truth: What is there; concepts that the predictions do not name are left out.
+        partial: Only a sample was segmented: negatives that are not listed are left out.
+        on_image: Called after each image of each concept.
+
+    Raises:
+        InputError: No concept or no image is in both, or images are missing and `partial` is off.
+    """
+    named = {name.casefold() for name in predictions.categories.values()}
+    concepts = [one for one in truth.concepts if one.category.casefold() in named]
+    if not concepts:
+        raise InputError(
+            f"the predictions are of {', '.join(predictions.categories.values()) or 'nothing'} and the truth "
+            f"of {', '.join(one.category for one in truth.concepts)}: nothing can be compared"
+        )
+    covered = truth.images & set(predictions.sizes)
+    missing = truth.images - covered
+    if missing and not (partial and covered):
+        raise InputError(
+            f"{len(missing)} of {len(truth.images)} images of the truth are not in the predictions, such as "
+            f"{min(missing)}: segment them too, or allow a partial evaluation"
+        )
+    return Report(tuple(_score(predictions, one, covered, on_image) for one in concepts))
+
+
+def calibration(pairs: tuple[tuple[float, bool], ...]) -> Reliability:
+    """Reliability of (score, outcome) pairs."""
+    return reliability([score for score, _ in pairs], [right for _, right in pairs])
+
+
+def _score(
+    predictions: Predictions, concept: ConceptTruth, covered: frozenset[str], on_image: Step
+) -> ConceptScore:
+    category = concept.category
+    masks: list[tuple[float, bool]] = []
+    images: list[ImageScore] = []
+    for file, read in concept.positives.items():
+        shown = read()
+        images.append(_positive(predictions, category, file, shown))
+        masks += _judged(predictions, category, file, shown)
+        on_image()
+    false: list[tuple[str, float]] = []
+    negatives = sorted(covered - set(concept.positives) - concept.ignored)
+    for file in negatives:
+        share = float(predictions.union(category, file).mean())
+        if share > FALSE_MASK:
+            false.append((file, share))
+        masks += _judged(predictions, category, file, None)
+        on_image()
+    stated = ((file, predictions.presence.get((category.casefold(), file))) for file in sorted(covered))
+    verdicts = tuple(
+        (probability, file in concept.positives)
+        for file, probability in stated
+        if probability is not None and file not in concept.ignored
+    )
+    false.sort(key=lambda pair: (-pair[1], pair[0]))
+    return ConceptScore(
+        concept.name, category, tuple(images), tuple(false), len(negatives), tuple(masks), verdicts
+    )
+
+
+def _positive(predictions: Predictions, category: str, file: str, shown: Labelled) -> ImageScore:
+    height, width = shown.mask.shape
+    predicted = predictions.union(category, file, shape=(height, width))
+    return ImageScore(
+        file,
+        overlap(predicted, shown.mask, valid=shown.valid),
+        boundary_f(predicted, shown.mask, valid=shown.valid),
+    )
+
+
+def _judged(
+    predictions: Predictions, category: str, file: str, shown: Labelled | None
+) -> list[tuple[float, bool]]:
+    """(score, whether it is right) of each scored mask of an image; none is right where nothing is shown."""
+    return [
+        (
+            one.score,
+            shown is not None and hits(at_shape(one.mask, shown.mask.shape), shown.mask, valid=shown.valid),
+        )
+        for one in predictions.found(category, file)
+        if one.score is not None
+    ]
+
+
+def _concept_json(score: ConceptScore) -> dict[str, Any]:
+    interval = bootstrap([score.ious]) if score.images else None
+    return {
+        **_finite(score.figures()),
+        "interval": _ends(interval),
+        "positives": len(score.images),
+        "negatives": score.negatives,
+        "images": [
+            {"file_name": one.file_name, "iou": one.overlap.iou, "boundary_f": one.boundary_f}
+            for one in score.images
+        ],
+        "false": [{"file_name": file, "share": share} for file, share in score.false],
+    }
+
+
+def _bins(curve: Reliability) -> dict[str, Any]:
+    return {
+        "ece": _finite({"ece": curve.error})["ece"],
+        "counts": curve.counts.tolist(),
+        "confidence": [None if math.isnan(value) else value for value in curve.confidence.tolist()],
+        "frequency": [None if math.isnan(value) else value for value in curve.frequency.tolist()],
+    }
+
+
+def _ends(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [interval.low, interval.high]
+
+
+def _finite(values: dict[str, float]) -> dict[str, float | None]:
+    return {key: None if math.isnan(value) else value for key, value in values.items()}
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else math.nan
