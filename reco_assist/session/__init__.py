@@ -1,0 +1,28 @@
+"""Sessions: one labelling job on disk, with every decision, its undo and its log. No widget, no model.
+
+`reco_assist.session.teaching` and `reco_assist.session.job` are the parts that need the models.
+"""
+
+from reco_assist.session.exporting import FORMATS, Choice, Exported, export
+from reco_assist.session.progress import Card, Progress, progress, queue
+from reco_assist.session.records import STATES, Example, Finding, Plan, Result, Review, State
+from reco_assist.session.session import Session
+
+__all__ = [
+    "FORMATS",
+    "STATES",
+    "Card",
+    "Choice",
+    "Example",
+    "Exported",
+    "Finding",
+    "Plan",
+    "Progress",
+    "Result",
+    "Review",
+    "Session",
+    "State",
+    "export",
+    "progress",
+    "queue",
+]

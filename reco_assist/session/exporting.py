@@ -1,0 +1,265 @@
+"""What a session hands on: reviewed masks as COCO, Label Studio tasks and label maps."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reco_assist.annotations import Prediction, Region, Verdict
+from reco_assist.errors import InputError
+from reco_assist.export import write_coco, write_label_map, write_label_studio, write_legend
+from reco_assist.files import make_folder, make_output_folder
+from reco_assist.images import NEAR_DUPLICATE
+from reco_assist.masks import encode_labels, label
+from reco_assist.session.records import Result
+from reco_assist.session.session import Session
+from reco_assist.version import __version__
+
+Format = Literal["coco", "label-studio", "png"]
+FORMATS: tuple[Format, ...] = ("coco", "label-studio", "png")
+_BITS = np.array([byte.bit_count() for byte in range(256)], np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which images are exported, and how.
+
+    Attributes:
+        undecided: Also images that nobody has decided about, as the segmenter sees them.
+        negatives: Rejected masks become images without the concept; otherwise nothing is said of them.
+        absent: Also images in which every concept was said to be absent.
+        instances: components: one region for each connected part; none: one for each concept and image.
+        formats: At least one of `FORMATS`.
+        validation: Share of the images that goes into a data set of its own, 0 to 0.5; 0 for one data set.
+    """
+
+    undecided: bool = False
+    negatives: bool = False
+    absent: bool = True
+    instances: Literal["components", "none"] = "components"
+    formats: tuple[Format, ...] = FORMATS
+    validation: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What an export wrote.
+
+    Attributes:
+        folder: Where.
+        files: Names of the files in it; label maps as one folder.
+        images: Images by part: `all`, or `train` and `val`.
+        regions: By concept.
+        new: Images that the last export to this folder did not have.
+        changed: Images whose regions or verdicts differ from it.
+        removed: Images that only the last export had.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    images: dict[str, int]
+    regions: dict[str, int]
+    new: int
+    changed: int
+    removed: int
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{count} {name}" for name, count in self.images.items())
+        regions = ", ".join(f"{count} of {name!r}" for name, count in self.regions.items())
+        changes = f"{self.new} new, {self.changed} changed, {self.removed} removed since the last export"
+        return f"{sum(self.images.values())} images ({parts}); masks: {regions}; {changes}."
+
+
+def export(session: Session, folder: str | Path, choice: Choice | None = None) -> Exported:
+    """Write what was reviewed. The masks are those of `Session.mask`: what the curator saw.
+
+    Args:
+        session: The job.
+        folder: Where the files go; they replace those of an earlier export.
+        choice: Which images, and how; the defaults of `Choice` if None.
+
+    Raises:
+        InputError: The choice makes no sense, or leaves no image.
+        StorageError: The folder cannot be written.
+    """
+    chosen = choice or Choice()
+    if not chosen.formats or set(chosen.formats) - set(FORMATS):
+        raise InputError(f"The formats are {list(chosen.formats)}; choose one or more of {list(FORMATS)}.")
+    if not 0 <= chosen.validation <= 0.5:
+        raise InputError(f"The validation share is {chosen.validation}; give one from 0 to 0.5.")
+    predictions = collect(session, chosen)
+    if not predictions:
+        raise InputError("No image is ready to be exported; accept some, or include the undecided ones.")
+    place = make_output_folder(Path(folder))
+    parts = split(session, predictions, chosen.validation)
+    files = _write(session, place, parts, chosen)
+    digests = {prediction.image.file_name: _digest(prediction) for prediction in predictions}
+    new, changed, removed = _remember(session, place, digests, files)
+    regions = dict.fromkeys(session.concepts, 0)
+    for prediction in predictions:
+        for region in prediction.regions:
+            regions[region.concept] += 1
+    sizes = {name: len(part) for name, part in parts.items()}
+    return Exported(place, files, sizes, regions, new, changed, removed)
+
+
+def collect(session: Session, choice: Choice) -> list[Prediction]:
+    """What is to be exported of each image, by file name; copies of an image are listed like any other."""
+    found: dict[str, Prediction | None] = {}
+    predictions = []
+    for file_name, digest in sorted(session.files().items()):
+        if digest not in found:
+            found[digest] = _prediction(session, session.result(digest), choice)
+        one = found[digest]
+        if one is not None:
+            image = session.result(digest).image
+            named = type(image)(file_name, digest, image.width, image.height)
+            predictions.append(Prediction(named, one.regions, one.verdicts))
+    return predictions
+
+
+def split(
+    session: Session, predictions: Sequence[Prediction], validation: float
+) -> dict[str, list[Prediction]]:
+    """Part a data set so that near-duplicates, and copies, stay on one side.
+
+    Groups go by content alone: the same images are parted the same way, whatever they are called.
+
+    Returns:
+        `{"all": ...}` without a validation part, else `train` and `val`; each keeps the order given.
+    """
+    if not validation:
+        return {"all": list(predictions)}
+    digests = sorted({prediction.image.content_hash for prediction in predictions})
+    marks = np.array([session.result(digest).fingerprint for digest in digests], np.uint64)  # (n,)
+    group = _groups(marks)
+    members: dict[int, list[str]] = {}
+    for number, digest in zip(group, digests, strict=True):
+        members.setdefault(number, []).append(digest)
+    wanted = max(1, round(validation * len(digests)))
+    held: set[str] = set()
+    for part in sorted(members.values(), key=lambda part: sha256(part[0].encode()).digest()):
+        if len(held) + len(part) <= wanted:
+            held.update(part)
+    sides: dict[str, list[Prediction]] = {"train": [], "val": []}
+    for prediction in predictions:
+        sides["val" if prediction.image.content_hash in held else "train"].append(prediction)
+    return sides
+
+
+def _groups(marks: NDArray[np.uint64]) -> list[int]:
+    """The number of each fingerprint's group: near-duplicates of near-duplicates are together."""
+    leader = list(range(len(marks)))
+
+    def root(index: int) -> int:
+        while leader[index] != index:
+            leader[index] = leader[leader[index]]
+            index = leader[index]
+        return index
+
+    for index in range(len(marks)):
+        differing = (marks[index + 1 :] ^ marks[index]).view(np.uint8).reshape(-1, 8)  # (rest, 8)
+        near = np.flatnonzero(_BITS[differing].sum(1) <= NEAR_DUPLICATE)
+        for other in near + index + 1:
+            leader[root(int(other))] = root(index)
+    return [root(index) for index in range(len(marks))]
+
+
+def _prediction(session: Session, result: Result, choice: Choice) -> Prediction | None:
+    digest = result.image.content_hash
+    regions: list[Region] = []
+    verdicts: list[Verdict] = []
+    listed = choice.undecided
+    for name in session.concepts:
+        finding = result.findings.get(name)
+        if finding is None:
+            continue
+        state = session.review(digest, name).state
+        if state == "accepted" or (choice.undecided and state in {"pending", "skipped"}):
+            human = state == "accepted"
+            mask = session.mask(digest, name)
+            score = 1.0 if human else finding.probability
+            regions += _regions(name, mask, None if human else session.scores(digest, name), score, choice)
+            verdicts.append(Verdict(name, bool(mask.any()), 1.0) if human else finding.verdict(name))
+            listed = True
+        elif state == "absent" or (choice.negatives and state == "rejected"):
+            verdicts.append(Verdict(name, present=False, probability=0.0))
+            listed |= choice.absent if state == "absent" else True
+    return Prediction(result.image, tuple(regions), tuple(verdicts)) if listed else None
+
+
+def _regions(
+    concept: str,
+    mask: NDArray[np.bool_],
+    scores: NDArray[np.uint8] | None,
+    probability: float,
+    choice: Choice,
+) -> list[Region]:
+    """Regions of a mask; together they are the mask, to the pixel. Scores are None for accepted masks."""
+    if not mask.any():
+        return []
+    labels = label(mask) if choice.instances == "components" else mask.astype(np.int32)  # (H, W)
+    count = int(labels.max())
+    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]  # (count,)
+    sums = areas * 255 if scores is None else np.bincount(labels.ravel(), scores.ravel(), count + 1)[1:]
+    return [
+        Region(concept, mask_rle, round(float(total / area / 255 * probability), 4))
+        for mask_rle, total, area in zip(encode_labels(labels), sums, areas, strict=True)
+    ]
+
+
+def _write(
+    session: Session, folder: Path, parts: Mapping[str, Sequence[Prediction]], choice: Choice
+) -> tuple[str, ...]:
+    concepts = session.concepts
+    info = {"description": f"reco-assist {__version__}", "session": session.folder.name}
+    everything = [prediction for part in parts.values() for prediction in part]
+    files: list[str] = []
+    if "coco" in choice.formats:
+        for part, predictions in parts.items():
+            files.append("coco.json" if part == "all" else f"coco-{part}.json")
+            write_coco(folder / files[-1], partial(iter, predictions), concepts, info=info)
+    if "label-studio" in choice.formats:
+        files.append("label-studio.json")
+        version = f"reco-assist {__version__}, reviewed"
+        write_label_studio(folder / files[-1], everything, concepts, model_version=version)
+    if "png" in choice.formats:
+        files.append("masks/")
+        write_legend(folder / "masks", concepts)
+        for prediction in everything:
+            path = (folder / "masks" / prediction.image.file_name).with_suffix(".png")
+            make_folder(path.parent)
+            write_label_map(path, prediction, concepts)
+    return tuple(files)
+
+
+def _remember(
+    session: Session, folder: Path, digests: Mapping[str, str], files: Sequence[str]
+) -> tuple[int, int, int]:
+    """Note what was exported, clear away what only the last export wrote, and count what differs from it."""
+    key = f"export/{folder.resolve()}"
+    last = session.store.get(key) or {"images": {}, "files": []}
+    earlier: Mapping[str, str] = last["images"]
+    gone = [name for name in earlier if name not in digests]
+    maps = [str((Path("masks") / name).with_suffix(".png")) for name in (gone if "masks/" in files else [])]
+    for name in [*maps, *(name for name in last["files"] if name not in files and name != "masks/")]:
+        (folder / name).unlink(missing_ok=True)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    session.store.put("export", {key: {"at": now, "images": dict(digests), "files": list(files)}})
+    new = sum(name not in earlier for name in digests)
+    changed = sum(name in earlier and earlier[name] != digest for name, digest in digests.items())
+    return new, changed, len(gone)
+
+
+def _digest(prediction: Prediction) -> str:
+    parts: Collection[object] = (
+        [(region.concept, region.mask.counts, region.score) for region in prediction.regions],
+        [(verdict.concept, verdict.present, verdict.probability) for verdict in prediction.verdicts],
+    )
+    return sha256(repr(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,81 @@
+"""Segment the targets of a session, batch by batch, so that masks can be looked at while they are made."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+
+from reco_assist.errors import InputError
+from reco_assist.images import list_images
+from reco_assist.segmenter import Segmenter, Skipped, Target
+from reco_assist.session.session import Session
+
+BATCH = 4
+"""Images that appear together: the first masks show soon, and a cancel is heard soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far a job has come.
+
+    Attributes:
+        done: Targets that are segmented, those of earlier runs included.
+        total: All targets.
+        skipped: (file name, reason) of those that could not be read.
+        fresh: Content hashes of the images that were segmented in this step.
+    """
+
+    done: int
+    total: int
+    skipped: tuple[tuple[str, str], ...] = ()
+    fresh: tuple[str, ...] = ()
+
+
+def list_targets(session: Session) -> list[Target]:
+    """The images of the session's target folder, in a fixed order, names relative to it.
+
+    Raises:
+        InputError: No folder was chosen, or it is missing or holds no image.
+    """
+    root = session.targets
+    if root is None:
+        raise InputError("No target folder was chosen; name the folder of the images to segment.")
+    found = [Target(path, path.relative_to(root).as_posix()) for path in list_images([root])]
+    if not found:
+        raise InputError(f"{root} holds no images (JPEG, PNG, WebP, TIFF, BMP or GIF); name another folder.")
+    return found
+
+
+def segment(
+    session: Session, segmenter: Segmenter, targets: Sequence[Target], *, cancelled: Event | None = None
+) -> Iterator[Step]:
+    """Segment what is not segmented yet; each step is on disk when it is yielded.
+
+    Args:
+        session: Where the results go.
+        segmenter: With the session's concepts.
+        targets: In the order wanted.
+        cancelled: Set it to stop after the current batch.
+
+    Raises:
+        StorageError: A result cannot be written; those before it stay.
+    """
+    digests = {concept.name: concept.digest for concept in segmenter.concepts}
+    left = [target for target in targets if not session.is_done(target.file_name, target.path, digests)]
+    done, skipped = len(targets) - len(left), []
+    yield Step(done, len(targets))
+    for start in range(0, len(left), BATCH):
+        if cancelled is not None and cancelled.is_set():
+            return
+        batch = left[start : start + BATCH]
+        places = {target.file_name: target.path for target in batch}
+        fresh = []
+        for one in segmenter.segment(batch):
+            if isinstance(one, Skipped):
+                skipped.append((one.target.file_name, one.reason))
+                continue
+            path: Path = places[one.image.file_name]
+            session.add_result(one.image, path, one.maps, one.verdicts, digests)
+            fresh.append(one.image.content_hash)
+        done += len(batch)
+        yield Step(done, len(targets), tuple(skipped), tuple(fresh))

@@ -1,0 +1,375 @@
+"""One labelling job on disk: what is looked for, what was found, and what the curator said about it."""
+
+import base64
+import io
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from reco_assist.annotations import ImageRef, Verdict
+from reco_assist.errors import InputError, StorageError
+from reco_assist.files import make_folder, write_bytes
+from reco_assist.images import decode, perceptual_hash
+from reco_assist.masks import label
+from reco_assist.masks.edits import apply_edits, check_threshold, pack_edits, unpack_edits
+from reco_assist.session.records import AUTOMATIC, Correction, Finding, Plan, Result, Review, State
+from reco_assist.session.store import Store
+
+REVIEW = "review"
+"""The scope of undo that decisions belong to."""
+
+_SMALLEST = 0.001  # share of the image; smaller pieces of a map are specks
+_OPEN: dict[Path, "Session"] = {}  # sessions of this process by folder
+
+
+class Session:
+    """State of a labelling job. Every change is on disk before the call that makes it returns.
+
+    Holds no widget and no model: notebooks and scripts work on it alike. Opened by `Session.open`.
+
+    Attributes:
+        folder: Where it lies.
+        store: The keys and values below it, with the audit log.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.folder = store.folder
+        self.store = store
+
+    @classmethod
+    def open(cls, folder: str | Path, *, who: str | None = None) -> Self:
+        """Open a session, or begin one where there is none.
+
+        Opening a folder again in one process (a notebook's cell run twice) closes the earlier object.
+
+        Args:
+            folder: By convention its name ends in `.session`.
+            who: Name of the curator for the audit log; the login name if None.
+
+        Raises:
+            StorageError: It cannot be written, or another process has it open.
+            FormatError: Its log is damaged or of another version.
+        """
+        place = Path(folder).resolve()
+        if place in _OPEN:
+            _OPEN.pop(place).close()
+        session = cls(Store(place, who=who))
+        _OPEN[place] = session
+        return session
+
+    @staticmethod
+    def beside(archive: Path) -> Path:
+        """Where the session of an archive lies by default: `photos.reco` has `photos.session`."""
+        return archive.with_suffix(".session")
+
+    def close(self) -> None:
+        """Let other processes open it. A closed session can be read but not changed."""
+        self.store.close()
+
+    def set_aside(self) -> Path:
+        """Close the session and rename its folder, so that another can begin in its place.
+
+        Returns:
+            The new name.
+        """
+        self.close()
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        place = self.folder.with_name(f"{self.folder.stem}-{stamp}{self.folder.suffix}")
+        try:
+            self.folder.rename(place)
+        except OSError as error:
+            raise StorageError(f"Cannot rename {self.folder} to {place.name}: {error.strerror}.") from error
+        return place
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was done yet."""
+        return self.store.count == 0
+
+    # ------------------------------------------------------------------------------------ concepts
+
+    @property
+    def concepts(self) -> tuple[str, ...]:
+        """Names of the concepts, in the order of their categories."""
+        return tuple(self.store.get("concepts") or ())
+
+    def plan(self, name: str) -> Plan:
+        """How a concept is to be learnt.
+
+        Raises:
+            InputError: The job has no such concept.
+        """
+        data = self.store.get(f"plan/{name}")
+        if data is None:
+            raise InputError(f"There is no concept {name!r} in this session; add it first.")
+        return Plan.from_json(data)
+
+    def set_plan(self, plan: Plan, *, what: str = "plan", undoable: bool = False) -> None:
+        """Add a concept, or change how it is learnt.
+
+        Args:
+            plan: With its name trimmed.
+            what: The change, for the audit log.
+            undoable: Whether `undo` of the plan's own scope can take it back.
+
+        Raises:
+            InputError: The name is no name.
+        """
+        name = plan.name
+        if not name.strip() or name != name.strip() or any(ord(letter) < 32 for letter in name):
+            raise InputError("The concept has no name; type a word or a short phrase such as 'coffee mug'.")
+        values = {f"plan/{name}": plan.to_json()}
+        if undoable:
+            self.store.put(what, values, scope=self.scope(name))
+        elif name in self.concepts:
+            self.store.put(what, values, forget=self.scope(name))
+        else:
+            self.store.put("add concept", {"concepts": [*self.concepts, name], **values})
+
+    def remove_concept(self, name: str) -> None:
+        """Take a concept out of the job; what was decided about it stays in the log and in the store."""
+        left = [other for other in self.concepts if other != name]
+        self.store.put("remove concept", {"concepts": left, f"plan/{name}": None})
+
+    @staticmethod
+    def scope(name: str) -> str:
+        """The scope of undo that pruning a concept belongs to."""
+        return f"set/{name}"
+
+    def undo(self, scope: str = REVIEW) -> str | None:
+        """Take the last change of a scope back; returns what it was, None if nothing was left."""
+        return self.store.undo(scope)
+
+    def redo(self, scope: str = REVIEW) -> str | None:
+        """Make the change again that was undone last; returns what it was, None if nothing was left."""
+        return self.store.redo(scope)
+
+    # ------------------------------------------------------------------------------------- results
+
+    @property
+    def targets(self) -> Path | None:
+        """The folder of images to segment."""
+        found = self.store.get("targets")
+        return None if found is None else Path(found)
+
+    @targets.setter
+    def targets(self, folder: Path) -> None:
+        self.store.put("choose targets", {"targets": str(folder)})
+
+    def results(self) -> list[Result]:
+        """Every segmented target once, in the order in which they were segmented."""
+        return [Result.from_json(data) for _, data in self.store.items("result/")]
+
+    def result(self, content_hash: str) -> Result:
+        """A segmented target.
+
+        Raises:
+            InputError: It was not segmented.
+        """
+        data = self.store.get(f"result/{content_hash}")
+        if data is None:
+            raise InputError(f"The image {content_hash[:12]} is not among the segmented ones.")
+        return Result.from_json(data)
+
+    def files(self) -> dict[str, str]:
+        """Content hash of every segmented file by its name; copies of an image share one."""
+        return {name: data["hash"] for name, data in self.store.items("file/")}
+
+    def is_done(self, file_name: str, path: Path, digests: Mapping[str, str]) -> bool:
+        """Whether a file was segmented with these very concepts (digest by name) and has not changed."""
+        known = self.store.get(f"file/{file_name}")
+        if known is None or known["stamp"] != _stamp(path):
+            return False
+        findings = self.store.get(f"result/{known['hash']}")["findings"]
+        return all(
+            name in findings
+            and (findings[name]["digest"] == digest or self.review(known["hash"], name).decided)
+            for name, digest in digests.items()
+        )
+
+    def add_result(
+        self,
+        image: ImageRef,
+        path: Path,
+        maps: NDArray[np.uint8],
+        verdicts: Sequence[Verdict],
+        digests: Mapping[str, str],
+    ) -> Result:
+        """Keep what a segmenter made of a target. What the curator decided already stays as it is.
+
+        Concepts share no pixel: each map is kept where it is the largest and where no accepted mask lies,
+        without the specks that the automatic threshold leaves.
+
+        Args:
+            image: The target.
+            path: Its file.
+            maps: (K, H, W) uint8 refined probability.
+            verdicts: One per map.
+            digests: Digest of each concept by its name, in the order of the maps.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        known = self.store.get(f"result/{image.content_hash}")
+        earlier = Result.from_json(known).findings if known else {}
+        findings = dict(earlier)
+        free = np.ones(maps.shape[1:], bool)  # (H, W)
+        fixed = {name for name in earlier if self.review(image.content_hash, name).decided}
+        for name in fixed:
+            free &= ~self.mask(image.content_hash, name)
+        winner = maps.argmax(0)  # (H, W)
+        for k, (name, verdict) in enumerate(zip(digests, verdicts, strict=True)):
+            if name in fixed:
+                continue
+            scores = despeckled(np.where(free & (winner == k), maps[k], np.uint8(0)))
+            findings[name] = Finding(
+                digests[name], verdict.present, verdict.probability, doubt(scores, verdict.probability)
+            )
+            write_bytes(self._map_path(image.content_hash, name), _png(scores))
+        pixels = decode(path, reduce_to=64).pixels
+        result = Result(image, path, perceptual_hash(pixels), findings)
+        file = {"hash": image.content_hash, "stamp": _stamp(path)}
+        values = {f"file/{image.file_name}": file, f"result/{image.content_hash}": result.to_json()}
+        self.store.put("segment", values)
+        return result
+
+    def scores(self, content_hash: str, concept: str) -> NDArray[np.uint8]:
+        """(H, W) uint8 refined probability: the bytes that are shown and exported."""
+        image = self.result(content_hash).image
+        path = self._map_path(content_hash, concept)
+        if not path.is_file():
+            return np.zeros((image.height, image.width), np.uint8)
+        with Image.open(path) as opened:
+            return np.array(opened, np.uint8)  # (H, W)
+
+    # ------------------------------------------------------------------------------------- reviews
+
+    def review(self, content_hash: str, concept: str) -> Review:
+        """What the curator decided about a concept in an image so far."""
+        data = self.store.get(f"review/{content_hash}/{concept}")
+        return Review(**data) if data else Review()
+
+    def decide(self, content_hash: str, decisions: Mapping[str, State]) -> None:
+        """Say what becomes of concepts in an image; one undo takes all of them back.
+
+        Args:
+            content_hash: The image.
+            decisions: By concept.
+
+        Raises:
+            InputError: The image was not segmented.
+        """
+        self.result(content_hash)
+        number = self.store.count + 1
+        values = {
+            f"review/{content_hash}/{name}": asdict(Review(state, 0 if state == "pending" else number))
+            for name, state in decisions.items()
+        }
+        self.store.put(", ".join(sorted(set(decisions.values()))), values, scope=REVIEW)
+
+    def correction(self, content_hash: str, concept: str) -> Correction:
+        """How the mask of a concept in an image was adjusted so far."""
+        data = self.store.get(f"mask/{content_hash}/{concept}")
+        return Correction(**data) if data else Correction()
+
+    def set_thresholds(self, content_hash: str, thresholds: Mapping[str, int]) -> None:
+        """Move the thresholds, 1 to 255, of concepts in an image; the canvas keeps its own undo of this.
+
+        Raises:
+            InputError: A threshold is out of range.
+        """
+        values = {}
+        for name, threshold in thresholds.items():
+            check_threshold(threshold)
+            changed = replace(self.correction(content_hash, name), threshold=threshold)
+            values[f"mask/{content_hash}/{name}"] = None if changed == Correction() else asdict(changed)
+        self.store.put("threshold", values)
+
+    def edit(self, content_hash: str, concept: str, x: int, y: int, cells: NDArray[np.uint8]) -> None:
+        """Put brush corrections into a rectangle of an image; the canvas keeps its own undo of this.
+
+        Args:
+            content_hash: The image.
+            concept: Whose mask is corrected.
+            x: Column of the first cell.
+            y: Row of the first cell.
+            cells: (h, w) uint8 of 0 (none), 1 (forced in), 2 (forced out): the new content.
+
+        Raises:
+            InputError: The rectangle does not lie in the image.
+        """
+        strokes = self.strokes(content_hash, concept)
+        height, width = cells.shape
+        if x < 0 or y < 0 or y + height > strokes.shape[0] or x + width > strokes.shape[1]:
+            raise InputError(f"A stroke at {x},{y} of {width} x {height} cells does not lie in the image.")
+        strokes[y : y + height, x : x + width] = cells
+        text = base64.b85encode(zlib.compress(pack_edits(strokes), 1)).decode() if strokes.any() else ""
+        changed = replace(self.correction(content_hash, concept), strokes=text)
+        value = None if changed == Correction() else asdict(changed)
+        self.store.put("stroke", {f"mask/{content_hash}/{concept}": value})
+
+    def strokes(self, content_hash: str, concept: str) -> NDArray[np.uint8]:
+        """(H, W) uint8 brush corrections of a concept in an image: 0 none, 1 forced in, 2 forced out."""
+        image = self.result(content_hash).image
+        shape = (image.height, image.width)
+        packed = self.correction(content_hash, concept).strokes
+        if not packed:
+            return np.zeros(shape, np.uint8)
+        return unpack_edits(zlib.decompress(base64.b85decode(packed)), shape).copy()
+
+    def mask(self, content_hash: str, concept: str) -> NDArray[np.bool_]:
+        """(H, W) bool: what is seen and exported; empty where the concept was rejected or is absent."""
+        scores = self.scores(content_hash, concept)
+        if self.review(content_hash, concept).state in {"rejected", "absent"}:
+            return np.zeros(scores.shape, bool)
+        threshold = self.correction(content_hash, concept).threshold
+        return apply_edits(scores, threshold, self.strokes(content_hash, concept))
+
+    def _map_path(self, content_hash: str, concept: str) -> Path:
+        # Concept names are any text; file names are not.
+        name = sha256(concept.encode()).hexdigest()[:16]
+        return make_folder(self.folder / "maps" / content_hash[:2]) / f"{content_hash}-{name}.png"
+
+
+def doubt(scores: NDArray[np.uint8], probability: float) -> float:
+    """How unsure a finding is, 0 to 1: the larger of what the verdict and the mask's pixels leave open.
+
+    Args:
+        scores: (H, W) uint8 refined probability.
+        probability: That the concept is present.
+    """
+    verdict = 1 - abs(2 * probability - 1)
+    touched = scores[scores > 25].astype(np.float32) / 255  # (n,), a tenth and more
+    if not touched.size:
+        return round(verdict, 4)
+    return round(max(verdict, float(1 - np.abs(2 * touched - 1).mean())), 4)
+
+
+def despeckled(scores: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A map (H, W) uint8 without the specks that would stand alone at the automatic threshold."""
+    mask = scores >= AUTOMATIC
+    kept = label(mask, min_area=max(1, round(_SMALLEST * mask.size))) > 0
+    clean: NDArray[np.uint8] = np.where(mask & ~kept, np.uint8(0), scores)
+    return clean
+
+
+def _png(scores: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(scores).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _stamp(path: Path) -> list[int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return []
+    return [status.st_size, status.st_mtime_ns]

@@ -1,0 +1,286 @@
+"""A small database that is its own audit log: every change is a line that is never rewritten.
+
+audit.jsonl     one line of JSON for each change: who, what, when, and the values before and after
+snapshot.json   the state after some line, so that opening does not read them all; a cache
+session.lock    held while a process has the session open
+
+The state is a mapping from keys to JSON values. It is the fold of the log, so killing the process at any
+moment loses nothing but a line that was being written.
+"""
+
+import getpass
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from threading import RLock
+from typing import Any, BinaryIO
+
+from filelock import FileLock, Timeout
+
+from reco_assist.errors import FormatError, StorageError
+from reco_assist.files import make_output_folder, storage_error, write_bytes
+
+FORMAT = 1
+
+_LOG = "audit.jsonl"
+_SNAPSHOT = "snapshot.json"
+_LOCK = "session.lock"
+_SNAPSHOT_EVERY = 200  # changes
+_REMEMBERED = 200  # changes of a scope that can be undone
+
+Changes = dict[str, tuple[Any, Any]]
+"""Values before and after by key; None stands for no value."""
+
+
+@dataclass(slots=True)
+class _History:
+    """What can be undone and redone in one scope, the latest last."""
+
+    done: list[tuple[str, Changes]] = field(default_factory=list)
+    undone: list[tuple[str, Changes]] = field(default_factory=list)
+
+
+class Store:
+    """Keys and values on disk, with a log, undo and one writer. Safe to use from several threads.
+
+    Args:
+        folder: Where it lies; made if it is missing.
+        who: Name that the log gives the curator; the login name if None.
+
+    Raises:
+        StorageError: The folder cannot be written, or another process has it open.
+        FormatError: The log is damaged, or of another version.
+    """
+
+    def __init__(self, folder: Path, *, who: str | None = None) -> None:
+        self.folder = make_output_folder(folder)
+        self.who = who or _login()
+        self.mutex = RLock()
+        self._state: dict[str, Any] = {}
+        self._histories: dict[str, _History] = {}
+        self._count = 0
+        self._since_snapshot = 0
+        self._hash = sha256()
+        self._lock = FileLock(folder / _LOCK, timeout=0)
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise StorageError(
+                f"The session {folder.name} is open in another notebook or script; close that one first."
+            ) from error
+        except OSError as error:
+            raise storage_error(folder, error) from error
+        try:
+            self._log = self._open()
+        except BaseException:
+            self._lock.release()
+            raise
+
+    @property
+    def count(self) -> int:
+        """Changes so far."""
+        return self._count
+
+    @property
+    def closed(self) -> bool:
+        """Whether the store was closed."""
+        return self._log.closed
+
+    def get(self, key: str) -> Any:  # noqa: ANN401  (any JSON value)
+        """The value of a key, None where there is none. Do not change it in place."""
+        return self._state.get(key)
+
+    def items(self, prefix: str) -> list[tuple[str, Any]]:
+        """(rest of the key, value) of the keys that begin with a prefix, in the order of their creation."""
+        with self.mutex:
+            return [(k[len(prefix) :], v) for k, v in self._state.items() if k.startswith(prefix)]
+
+    def put(
+        self, what: str, values: Mapping[str, Any], *, scope: str | None = None, forget: str | None = None
+    ) -> None:
+        """Change values; on disk when this returns.
+
+        Args:
+            what: The change in a word or two, for the log.
+            values: New values by key; None removes the key.
+            scope: Which undo history this belongs to; None for what cannot be undone. Scopes share no keys.
+            forget: The undo history that has no meaning any more after this change.
+
+        Raises:
+            StorageError: It cannot be written; nothing is changed.
+        """
+        with self.mutex:
+            changes = {
+                key: (self._state.get(key), value)
+                for key, value in values.items()
+                if self._state.get(key) != value
+            }
+            if changes:
+                self._write({"what": what, "scope": scope, "forget": forget, "changes": changes})
+
+    def undo(self, scope: str) -> str | None:
+        """Take the last change of a scope back.
+
+        Returns:
+            What was undone, None if nothing was left.
+        """
+        return self._travel(scope, "undo")
+
+    def redo(self, scope: str) -> str | None:
+        """Make the last change that was undone again; returns what, None if nothing was left."""
+        return self._travel(scope, "redo")
+
+    def reach(self, scope: str) -> tuple[int, int]:
+        """How many changes of a scope can be undone and redone."""
+        history = self._histories.get(scope) or _History()
+        return len(history.done), len(history.undone)
+
+    def log(self) -> Iterator[dict[str, Any]]:
+        """All lines of the log."""
+        with (self.folder / _LOG).open("rb") as file:
+            yield from (json.loads(line) for line in file if line.endswith(b"\n"))
+
+    def close(self) -> None:
+        """Write a snapshot and let other processes in. A closed store refuses changes."""
+        with self.mutex:
+            if not self._log.closed:
+                self._snapshot()
+                self._log.close()
+                self._lock.release()
+
+    def _travel(self, scope: str, move: str) -> str | None:
+        with self.mutex:
+            history = self._histories.get(scope) or _History()
+            stack = history.done if move == "undo" else history.undone
+            if not stack:
+                return None
+            what, changes = stack[-1]
+            swapped = {key: (after, before) for key, (before, after) in changes.items()}
+            self._write({"what": what, "move": move, "scope": scope, "changes": swapped})
+            return what
+
+    def _write(self, event: dict[str, Any]) -> None:
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        line = _line({"n": self._count + 1, "at": now, "who": self.who, **event})
+        if self._log.closed:
+            raise StorageError(f"The session {self.folder.name} was opened again elsewhere; go on there.")
+        end = self._log.tell()
+        try:
+            self._log.write(line)
+            self._log.flush()
+            os.fsync(self._log.fileno())
+        except OSError as error:
+            self._log.truncate(end)
+            self._log.seek(end)
+            raise storage_error(self.folder / _LOG, error) from error
+        self._apply(event, line)
+        self._since_snapshot += 1
+        if self._since_snapshot >= _SNAPSHOT_EVERY:
+            self._snapshot()
+
+    def _apply(self, event: Mapping[str, Any], line: bytes) -> None:
+        changes: Changes = {key: (before, after) for key, (before, after) in event["changes"].items()}
+        for key, (_, after) in changes.items():
+            if after is None:
+                self._state.pop(key, None)
+            else:
+                self._state[key] = after
+        self._count += 1
+        self._hash.update(line)
+        if event.get("forget"):
+            self._histories.pop(event["forget"], None)
+        if event["scope"] is None:
+            return
+        history = self._histories.setdefault(event["scope"], _History())
+        move = event.get("move")
+        if move is None:
+            history.undone.clear()
+        else:
+            (history.done if move == "undo" else history.undone).pop()
+        (history.undone if move == "undo" else history.done).append((event["what"], changes))
+        del history.done[:-_REMEMBERED]
+
+    def _open(self) -> BinaryIO:
+        path = self.folder / _LOG
+        try:
+            log = path.open("r+b" if path.exists() else "w+b")
+        except OSError as error:
+            raise storage_error(path, error) from error
+        try:
+            head = _line({"format": FORMAT})
+            first = log.readline()
+            if not first.endswith(b"\n"):  # new, or killed while this was written
+                log.seek(0)
+                log.truncate()
+                log.write(head)
+            elif first != head:
+                raise FormatError(f"{path} is no log of this release; open it with the one that wrote it.")
+            self._replay(log)
+        except BaseException:
+            log.close()
+            raise
+        return log
+
+    def _replay(self, log: BinaryIO) -> None:
+        start = log.tell()
+        data = log.read()
+        end = data.rfind(b"\n") + 1  # what follows was cut short by a kill
+        log.seek(start + end)
+        log.truncate()
+        for line in self._rest(data[:end]).splitlines(keepends=True):
+            try:
+                event = json.loads(line)
+                self._apply(event, line)
+            except (ValueError, KeyError, TypeError, IndexError) as error:
+                raise FormatError(
+                    f"Line {self._count + 2} of {self.folder / _LOG} is damaged; restore it from a copy, or "
+                    "start a new session."
+                ) from error
+            self._since_snapshot += 1
+
+    def _rest(self, data: bytes) -> bytes:
+        """What the snapshot does not hold; all if there is none or it is not of this log."""
+        try:
+            found = json.loads((self.folder / _SNAPSHOT).read_bytes())
+            known = sha256(data[: found["bytes"]])
+            if found["sha256"] != known.hexdigest() or found["bytes"] > len(data):
+                return data
+            histories = {
+                scope: _History(*([(what, _pairs(changes)) for what, changes in stack] for stack in stacks))
+                for scope, stacks in found["histories"].items()
+            }
+            state, count = dict(found["state"]), int(found["count"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return data
+        self._state, self._count, self._histories, self._hash = state, count, histories, known
+        return data[found["bytes"] :]
+
+    def _snapshot(self) -> None:
+        self._since_snapshot = 0
+        record = {
+            "bytes": self._log.tell() - len(_line({"format": FORMAT})),
+            "sha256": self._hash.hexdigest(),
+            "count": self._count,
+            "state": self._state,
+            "histories": {name: (one.done, one.undone) for name, one in self._histories.items()},
+        }
+        write_bytes(self.folder / _SNAPSHOT, _line(record))
+
+
+def _pairs(changes: Mapping[str, Any]) -> Changes:
+    return {key: (before, after) for key, (before, after) in changes.items()}
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    return json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+def _login() -> str:
+    try:
+        return os.environ.get("JUPYTERHUB_USER") or getpass.getuser()
+    except (OSError, KeyError, ImportError):  # no entry for this user, as in some containers
+        return "unknown"

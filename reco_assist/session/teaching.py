@@ -1,0 +1,186 @@
+"""From a plan to a lesson: retrieval and co-segmentation as the curator steers them."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from reco_assist.archive import Archive
+from reco_assist.concepts import Lesson, exemplar_query, word_activation
+from reco_assist.cosegment import prototype_scores
+from reco_assist.encoders.batches import encode_files
+from reco_assist.errors import InputError
+from reco_assist.retrieval import Exemplar, Query, Retrieved, box_exemplar, retrieve
+from reco_assist.session.records import Plan
+
+_DEVIATIONS = 2.5  # robust deviations below the median support from which an image is unlike the others
+
+
+@dataclass(frozen=True, eq=False)
+class Teaching:
+    """A lesson that remembers what was dropped, so that dropping can be taken back at once.
+
+    Attributes:
+        whole: The lesson with every image of the set, dropped or not.
+        kept: The lesson without the dropped ones.
+    """
+
+    whole: Lesson
+    kept: Lesson
+
+    @classmethod
+    def begin(cls, archive: Archive, plan: Plan) -> "Teaching":
+        """Retrieve and co-segment what a plan asks for.
+
+        Raises:
+            InputError: The plan cannot be carried out; see `Lesson.begin`.
+            ImageError: An image of the archive or an example cannot be read any more.
+            EncoderError: The archive's encoder is not available.
+        """
+        lesson = Lesson.begin(archive, plan.name, k=plan.k, exemplars=exemplars(plan), contexts=plan.contexts)
+        present = _hashes(lesson)
+        scores = _scores_of(archive, lesson, [digest for digest in plan.added if digest not in present])
+        whole = _extend(lesson, scores)
+        return cls(whole, whole).prune(plan.dropped)
+
+    @property
+    def images(self) -> tuple[Retrieved, ...]:
+        """The whole set, dropped images too, as it was retrieved."""
+        return self.whole.draft.images
+
+    def prune(self, dropped: Collection[str]) -> "Teaching":
+        """The lesson with exactly these images dropped; those that are not in the set are ignored.
+
+        Raises:
+            InputError: No image would be left.
+        """
+        wanted = set(dropped) & _hashes(self.whole)
+        gone = set(self.kept.dropped)
+        if gone <= wanted:
+            return replace(self, kept=self.kept.drop(sorted(wanted - gone)))
+        return replace(self, kept=self.whole.drop(sorted(wanted)))
+
+    def add(self, images: Sequence[Retrieved]) -> "Teaching":
+        """The lesson with more images; what is dropped stays dropped."""
+        whole = _extend(
+            self.whole, [image for image in images if image.content_hash not in _hashes(self.whole)]
+        )
+        return Teaching(whole, whole.drop(self.kept.dropped))
+
+    def more(self, count: int) -> list[Retrieved]:
+        """The next images by score that the set does not have yet."""
+        present = _hashes(self.whole)
+        found = retrieve(self.whole.archive, self._query(), k=len(present) + count)
+        return [image for image in found if image.content_hash not in present][:count]
+
+    def like(self, content_hash: str, count: int) -> list[Retrieved]:
+        """Images outside the set that are nearest to what an image of the set shows at its seeds."""
+        present = _hashes(self.whole)
+        direction = self._looks()[self._index(content_hash)] - self._surroundings()
+        found = retrieve(self.whole.archive, Query(dense=direction), k=len(present) + count)
+        return [image for image in found if image.content_hash not in present][:count]
+
+    def unlike(self, content_hash: str) -> list[str]:
+        """The image and those kept that look more like it than like the others: what to drop with it."""
+        looks = self._looks()  # (k, C)
+        index = self._index(content_hash)
+        kept = _hashes(self.kept) - {content_hash}
+        others = [i for i, image in enumerate(self.images) if image.content_hash in kept]
+        if not others:
+            return [content_hash]
+        common = normalize(looks[others].mean(0), dim=0)  # (C,)
+        nearer = looks @ looks[index] > looks @ common  # (k,)
+        also = [self.images[i].content_hash for i in others if bool(nearer[i])]
+        return [content_hash, *also] if len(also) < len(others) else [content_hash]
+
+    def outliers(self) -> set[str]:
+        """Kept images that the others support far less than usual: suggestions for dropping."""
+        support = self.kept.draft.support  # (k,)
+        median = support.median()
+        deviation = 1.4826 * (support - median).abs().median()
+        low = support < median - _DEVIATIONS * deviation.clamp_min(1e-4)  # (k,)
+        images = self.kept.draft.images
+        return {image.content_hash for image, unlike in zip(images, low.tolist(), strict=True) if unlike}
+
+    def _query(self) -> Query:
+        lesson = self.whole
+        if lesson.exemplars:
+            return exemplar_query(lesson.archive, lesson.exemplars)[0]
+        return Query(language=None if lesson.word is None else lesson.word.vector)
+
+    def _index(self, content_hash: str) -> int:
+        for index, image in enumerate(self.images):
+            if image.content_hash == content_hash:
+                return index
+        raise InputError(f"The image {content_hash[:12]} is not in the set; load it first.")
+
+    def _looks(self) -> Tensor:
+        """(k, C) what each image of the whole set shows at its seeds, unit length."""
+        draft = self.whole.draft
+        seeds = draft.seeds  # (k, n, 2)
+        unit = normalize(draft.features, dim=1)  # (k, C, h, w)
+        rows = torch.arange(len(unit))[:, None]  # (k, 1)
+        cells = unit[rows, :, seeds[..., 0], seeds[..., 1]]  # (k, n, C)
+        return normalize(cells.mean(1), dim=1)
+
+    def _surroundings(self) -> Tensor:
+        """(C,) the mean cell of the set, unit length: what a look must differ from to be found."""
+        return normalize(normalize(self.whole.draft.features, dim=1).mean((0, 2, 3)), dim=0)
+
+
+def exemplars(plan: Plan) -> list[Exemplar]:
+    """The regions that a plan's examples mark.
+
+    Raises:
+        InputError: An example's file has changed, or its box does not lie in it.
+        ImageError: It cannot be read.
+    """
+    found = []
+    for example in plan.examples:
+        exemplar = box_exemplar(Path(example.path), *example.box)
+        if exemplar.content_hash != example.content_hash:
+            raise InputError(
+                f"{example.path} is not the file any more that an example was drawn on; draw it anew."
+            )
+        found.append(exemplar)
+    return found
+
+
+def first_look(archive: Archive, plan: Plan) -> list[Retrieved]:
+    """What a plan retrieves, before anything is co-segmented: quick, to be shown meanwhile."""
+    if plan.examples:
+        query = exemplar_query(archive, exemplars(plan))[0]
+    else:
+        query = Query(language=archive.encoder.encode_text(plan.name).vector)
+    return retrieve(archive, query, k=plan.k)
+
+
+def _scores_of(archive: Archive, lesson: Lesson, hashes: Sequence[str]) -> list[Retrieved]:
+    """Images of the archive by hash; below the set's own in score, since they were not retrieved with it."""
+    lowest = min((image.score for image in lesson.draft.images), default=0.0)
+    return [Retrieved(digest, archive.entry(digest).path, lowest) for digest in hashes]
+
+
+def _extend(lesson: Lesson, images: Sequence[Retrieved]) -> Lesson:
+    """The lesson with more images at the end; the scale of the guidance stays that of the first set."""
+    if not images:
+        return lesson
+    features = encode_files(lesson.archive.encoder, [image.path for image in images])
+    grid = (features.dense.shape[2], features.dense.shape[3])
+    draft = lesson.draft
+    if draft.exemplars is not None:
+        raw = prototype_scores(features.dense, draft.exemplars)  # (n, h, w)
+    elif lesson.word is not None:
+        raw = word_activation(features.language, lesson.word.vector, grid)  # (n, h, w)
+    else:
+        raise InputError("A lesson needs a word or examples; give one of the two.")
+    mean, deviation = lesson.saliency
+    guidance = (raw - mean) / deviation
+    return replace(lesson, draft=draft.add(images, features.dense, guidance, torch.sigmoid(guidance)))
+
+
+def _hashes(lesson: Lesson) -> set[str]:
+    return {image.content_hash for image in lesson.draft.images}

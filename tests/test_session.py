@@ -1,0 +1,376 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from pycocotools import mask as coco
+
+from reco_assist.annotations import ImageRef, Verdict
+from reco_assist.errors import InputError, StorageError
+from reco_assist.images import content_hash
+from reco_assist.masks.edits import apply_edits
+from reco_assist.segmenter import AUTOMATIC as SEGMENTER_AUTOMATIC
+from reco_assist.session import Choice, Example, Plan, Session, export, progress, queue
+from reco_assist.session.records import AUTOMATIC
+
+NAMES = {"mug": "digest-m", "spoon": "digest-s"}
+SHAPE = (30, 40)
+
+
+class Job:
+    """A session with invented results for real image files."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        (folder / "photos").mkdir()
+        self.session = Session.open(folder / "job.session", who="anna")
+        self.session.targets = folder / "photos"
+        for name in NAMES:
+            self.session.set_plan(Plan(name))
+
+    def add(self, name, *, seed=0, probability=0.9, maps=None, digests=NAMES):
+        path = self.folder / "photos" / name
+        random = np.random.default_rng(seed)
+        if not path.exists():
+            coarse = Image.fromarray(random.integers(0, 256, (6, 8, 3), np.uint8))
+            coarse.resize(SHAPE[::-1], Image.Resampling.BICUBIC).save(path)
+        image = ImageRef(name, content_hash(path.read_bytes()), SHAPE[1], SHAPE[0])
+        if maps is None:
+            # Smooth, so that the masks are pieces and not dust.
+            low = Image.fromarray(random.integers(0, 256, (4, 5), np.uint8)).resize(SHAPE[::-1])
+            maps = np.stack([np.asarray(low), 255 - np.asarray(low)])
+        verdicts = [Verdict(concept, probability > 0.5, probability) for concept in digests]
+        self.session.add_result(image, path, maps[: len(digests)], verdicts, digests)
+        return image.content_hash
+
+
+@pytest.fixture
+def job(tmp_path):
+    return Job(tmp_path)
+
+
+def decoded(document, concept):
+    """{file name: mask} of a COCO document, by pycocotools."""
+    category = next(one["id"] for one in document["categories"] if one["name"] == concept)
+    masks = {}
+    for image in document["images"]:
+        mask = np.zeros((image["height"], image["width"]), bool)
+        for one in document["annotations"]:
+            if one["image_id"] == image["id"] and one["category_id"] == category:
+                part = coco.decode(one["segmentation"]).astype(bool)
+                assert not (mask & part).any()
+                mask |= part
+        masks[image["file_name"]] = mask
+    return masks
+
+
+def test_the_automatic_threshold_is_the_segmenters():
+    assert AUTOMATIC == SEGMENTER_AUTOMATIC
+
+
+def test_a_plan_survives_and_can_be_undone(tmp_path):
+    session = Session.open(tmp_path / "a.session")
+    example = Example("/photos/a.jpg", "0" * 64, (1, 2, 3, 4))
+    plan = Plan("mug", 7, (example,), ("table",), begun=True)
+    session.set_plan(plan)
+    pruned = Plan("mug", 7, (example,), ("table",), ("n",), ("a", "b"), (("c", 1),), begun=True)
+    session.set_plan(pruned, what="drop", undoable=True)
+    session.close()
+    session = Session.open(tmp_path / "a.session")
+    assert session.plan("mug") == pruned
+    assert session.undo(session.scope("mug")) == "drop"
+    assert session.plan("mug") == plan
+    assert session.redo(session.scope("mug")) == "drop"
+    session.set_plan(plan.question())
+    assert session.undo(session.scope("mug")) is None
+    assert session.concepts == ("mug",)
+
+
+@pytest.mark.parametrize("name", ["", " ", " mug", "a\nb"])
+def test_names_that_are_none_are_refused(tmp_path, name):
+    session = Session.open(tmp_path / "a.session")
+    with pytest.raises(InputError, match="no name"):
+        session.set_plan(Plan(name))
+    assert session.empty
+
+
+def test_opening_again_takes_over(tmp_path):
+    first = Session.open(tmp_path / "a.session")
+    second = Session.open(tmp_path / "a.session")
+    second.set_plan(Plan("mug"))
+    with pytest.raises(StorageError, match="opened again"):
+        first.set_plan(Plan("spoon"))
+
+
+def test_a_session_set_aside_is_kept(job):
+    job.add("a.png")
+    old = job.session.set_aside()
+    assert Session.open(job.folder / "job.session").empty
+    assert [result.image.file_name for result in Session.open(old).results()] == ["a.png"]
+
+
+def test_concepts_share_no_pixel_and_specks_are_gone(job):
+    maps = np.zeros((2, 100, 100), np.uint8)
+    maps[0, 10:50, 10:50] = 200
+    maps[1, 40:80, 40:80] = 220
+    maps[0, 90:92, 90:92] = 255  # 4 of 10,000 pixels
+    path = job.folder / "photos" / "big.png"
+    Image.new("RGB", (100, 100), (9, 99, 200)).save(path)
+    image = ImageRef("big.png", content_hash(path.read_bytes()), 100, 100)
+    verdicts = [Verdict(name, present=True, probability=0.9) for name in NAMES]
+    job.session.add_result(image, path, maps, verdicts, NAMES)
+    mug, spoon = (job.session.scores(image.content_hash, name) for name in NAMES)
+    assert not ((mug > 0) & (spoon > 0)).any()
+    assert mug[45, 45] == 0
+    assert spoon[45, 45] == 220
+    assert mug[90, 90] == 0
+    assert mug[20, 20] == 200
+
+
+def test_decided_maps_stay_when_a_concept_is_learnt_anew(job):
+    digest = job.add("a.png", seed=1)
+    before = job.session.mask(digest, "mug")
+    job.session.decide(digest, {"mug": "accepted"})
+    job.add("a.png", maps=np.full((2, *SHAPE), 255, np.uint8), digests={"mug": "new", "spoon": "new"})
+    assert np.array_equal(job.session.mask(digest, "mug"), before)
+    # The other takes what is free, and nothing of what was accepted.
+    assert not (job.session.mask(digest, "spoon") & before).any()
+    assert job.session.result(digest).findings["mug"].digest == "digest-m"
+    assert job.session.result(digest).findings["spoon"].digest == "new"
+
+
+def test_a_target_is_done_until_its_file_or_a_concept_changes(job):
+    digest = job.add("a.png")
+    path = job.folder / "photos" / "a.png"
+    assert job.session.is_done("a.png", path, NAMES)
+    assert not job.session.is_done("b.png", path, NAMES)
+    assert not job.session.is_done("a.png", path, {**NAMES, "mug": "new"})
+    assert not job.session.is_done("a.png", path, {**NAMES, "fork": "digest-f"})
+    job.session.decide(digest, {"mug": "accepted"})
+    assert job.session.is_done("a.png", path, {**NAMES, "mug": "new"})
+    path.write_bytes(path.read_bytes() + b"0")
+    assert not job.session.is_done("a.png", path, NAMES)
+
+
+def test_the_mask_is_threshold_and_strokes(job):
+    digest = job.add("a.png", seed=3)
+    scores = job.session.scores(digest, "mug")
+    job.session.set_thresholds(digest, {"mug": 77})
+    cells = np.array([[1, 1, 0], [2, 2, 2]], np.uint8)
+    job.session.edit(digest, "mug", 5, 7, cells)
+    strokes = np.zeros(SHAPE, np.uint8)
+    strokes[7:9, 5:8] = cells
+    assert np.array_equal(job.session.strokes(digest, "mug"), strokes)
+    assert np.array_equal(job.session.mask(digest, "mug"), apply_edits(scores, 77, strokes))
+    job.session.edit(digest, "mug", 5, 7, np.zeros((2, 3), np.uint8))
+    job.session.set_thresholds(digest, {"mug": AUTOMATIC})
+    assert job.session.store.items("mask/") == []
+    with pytest.raises(InputError, match="does not lie"):
+        job.session.edit(digest, "mug", 39, 0, cells)
+    with pytest.raises(InputError, match="threshold of 0"):
+        job.session.set_thresholds(digest, {"mug": 0})
+
+
+def test_undo_takes_a_decision_back_and_leaves_the_strokes(job):
+    digest = job.add("a.png")
+    job.session.edit(digest, "mug", 0, 0, np.ones((1, 1), np.uint8))
+    job.session.decide(digest, {"mug": "accepted", "spoon": "absent"})
+    job.session.edit(digest, "mug", 1, 0, np.ones((1, 1), np.uint8))
+    assert job.session.undo() == "absent, accepted"
+    assert job.session.review(digest, "mug").state == "pending"
+    assert job.session.review(digest, "spoon").state == "pending"
+    assert job.session.strokes(digest, "mug").sum() == 2
+    job.session.redo()
+    assert job.session.review(digest, "spoon").state == "absent"
+
+
+def test_everything_is_there_after_a_kill(job):
+    digest = job.add("a.png", seed=5)
+    job.session.set_thresholds(digest, {"mug": 90})
+    job.session.edit(digest, "mug", 0, 0, np.ones((3, 4), np.uint8))
+    job.session.decide(digest, {"mug": "accepted"})
+    mask = job.session.mask(digest, "mug")
+    # A killed process writes no snapshot and frees its lock.
+    job.session.store._lock.release()
+    job.session.store._log.close()
+    assert not (job.session.folder / "snapshot.json").exists()
+    again = Session.open(job.session.folder)
+    assert again is not job.session
+    assert np.array_equal(again.mask(digest, "mug"), mask)
+    assert again.review(digest, "mug").state == "accepted"
+    assert again.targets == job.folder / "photos"
+
+
+# ------------------------------------------------------------------------------------------ queue
+
+
+def test_the_least_certain_come_first_and_the_skipped_last(job):
+    empty = np.zeros((2, *SHAPE), np.uint8)
+    sure = job.add("sure.png", seed=1, probability=0.99, maps=empty)
+    unsure = job.add("unsure.png", seed=2, probability=0.6, maps=empty)
+    between = job.add("between.png", seed=3, probability=0.8, maps=empty)
+    skipped = job.add("skipped.png", seed=4, probability=0.5, maps=empty)
+    both = dict.fromkeys(NAMES, "skipped")
+    job.session.decide(skipped, both)
+    assert [card.result.image.content_hash for card in queue(job.session)] == [unsure, between, sure, skipped]
+    job.session.decide(between, dict.fromkeys(NAMES, "rejected"))
+    job.session.decide(sure, dict.fromkeys(NAMES, "accepted"))
+    order = [(card.result.image.content_hash, card.state) for card in queue(job.session)]
+    assert order == [
+        (between, "rejected"),
+        (sure, "accepted"),
+        (unsure, "pending"),
+        (skipped, "skipped"),
+    ]
+    job.session.decide(unsure, {"mug": "accepted"})
+    assert queue(job.session)[2].state == "pending"  # the spoon is still open
+
+
+def test_figures_of_a_review(job):
+    empty = np.zeros((2, *SHAPE), np.uint8)
+    digests = [job.add(f"{n}.png", seed=n, probability=0.5, maps=empty) for n in range(30)]
+    assert progress(queue(job.session)).acceptance is None
+    assert progress(queue(job.session)).positives_left == pytest.approx(15)
+    for digest in digests[:5]:
+        job.session.decide(digest, dict.fromkeys(NAMES, "accepted"))
+    for digest in digests[5:25]:
+        job.session.decide(digest, dict.fromkeys(NAMES, "rejected"))
+    figures = progress(queue(job.session))
+    assert (figures.acceptance, figures.recent, figures.left) == (0, 20, 5)
+    assert figures.counts["accepted"] == 5
+    # (5 + 1) accepted where 12.5 + 1 were expected, on the 2.5 expected among those left
+    assert figures.positives_left == pytest.approx(2.5 * 6 / 13.5)
+    assert figures.hint == ""
+
+
+def test_the_hint_comes_when_positives_have_run_out(job):
+    empty = np.zeros((2, *SHAPE), np.uint8)
+    digests = [job.add(f"{n}.png", seed=n, probability=0.3, maps=empty) for n in range(24)]
+    for digest in digests[:20]:
+        job.session.decide(digest, dict.fromkeys(NAMES, "rejected"))
+    hint = progress(queue(job.session)).hint
+    assert "unlikely to pay" in hint
+    assert "0 were accepted" in hint
+
+
+# ----------------------------------------------------------------------------------------- export
+
+
+@pytest.mark.parametrize("instances", ["components", "none"])
+def test_what_is_seen_is_what_is_exported(job, tmp_path, instances):
+    random = np.random.default_rng(0)
+    digests = {f"{n}.png": job.add(f"{n}.png", seed=n) for n in range(4)}
+    expected = {name: {} for name in NAMES}
+    for name, digest in digests.items():
+        for concept in NAMES:
+            threshold = int(random.integers(1, 256))
+            cells = random.integers(0, 3, (9, 11), np.uint8)
+            job.session.set_thresholds(digest, {concept: threshold})
+            job.session.edit(digest, concept, 3, 4, cells)
+            strokes = np.zeros(SHAPE, np.uint8)
+            strokes[4:13, 3:14] = cells
+            expected[concept][name] = apply_edits(job.session.scores(digest, concept), threshold, strokes)
+        job.session.decide(digest, dict.fromkeys(NAMES, "accepted"))
+    export(job.session, tmp_path / "out", Choice(instances=instances))
+    document = json.loads((tmp_path / "out" / "coco.json").read_text())
+    for concept in NAMES:
+        for name, mask in decoded(document, concept).items():
+            assert np.array_equal(mask, expected[concept][name])
+    assert all(one["score"] == 1 for one in document["annotations"])
+    assert (tmp_path / "out" / "masks" / "0.png").is_file()
+    assert len(json.loads((tmp_path / "out" / "label-studio.json").read_text())) == 4
+
+
+@pytest.mark.parametrize(
+    ("choice", "names"),
+    [
+        (Choice(), {"accepted", "absent"}),
+        (Choice(absent=False), {"accepted"}),
+        (Choice(negatives=True), {"accepted", "absent", "rejected"}),
+        (Choice(undecided=True), {"accepted", "absent", "rejected", "pending", "skipped"}),
+    ],
+    ids=["default", "no absent", "negatives", "all"],
+)
+def test_which_images_are_exported(job, tmp_path, choice, names):
+    for number, state in enumerate(["accepted", "rejected", "absent", "skipped", "pending"]):
+        digest = job.add(f"{state}.png", seed=number)
+        if state != "pending":
+            job.session.decide(digest, dict.fromkeys(NAMES, state))
+    export(job.session, tmp_path / "out", choice)
+    document = json.loads((tmp_path / "out" / "coco.json").read_text())
+    verdicts = {
+        image["file_name"].removesuffix(".png"): image["reco_verdicts"] for image in document["images"]
+    }
+    assert set(verdicts) == names
+    assert verdicts["accepted"]["mug"] == {"present": True, "probability": 1}
+    for name in names & {"absent"} | ({"rejected"} if choice.negatives else set()):
+        assert verdicts[name]["mug"] == {"present": False, "probability": 0}
+    if choice.undecided:
+        assert verdicts["rejected"] == {}
+        assert verdicts["pending"]["mug"] == {"present": True, "probability": 0.9}
+        assert decoded(document, "mug")["pending.png"].any()
+    assert not decoded(document, "mug").get("rejected.png", np.zeros(1)).any()
+
+
+def test_copies_and_near_duplicates_stay_on_one_side(job, tmp_path):
+    groups = {}
+    for number in range(12):
+        name = f"{number:02}.png"
+        digests = [job.add(name, seed=number)]
+        path = job.folder / "photos" / name
+        (job.folder / "photos" / f"copy-{name}").write_bytes(path.read_bytes())
+        digests.append(job.add(f"copy-{name}"))
+        brighter = np.asarray(Image.open(path)).astype(int) + 3
+        Image.fromarray(brighter.clip(0, 255).astype(np.uint8)).save(job.folder / "photos" / f"near-{name}")
+        digests.append(job.add(f"near-{name}"))
+        assert digests[0] == digests[1] != digests[2]
+        for digest in set(digests):
+            job.session.decide(digest, dict.fromkeys(NAMES, "accepted"))
+        groups[number] = {name, f"copy-{name}", f"near-{name}"}
+    summary = export(job.session, tmp_path / "out", Choice(validation=0.25))
+    sides = {
+        part: {
+            image["file_name"]
+            for image in json.loads((tmp_path / "out" / f"coco-{part}.json").read_text())["images"]
+        }
+        for part in ("train", "val")
+    }
+    assert summary.images == {"train": len(sides["train"]), "val": len(sides["val"])}
+    assert len(sides["val"]) == 9
+    for members in groups.values():
+        assert members <= sides["train"] or members <= sides["val"]
+
+
+def test_an_export_says_what_changed_and_clears_what_is_stale(job, tmp_path):
+    a, b, c = (job.add(f"{name}.png", seed=number) for number, name in enumerate("abc"))
+    for digest in (a, b):
+        job.session.decide(digest, dict.fromkeys(NAMES, "accepted"))
+    first = export(job.session, tmp_path / "out")
+    assert (first.new, first.changed, first.removed) == (2, 0, 0)
+    again = export(job.session, tmp_path / "out")
+    assert (again.new, again.changed, again.removed) == (0, 0, 0)
+    job.session.set_thresholds(a, {"mug": 250})
+    job.session.decide(b, dict.fromkeys(NAMES, "rejected"))
+    job.session.decide(c, dict.fromkeys(NAMES, "accepted"))
+    third = export(job.session, tmp_path / "out", Choice(validation=0.5))
+    assert (third.new, third.changed, third.removed) == (1, 1, 1)
+    assert not (tmp_path / "out" / "coco.json").exists()
+    assert not (tmp_path / "out" / "masks" / "b.png").exists()
+    assert (tmp_path / "out" / "masks" / "c.png").exists()
+    assert "1 new, 1 changed, 1 removed" in str(third)
+
+
+@pytest.mark.parametrize(
+    ("choice", "reason"),
+    [
+        (Choice(formats=()), "formats"),
+        (Choice(formats=("yolo",)), "yolo"),
+        (Choice(validation=0.9), "validation"),
+        (Choice(), "No image is ready"),
+    ],
+)
+def test_exports_that_make_no_sense_are_refused(job, tmp_path, choice, reason):
+    job.add("a.png")
+    with pytest.raises(InputError, match=reason):
+        export(job.session, tmp_path / "out", choice)
+    assert not (tmp_path / "out" / "coco.json").exists()
