@@ -9,34 +9,35 @@ from PIL import Image
 
 from reco_assist.archive import Archive
 from reco_assist.encoders import load_encoder
-from reco_assist.retrieval import box_exemplar, mask_exemplar
+from reco_assist.retrieval import box_exemplar
 
 SAMPLES = Path(__file__).parents[1] / "reco_assist" / "samples"
 
 
+class Truth:
+    """What samples.json says about the sample images, and their exact masks."""
+
+    def __init__(self):
+        self.data = json.loads((SAMPLES / "samples.json").read_text())
+        self.concepts = {image["file"]: image["concepts"] for image in self.data["images"]}
+        self._masks = {image["file"]: image["mask"] for image in self.data["images"]}
+
+    def labels(self, file):
+        return np.asarray(Image.open(SAMPLES / self._masks[file]))
+
+    def exemplars(self):
+        """The three exemplar extinguishers, each in the box a curator would draw."""
+        boxes = []
+        for name in self.data["exemplars"]["fire extinguisher"]:
+            rows, columns = np.nonzero(self.labels(name) == 2)
+            x, y = int(columns.min()), int(rows.min())
+            size = int(columns.max()) - x + 1, int(rows.max()) - y + 1
+            boxes.append(box_exemplar(SAMPLES / name, x, y, *size))
+        return boxes
+
+
 @pytest.fixture(scope="session")
 def truth():
-    """What samples.json says, and the label map of any sample."""
-
-    class Truth:
-        data = json.loads((SAMPLES / "samples.json").read_text())
-        concepts = {image["file"]: image["concepts"] for image in data["images"]}
-        masks = {image["file"]: image["mask"] for image in data["images"]}
-
-        def labels(self, file):
-            return np.asarray(Image.open(SAMPLES / self.masks[file]))
-
-        def exemplars(self, *, masks=False):
-            found = []
-            for name in self.data["exemplars"]["fire extinguisher"]:
-                mask = self.labels(name) == 2
-                rows, columns = np.nonzero(mask)
-                x, y = int(columns.min()), int(rows.min())
-                box = (x, y, int(columns.max()) - x + 1, int(rows.max()) - y + 1)
-                path = SAMPLES / name
-                found.append(mask_exemplar(path, mask, source="mask") if masks else box_exemplar(path, *box))
-            return found
-
     return Truth()
 
 

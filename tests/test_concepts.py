@@ -1,0 +1,245 @@
+"""Concepts: pruning equals learning anew, files are exact, presence separates, bad input is one sentence."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from conftest import SAMPLES
+from fakes import FakeEncoder, write_photos
+
+from reco_assist.archive import Archive
+from reco_assist.concepts import PAPER_CONTEXTS, Concept, Draft, Lesson, learn_concept
+from reco_assist.concepts.presence import Presence, Scale
+from reco_assist.errors import EncoderError, FormatError, InputError
+from reco_assist.retrieval import box_exemplar
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photos")
+    write_photos(folder, 24)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def archive(photos, tmp_path_factory):
+    made = Archive.create(tmp_path_factory.mktemp("fake") / "x.reco", encoder=FakeEncoder())
+    made.add(photos, progress=False)
+    return made
+
+
+@pytest.fixture
+def lesson(archive):
+    return Lesson.begin(archive, "anything", k=8)
+
+
+@pytest.fixture
+def exemplars(archive):
+    paths = [entry.path for entry in archive.images()][:3]
+    return [box_exemplar(path, 2, 2, 20, 16) for path in paths]
+
+
+def rebuilt(draft: Draft) -> Draft:
+    weights = torch.stack(draft.matrix.weights).view_as(draft.guidance)
+    return Draft.build(
+        draft.images,
+        draft.features,
+        draft.guidance,
+        weights,
+        method=draft.method,
+        exemplars=draft.exemplars,
+    )
+
+
+@pytest.mark.parametrize("method", ["assist", "paper"])
+def test_dropping_equals_learning_without(archive, method):
+    lesson = Lesson.begin(archive, "anything", k=8, method=method)
+    gone = [lesson.draft.images[i].content_hash for i in (1, 5)]
+    dropped = lesson.drop(gone)
+    anew = rebuilt(dropped.draft)
+    assert torch.equal(dropped.draft.seeds, anew.seeds)
+    assert torch.equal(dropped.draft.support, anew.support)
+    assert torch.allclose(dropped.draft.scores, anew.scores, atol=1e-5)
+    assert dropped.concept().provenance.dropped == tuple(sorted(gone))
+    assert set(dropped.concept().provenance.kept).isdisjoint(gone)
+    assert not torch.equal(dropped.draft.reference, lesson.draft.reference)
+
+
+def test_dropping_step_by_step_equals_dropping_at_once(lesson):
+    a, b = (lesson.draft.images[i].content_hash for i in (0, 6))
+    assert lesson.drop([a]).drop([b]).concept().to_bytes() == lesson.drop([b, a]).concept().to_bytes()
+
+
+def test_adding_equals_building_with(lesson):
+    draft = lesson.draft
+    weights = torch.stack(draft.matrix.weights).view_as(draft.guidance)
+    start = draft.drop([5, 6, 7])
+    grown = start.add(draft.images[5:], draft.features[5:], draft.guidance[5:], weights[5:])
+    assert torch.allclose(grown.matrix.match, draft.matrix.match, atol=1e-6)
+    assert torch.allclose(grown.scores, draft.scores, atol=1e-5)
+
+
+def test_exemplars_lead_and_the_text_only_names(archive, exemplars):
+    one = learn_concept(archive, "fire hydrant", k=6, exemplars=exemplars)
+    other = learn_concept(archive, "teapot", k=6, exemplars=exemplars)
+    assert torch.equal(one.foreground, other.foreground)
+    assert (one.name, one.text) == ("fire hydrant", None)
+    assert one.provenance.exemplars[0][1] == "2,2,20,16"
+    assert one.threshold is not None
+
+
+def test_contexts_compete_and_the_concept_is_not_its_own_context(archive):
+    concept = learn_concept(archive, "mug", k=6, contexts=["tree", " Mug ", "sky", "tree"])
+    assert concept.provenance.contexts == ("tree", "sky")
+    assert concept.contexts.shape == (2, 16)
+    assert torch.allclose(concept.contexts.norm(dim=1), torch.ones(2))
+    assert learn_concept(archive, "mug", k=6).provenance.contexts == ()
+
+
+def test_the_papers_contexts_are_the_default_of_the_papers_method(archive):
+    concept = learn_concept(archive, "Sky", k=4, method="paper")
+    assert concept.provenance.contexts == tuple(name for name in PAPER_CONTEXTS if name != "sky")
+    assert concept.background is None
+
+
+def test_eliminating_contexts_changes_the_papers_reference(archive):
+    with_contexts = learn_concept(archive, "mug", k=6, method="paper")
+    without = learn_concept(archive, "mug", k=6, method="paper", contexts=[])
+    assert not torch.equal(with_contexts.foreground, without.foreground)
+
+
+@pytest.mark.parametrize("how", ["word", "exemplars", "paper"])
+def test_a_file_gives_back_the_concept_and_its_bytes(archive, exemplars, tmp_path, how):
+    options = {
+        "word": {"contexts": ["tree"]},
+        "exemplars": {"exemplars": exemplars},
+        "paper": {"method": "paper"},
+    }
+    concept = learn_concept(archive, "crème brûlée ☕", k=5, **options[how])
+    concept.save(tmp_path / "a.concept")
+    read = Concept.load(tmp_path / "a.concept")
+    assert read.to_bytes() == concept.to_bytes() == (tmp_path / "a.concept").read_bytes()
+    assert read.provenance == concept.provenance
+    assert read.presence == concept.presence
+    again = learn_concept(archive, "crème brûlée ☕", k=5, **options[how])
+    assert again.digest == concept.digest
+
+
+def test_presence_gates_the_samples(samples, truth):
+    """Ground truth: masks of the renderer. A mug's images score higher than those without."""
+    concept = learn_concept(samples, "mug", k=10)
+    cells = samples.cells()
+    scores = concept.presence.score(cells, concept.foreground, concept.text)
+    hashes = sorted(entry.content_hash for entry in samples.images())
+    names = {entry.content_hash: f"archive/{entry.path.name}" for entry in samples.images()}
+    shown = np.array(["mug" in truth.concepts[names[digest]] for digest in hashes])
+    assert scores[shown].mean() > scores[~shown].mean() + 1
+
+
+def test_presence_without_ordinary_photographs_takes_the_archive(archive):
+    cells = archive.cells()
+    learnt = Presence.learn(torch.ones(16) / 4, None, ordinary=None, archive=cells)
+    score = learnt.score(cells, torch.ones(16) / 4, None)
+    assert 0 < (score > 0).mean() < 1
+    assert learnt.language is None
+
+
+def test_scale_is_the_normal_consistent_mad():
+    values = np.random.default_rng(0).normal(3, 2, 20_001).astype(np.float32)
+    scale = Scale.of(values)
+    assert scale.median == pytest.approx(3, abs=0.05)
+    assert scale.deviation == pytest.approx(2, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"text": "  "}, "no name"),
+        ({"k": 0}, "at least 1"),
+        ({"method": "paper", "exemplars": True}, "leave the exemplars out"),
+        ({"drop": "all"}, "keep at least one"),
+        ({"drop": ["f" * 64]}, "not among the 6 retrieved"),
+    ],
+)
+def test_bad_input(archive, exemplars, options, words):
+    text = options.pop("text", "mug")
+    if "exemplars" in options:
+        options["exemplars"] = exemplars
+    if options.get("drop") == "all":
+        options["drop"] = [image.content_hash for image in Lesson.begin(archive, text, k=6).draft.images]
+    with pytest.raises(InputError, match=words):
+        learn_concept(archive, text, **{"k": 6, **options})
+
+
+def test_an_empty_archive_is_refused(tmp_path):
+    empty = Archive.create(tmp_path / "x.reco", encoder=FakeEncoder())
+    with pytest.raises(InputError, match="index some images first"):
+        learn_concept(empty, "mug")
+
+
+def test_an_exemplar_that_fills_its_image_is_refused(archive):
+    path = next(archive.images()).path
+    with pytest.raises(InputError, match="fill their images"):
+        learn_concept(archive, "mug", exemplars=[box_exemplar(path, 0, 0, 40, 30)])
+
+
+def test_another_encoder_is_refused(archive):
+    concept = learn_concept(archive, "mug", k=4)
+    with pytest.raises(EncoderError, match="learn the concept again"):
+        concept.check_encoder("fake", "0" * 64)
+
+
+def damaged(concept: Concept, **changes) -> bytes:
+    """The concept's file with other metadata or tensors."""
+    raw = concept.to_bytes()
+    tensors = safetensors.torch.load(raw)
+    head = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    data = json.loads(head["__metadata__"]["reco_assist"])
+    for key, value in changes.items():
+        (tensors if isinstance(value, torch.Tensor) else data)[key] = value
+    return safetensors.torch.save(tensors, metadata={"reco_assist": json.dumps(data)})
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda c: b"", "not a Concept"),
+        (lambda c: b"PK\x03\x04 something else", "not a Concept"),
+        (lambda c: c.to_bytes()[:-10], "damaged"),
+        (lambda c: safetensors.torch.save({"a": torch.ones(1)}), "not a Concept"),
+        (lambda c: damaged(c, format=99), "format 99"),
+        (lambda c: damaged(c, method="magic"), "damaged"),
+        (lambda c: damaged(c, saliency=[1]), "damaged"),
+        (lambda c: damaged(c, provenance={}), "damaged"),
+        (lambda c: damaged(c, foreground=torch.ones(3, 3)), "damaged"),
+        (lambda c: damaged(c, background=torch.ones(5)), "damaged"),
+        (lambda c: damaged(c, foreground=torch.full((16,), torch.nan)), "damaged"),
+    ],
+)
+def test_damaged_files_are_refused(archive, tmp_path, make, words):
+    path = tmp_path / "x.concept"
+    path.write_bytes(make(learn_concept(archive, "mug", k=4)))
+    with pytest.raises(FormatError, match=words):
+        Concept.load(path)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(InputError, match="reco-assist learn"):
+        Concept.load(tmp_path / "x.concept")
+
+
+def test_concepts_are_frozen(archive):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        learn_concept(archive, "mug", k=4).name = "cup"
+
+
+def test_the_samples_exemplars_find_extinguishers(samples, truth):
+    """The encoder does not know the word; three boxes find what it means."""
+    concept = learn_concept(samples, "fire extinguisher", k=8, exemplars=truth.exemplars())
+    names = {entry.content_hash: f"archive/{entry.path.name}" for entry in samples.images()}
+    found = ["fire extinguisher" in truth.concepts[names[digest]] for digest in concept.provenance.kept]
+    assert np.mean(found) >= 0.75
+    assert (SAMPLES / "samples.json").is_file()
