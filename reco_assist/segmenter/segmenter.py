@@ -163,7 +163,7 @@ class Segmenter:
             data = read_bytes(target.path)
             decoded = decode(data, reduce_to=self.encoder.input_size)
         except ImageError as error:
-            return Skipped(target, str(error))
+            return Skipped(target, f"{target.file_name}: {error}")
         reference = ImageRef(target.file_name, content_hash(data), decoded.width, decoded.height)
         return _Loaded(
             target,
