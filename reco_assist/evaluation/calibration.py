@@ -12,7 +12,7 @@ from reco_assist.errors import InputError
 from reco_assist.files import atomic_write
 from reco_assist.masks.colours import palette
 
-_SIDE, _LEFT, _TOP, _FOOT = 440, 70, 60, 90  # the plot's square and its margins, in pixels
+_SIDE, _LEFT, _TOP, _FOOT = 440, 70, 84, 70  # the plot's square and its margins, in pixels
 _PAPER, _INK, _FAINT = (250, 250, 248), (32, 33, 36), (200, 201, 205)
 _NEWTON_STEPS = 100
 _RIDGE = 1e-6  # keeps the fit finite where scores part the outcomes perfectly
@@ -122,15 +122,16 @@ def plot_reliability(path: Path, curves: Mapping[str, Reliability], *, title: st
         draw.text((_LEFT - 8, y), f"{tick:.1f}", _INK, small, anchor="rm")
     draw.line((*_place(0, 0), *_place(1, 1)), _INK)
     draw.text((_LEFT + _SIDE / 2, _TOP + _SIDE + 28), "score", _INK, small, anchor="ma")
-    draw.text((8, _TOP - 22), "share that is right", _INK, small)
+    draw.text((8, _TOP - 24), "share that is right", _INK, small)
     for row, ((name, curve), colour) in enumerate(
         zip(curves.items(), palette(len(curves)).tolist(), strict=True)
     ):
         _curve(draw, curve, tuple(colour))
         y = _TOP + _SIDE + 56 + 22 * row
         draw.rounded_rectangle((_LEFT, y, _LEFT + 14, y + 14), 3, tuple(colour))
-        text = f"{name}: expected calibration error {curve.error:.3f} of {int(curve.counts.sum())}"
-        draw.text((_LEFT + 22, y - 2), text, _INK, small)
+        count = int(curve.counts.sum())
+        worth = f"expected calibration error {curve.error:.3f} of {count}" if count else "no scores"
+        draw.text((_LEFT + 22, y - 2), f"{name}: {worth}", _INK, small)
     with atomic_write(path) as file:
         image.save(file, "PNG", optimize=True)
 
