@@ -1,0 +1,43 @@
+"""The project's own files agree with each other."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import reco_assist
+
+ROOT = Path(__file__).parents[1]
+# What conda-forge calls packages that PyPI names differently.
+CONDA_NAMES = {"torch": "pytorch", "open_clip_torch": "open-clip-torch"}
+
+
+def pyproject():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def listed_in_environment():
+    text = (ROOT / "environment.yml").read_text()
+    return {line.strip()[2:] for line in text.splitlines() if line.strip().startswith("- ")}
+
+
+def test_environment_yml_lists_the_dependencies_with_their_ranges():
+    listed = listed_in_environment()
+    for requirement in pyproject()["project"]["dependencies"]:
+        name, bound = re.fullmatch(r"([\w.-]+)(.*)", requirement).groups()
+        assert CONDA_NAMES.get(name, name) + bound in listed
+    assert "python" + pyproject()["project"]["requires-python"] in listed
+
+
+def test_constraints_pin_every_dependency():
+    pinned = {
+        line.split("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+    }
+    project = pyproject()["project"]
+    required = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    names = {re.match(r"[\w.-]+", requirement)[0].lower().replace("_", "-") for requirement in required}
+    assert names <= pinned
+
+
+def test_public_names_exist():
+    assert {name for name in reco_assist.__all__ if getattr(reco_assist, name) is None} == set()
