@@ -28,7 +28,7 @@ class Mesh:
 
     def moved(self, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> "Mesh":
         """Translate by (x, y, z) metres."""
-        return Mesh(self.points + (x, y, z), self.faces, self.normals, self.uv)
+        return Mesh(self.points + np.array([x, y, z]), self.faces, self.normals, self.uv)
 
     def turned(self, matrix: Array) -> "Mesh":
         """Rotate about the origin by a (3, 3) orthonormal matrix."""
@@ -129,6 +129,36 @@ def lathe(profile: Array, segments: int = 72, degrees: tuple[float, float] = (0.
     return _with_normals(points, _grid_faces(len(profile), segments + 1), np.stack([u.ravel(), v.ravel()], 1))
 
 
+def band(first: Array, second: Array) -> Mesh:
+    """Span the strip between two polylines, (n, 3) each."""
+    return surface(np.stack([first, second]))
+
+
+def surface(points: Array) -> Mesh:
+    """Span a smooth surface over a grid of points, (rows, columns, 3); uv in [0, 1]."""
+    rows, columns = points.shape[:2]
+    v, u = np.meshgrid(np.linspace(0, 1, rows), np.linspace(0, 1, columns), indexing="ij")
+    return _with_normals(
+        points.reshape(-1, 3), _grid_faces(rows, columns), np.stack([u.ravel(), v.ravel()], 1)
+    )
+
+
+def joined(meshes: Sequence[Mesh]) -> Mesh:
+    """Put meshes side by side in one; edges between them stay sharp."""
+    offsets = np.cumsum([0, *(len(m.points) for m in meshes)])
+    return Mesh(
+        np.concatenate([m.points for m in meshes]),
+        np.concatenate([m.faces + offset for m, offset in zip(meshes, offsets, strict=False)]),
+        np.concatenate([m.normals for m in meshes]),
+        np.concatenate([m.uv for m in meshes]),
+    )
+
+
+def spun(corners: Sequence[tuple[float, float]], radius: float) -> Mesh:
+    """Revolve a polyline of (radius, z) whose corners are rounded."""
+    return lathe(rounded(corners, radius))
+
+
 def tube(path: Array, radius: float | Array, flatten: float = 1.0, segments: int = 16) -> Mesh:
     """Sweep an ellipse along a path, ends capped.
 
@@ -184,7 +214,7 @@ def box(size: tuple[float, float, float], bevel: float = 0.004, steps: int = 3) 
             normals.append(d)
             # The vertical axis is v on the sides, so that wood grain and labels stand upright.
             uvs.append(points[-1][:, [a, b]] if axis != 1 else points[-1][:, [b, a]])
-    merged = np.concatenate(points) + (0, 0, half[2])
+    merged = np.concatenate(points) + np.array([0, 0, half[2]])
     return Mesh(merged, np.concatenate(faces), np.concatenate(normals), np.concatenate(uvs))
 
 

@@ -12,6 +12,12 @@ Rng = np.random.Generator
 Colour = tuple[float, float, float]  # sRGB in [0, 1]
 Material = dict[str, Any]
 
+RED: Colour = (0.74, 0.07, 0.07)
+BRIGHT: list[Colour] = [
+    (0.75, 0.1, 0.1), (0.15, 0.35, 0.6), (0.9, 0.7, 0.2), (0.2, 0.5, 0.35), (0.9, 0.88, 0.82),
+    (0.25, 0.25, 0.28), (0.85, 0.45, 0.2), (0.45, 0.3, 0.5), (0.55, 0.7, 0.75),
+]  # fmt: skip
+
 
 def linear(colour: Colour | Array) -> Array:
     """Convert sRGB in [0, 1] to linear reflectance."""
@@ -23,6 +29,11 @@ def jitter(rng: Rng, colour: Colour, amount: float = 0.04) -> Colour:
     """Shift a colour a little, clipped to [0, 1]."""
     r, g, b = np.clip(np.asarray(colour) + rng.normal(0, amount, 3), 0.01, 0.97)
     return float(r), float(g), float(b)
+
+
+def any_colour(rng: Rng) -> Colour:
+    """Draw a colour for household things."""
+    return jitter(rng, BRIGHT[int(rng.integers(len(BRIGHT)))], 0.03)
 
 
 def noise(rng: Rng, size: tuple[int, int], power: float = 1.5, stretch: float = 1.0) -> Array:
@@ -72,7 +83,7 @@ def tiles(
         row = np.empty((h, columns * w, 3))
         for j in range(columns):
             pick = (i + j) % len(colours) if not brick else int(rng.integers(len(colours)))
-            shade = jitter(rng, colours[pick], 0.012)
+            shade = np.clip(np.asarray(colours[pick]) * rng.normal(1, 0.035), 0, 1)
             row[:, j * w : (j + 1) * w] = shade
             row[:, j * w : j * w + gap] = grout
         row[:gap] = grout
@@ -93,6 +104,7 @@ def marble(rng: Rng, base: Colour, vein: Colour, size: int = 640) -> Array:
 def mottled(rng: Rng, base: Colour, amount: float = 0.1, power: float = 1.2, size: int = 512) -> Array:
     """Plaster, concrete, felt: one colour with soft unevenness."""
     field = noise(rng, (size, size), power) - 0.5
+    field = 0.6 * field + 0.4 * (noise(rng, (size, size), 0.3) - 0.5)  # a fine grain over the clouds
     return np.clip(np.asarray(base) + amount * 2 * field[..., None], 0, 1)
 
 
@@ -122,7 +134,8 @@ def extinguisher_label(rng: Rng, kind: int) -> Array:
     image = Image.new("RGB", (320, 360), paper)
     draw = ImageDraw.Draw(image)
     draw.rectangle((0, 0, 320, 84), fill=band)
-    draw.text((160, 42), ["FIRE", "POWDER", "CO2", "FOAM"][kind % 4], (250, 250, 244), _font(60), anchor="mm")
+    title = ["FIRE", "POWDER", "CO2", "FOAM"][kind % 4]
+    draw.text((160, 42), title, (250, 250, 244), ImageFont.load_default(60), anchor="mm")
     for i in range(3):
         x = 20 + i * 98
         draw.rectangle((x, 104, x + 84, 188), outline=ink, width=4)
@@ -165,17 +178,13 @@ def cover(rng: Rng, base: Colour) -> Array:
 
 def sky(rng: Rng, size: tuple[int, int] = (192, 256)) -> Array:
     """Draw the blurred view from a window: bright sky over hazy greens."""
-    h, w = size
+    h = size[0]
     horizon = rng.uniform(0.5, 0.75)
     y = np.linspace(0, 1, h)[:, None] + 0.12 * (noise(rng, size, 1.8) - 0.5)
     top = blend(np.clip(np.broadcast_to(y / horizon, size), 0, 1), (0.62, 0.78, 0.95), (0.96, 0.97, 0.98))
     ground = blend(noise(rng, size, 1.5), (0.22, 0.36, 0.18), (0.6, 0.68, 0.42))
     mix = (1 / (1 + np.exp(-(y - horizon) * 60)))[..., None]
     return top * (1 - mix) + ground * mix
-
-
-def _font(size: int) -> Any:
-    return ImageFont.load_default(size)
 
 
 def texture(image: Array) -> dict[str, Any]:
@@ -192,7 +201,7 @@ def _reflectance(colour: Colour | Array) -> dict[str, Any]:
 
 def glossy(colour: Colour | Array, roughness: float = 0.1) -> Material:
     """Glazed ceramic, enamel, paint, plastic: a diffuse base under a clear coat."""
-    coat = {"type": "roughplastic", "distribution": "ggx", "alpha": roughness, "nonlinear": True}
+    coat = {"type": "roughplastic", "distribution": "ggx", "alpha": roughness, "nonlinear": False}
     return {"type": "twosided", "bsdf": {**coat, "diffuse_reflectance": _reflectance(colour)}}
 
 
@@ -205,6 +214,16 @@ def metal(kind: str = "Al", roughness: float = 0.2) -> Material:
     """Bare metal: Al, Cu, Au or Cr."""
     inner = {"type": "roughconductor", "material": kind, "distribution": "ggx", "alpha": roughness}
     return {"type": "twosided", "bsdf": inner}
+
+
+def corroded(colour: Array, relief: Array) -> Material:
+    """Rough old metal: a dull coat over a colour image, with a relief (h, w) in [0, 1]."""
+    height = np.repeat((relief * 255).astype(np.uint8)[..., None], 3, 2)
+    bumps = {"type": "bitmap", "bitmap": mi.Bitmap(np.ascontiguousarray(height)), "raw": True}
+    return {
+        "type": "twosided",
+        "bsdf": {"type": "bumpmap", "relief": bumps, "scale": 0.01, "bsdf": glossy(colour, 0.35)["bsdf"]},
+    }
 
 
 def glass() -> Material:

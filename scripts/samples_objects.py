@@ -224,7 +224,7 @@ def _valve(rng: Rng, r: float, h: float, dark: Material) -> list[Part]:
         (lathe(head), brass),
         (tube(lower, 0.011, 0.5).turned(turn), dark),
         (tube(upper, 0.012, 0.5).turned(turn), dark),
-        (tube(ring + (0.01, 0, h + 0.035), 0.002, segments=8), metal("Al", 0.15)),
+        (tube(ring + np.array([0.01, 0, h + 0.035]), 0.002, segments=8), metal("Al", 0.15)),
     ]
     if rng.random() < 0.75:
         case = rounded([(0, 0), (0.019, 0), (0.019, 0.014), (0.016, 0.016)], 0.002)

@@ -1,11 +1,10 @@
 """Rooms and light of the sample scenes: what stands behind, under and above the objects."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
-import mitsuba as mi
 import numpy as np
-from samples_geometry import Mesh, box, lathe, picture, rotation, sheet, tube
+from samples_geometry import box, picture, rotation, sheet, tube
 from samples_materials import (
     Array,
     Colour,
@@ -19,7 +18,6 @@ from samples_materials import (
     matt,
     metal,
     mottled,
-    noise,
     sky,
     speckled,
     texture,
@@ -28,6 +26,7 @@ from samples_materials import (
 )
 from samples_objects import Part
 
+T = TypeVar("T")
 TABLE_HEIGHT = 0.74  # the objects stand on z = 0; the floor of a table scene lies this far below
 WALLS: list[Colour] = [
     (0.87, 0.85, 0.8), (0.72, 0.77, 0.78), (0.83, 0.78, 0.66), (0.58, 0.66, 0.6), (0.76, 0.68, 0.64),
@@ -49,6 +48,7 @@ class Room:
         front: Nearest y for objects.
         back: Farthest y for objects.
         wall: y of the wall behind.
+        reach: Nearest and farthest camera, metres from the objects.
     """
 
     parts: list[Part]
@@ -56,9 +56,10 @@ class Room:
     front: float
     back: float
     wall: float
+    reach: tuple[float, float]
 
 
-def _pick(rng: Rng, options: list[Any]) -> Any:
+def _pick(rng: Rng, options: list[T]) -> T:
     return options[int(rng.integers(len(options)))]
 
 
@@ -80,7 +81,7 @@ def _table_top(rng: Rng) -> tuple[Material, float]:
         pair = ((0.16, 0.17, 0.18), (0.5, 0.5, 0.5)) if dark else ((0.86, 0.85, 0.83), (0.5, 0.49, 0.48))
         return glossy(marble(rng, *pair), 0.06), 1.1
     if style == "speckle":
-        return glossy(speckled(rng, (0.5, 0.5, 0.49), (0.22, 0.22, 0.23), 0.2), 0.12), 1.6
+        return glossy(speckled(rng, (0.44, 0.44, 0.43), (0.3, 0.3, 0.31), 0.25), 0.12), 3.0
     if style == "paint":
         return glossy(mottled(rng, jitter(rng, _pick(rng, WALLS), 0.05), 0.03), 0.2), 1.0
     if style == "cloth":
@@ -107,9 +108,9 @@ def _floor(rng: Rng) -> tuple[Material, float]:
         )
         return glossy(tiles(rng, pair, (0.55, 0.54, 0.52), count=4), 0.12), 0.8
     if style == "concrete":
-        return glossy(mottled(rng, (0.5, 0.5, 0.48), 0.09, 1.1, 768), 0.3), 0.6
+        return glossy(mottled(rng, (0.52, 0.52, 0.5), 0.045, 1.5, 768), 0.35), 0.6
     if style == "speckle":
-        return glossy(speckled(rng, (0.72, 0.7, 0.66), (0.45, 0.4, 0.38), 0.14), 0.12), 1.2
+        return glossy(speckled(rng, (0.7, 0.68, 0.64), (0.56, 0.53, 0.5), 0.2), 0.12), 2.5
     if style == "carpet":
         base = jitter(rng, _pick(rng, [(0.3, 0.34, 0.4), (0.45, 0.42, 0.37), (0.36, 0.4, 0.33)]))
         return matt(mottled(rng, base, 0.09, 0.35)), 1.5
@@ -133,7 +134,7 @@ def _shelf(rng: Rng, x: float, y: float, z: float) -> list[Part]:
     while at < x + 0.45:
         w, h = rng.uniform(0.02, 0.05), rng.uniform(0.17, 0.26)
         if rng.random() < 0.85:
-            colour = jitter(rng, _pick(rng, WALLS), 0.16)
+            colour = jitter(rng, _pick(rng, WALLS), 0.08)
             parts.append((box((w, 0.14, h), 0.003).moved(at + w / 2, y - 0.1, z + 0.03), glossy(colour, 0.3)))
         at += w + 0.002
     return parts
@@ -144,10 +145,9 @@ def _window(rng: Rng, x: float, y: float, z: float) -> list[Part]:
     glow = {"type": "area", "radiance": texture(sky(rng))}
     white = glossy((0.88, 0.88, 0.86), 0.2)
     parts: list[Part] = [(picture(w, h).moved(x, y - 0.004, z), {"type": "diffuse", "emitter": glow})]
-    for at in (-w / 2, 0.0, w / 2):
-        parts.append((box((0.05, 0.05, h + 0.05), 0.004).moved(x + at, y - 0.02, z - 0.025), white))
-    for at in (0.0, h * 0.5, h):
-        parts.append((box((w, 0.05, 0.045), 0.004).moved(x, y - 0.02, z + at - 0.02), white))
+    stile, rail = box((0.05, 0.05, h + 0.05), 0.004), box((w, 0.05, 0.045), 0.004)
+    parts += [(stile.moved(x + at, y - 0.02, z - 0.025), white) for at in (-w / 2, 0.0, w / 2)]
+    parts += [(rail.moved(x, y - 0.02, z + at - 0.02), white) for at in (0.0, h * 0.5, h)]
     parts.append((box((w + 0.16, 0.14, 0.03), 0.004).moved(x, y - 0.07, z - 0.05), white))
     return parts
 
@@ -160,8 +160,8 @@ def _door(rng: Rng, x: float, y: float) -> list[Part]:
     parts: list[Part] = [(box((0.86, 0.03, 2.02), 0.003).moved(x, y - 0.015), leaf)]
     for z, h in ((0.2, 0.7), (1.05, 0.8)):
         parts.append((box((0.6, 0.02, h), 0.008).moved(x, y - 0.035, z), leaf))
-    for side in (-1, 1):
-        parts.append((box((0.08, 0.05, 2.1), 0.004).moved(x + side * 0.47, y - 0.025), trim))
+    jamb = box((0.08, 0.05, 2.1), 0.004)
+    parts += [(jamb.moved(x + side * 0.47, y - 0.025), trim) for side in (-1, 1)]
     knob = np.array([(x - 0.37, y - 0.03, 1.0), (x - 0.37, y - 0.08, 1.0), (x - 0.27, y - 0.085, 1.0)])
     parts.append((tube(knob, 0.01), metal("Al", 0.2)))
     return parts
@@ -200,7 +200,7 @@ def _shell(rng: Rng, wall: float, floor_z: float, style: str) -> list[Part]:
     ]
     if rng.random() < 0.7:
         skirting = box((9.0, 0.02, float(rng.uniform(0.07, 0.13))), 0.004).moved(y=wall - 0.01, z=floor_z)
-        parts.append((skirting, glossy(jitter(rng, (0.84, 0.82, 0.78), 0.05), 0.25)))
+        parts.append((skirting, glossy(jitter(rng, (0.84, 0.82, 0.78), 0.015), 0.25)))
     if rng.random() < 0.35:  # a corner of the room
         side = float(rng.choice([-1.0, 1.0]))
         turned = sheet(6.0, 3.6, "front").turned(rotation("z", -90.0 * side))
@@ -243,11 +243,11 @@ def table_room(rng: Rng) -> Room:
         if kind == "frame":
             parts += _frame(rng, x, wall, float(rng.uniform(0.25, 0.4)))
         elif kind == "shelf":
-            parts += _shelf(rng, x, wall, float(rng.uniform(0.4, 0.5)))
+            parts += _shelf(rng, x, wall, float(rng.uniform(0.62, 0.7)))
         elif kind == "window":
             parts += _window(rng, x, wall, float(rng.uniform(0.15, 0.3)))
             break
-    return Room(parts, min(width - 0.15, 1.3), -depth / 2 + 0.1, depth / 2 - 0.1, wall)
+    return Room(parts, min(width - 0.15, 1.3), -depth / 2 + 0.1, depth / 2 - 0.1, wall, (0.3, 1.6))
 
 
 def floor_room(rng: Rng) -> Room:
@@ -267,44 +267,4 @@ def floor_room(rng: Rng) -> Room:
     if rng.random() < 0.4:
         colour = _pick(rng, [(0.7, 0.08, 0.08), (0.1, 0.42, 0.25), (0.12, 0.3, 0.6)])
         parts += _sign(float(rng.uniform(-0.5, 0.5)), wall, float(rng.uniform(0.9, 1.2)), colour)
-    return Room(parts, 1.5, -0.55, wall - 0.3, wall)
-
-
-def _window_glow(image: Array, rng: Rng, tint: Array) -> None:
-    h, w = image.shape[:2]
-    row, column = int(rng.integers(h // 6, h // 3)), int(rng.integers(0, w))
-    tall, wide = int(rng.integers(h // 8, h // 4)), int(rng.integers(w // 14, w // 7))
-    columns = np.arange(column, column + wide) % w
-    image[row : row + tall, columns] = tint * rng.uniform(4, 8)
-    image[row + tall // 2, columns] *= 0.2
-
-
-def surroundings(rng: Rng) -> dict[str, Any]:
-    """Return the light: dim surroundings with bright windows, and one large soft lamp."""
-    h, w = 64, 128
-    warmth = rng.uniform(-0.12, 0.14)
-    tint = np.array([1 + warmth, 1.0, 1 - warmth])
-    up = np.linspace(1, 0, h)[:, None, None]
-    image = tint * (0.12 + 0.3 * up**1.5) * (0.75 + 0.5 * noise(rng, (h, w), 1.2))[..., None]
-    for _ in range(int(rng.integers(2, 4))):
-        _window_glow(image, rng, tint)
-    side = float(rng.choice([-1.0, 1.0]))
-    size = float(rng.uniform(0.3, 0.7))
-    at = [side * float(rng.uniform(0.9, 2.0)), float(rng.uniform(-1.6, -0.4)), float(rng.uniform(1.3, 2.2))]
-    look = mi.ScalarTransform4f().look_at(origin=at, target=[0, 0, 0.1], up=[0, 0, 1])
-    power = float(rng.uniform(8, 16)) / size**2 * 0.7
-    lamp = (np.array([1.08, 1.0, 0.88]) if rng.random() < 0.6 else np.array([0.94, 1.0, 1.08])) * power
-    return {
-        "surroundings": {
-            "type": "envmap",
-            "bitmap": mi.Bitmap(image.astype(np.float32)),
-            "to_world": mi.ScalarTransform4f()
-            .rotate([1, 0, 0], 90)
-            .rotate([0, 1, 0], float(rng.uniform(0, 360))),
-        },
-        "lamp": {
-            "type": "rectangle",
-            "to_world": look @ mi.ScalarTransform4f().scale(size),
-            "emitter": {"type": "area", "radiance": {"type": "rgb", "value": [float(v) for v in lamp]}},
-        },
-    }
+    return Room(parts, 1.5, -0.55, wall - 0.3, wall, (0.8, 3.2))
