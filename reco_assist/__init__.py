@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from reco_assist.export import to_coco, to_label_studio
     from reco_assist.retrieval import retrieve
     from reco_assist.segmenter import Segmenter
+    from reco_assist.session import Session
+    from reco_assist.ui import Annotator
 
 _HOME = {
+    "Annotator": "reco_assist.ui",
     "Archive": "reco_assist.archive",
     "Concept": "reco_assist.concepts",
     "Segmenter": "reco_assist.segmenter",
+    "Session": "reco_assist.session",
     "learn_concept": "reco_assist.concepts",
     "load_encoder": "reco_assist.encoders",
     "retrieve": "reco_assist.retrieval",
@@ -29,6 +33,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Annotator",
     "Archive",
     "Concept",
     "Segmenter",

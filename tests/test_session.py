@@ -78,9 +78,9 @@ def test_a_plan_survives_and_can_be_undone(tmp_path):
     session.close()
     session = Session.open(tmp_path / "a.session")
     assert session.plan("mug") == pruned
-    assert session.undo(session.scope("mug")) == "drop"
+    assert session.undo(session.scope("mug")).what == "drop"
     assert session.plan("mug") == plan
-    assert session.redo(session.scope("mug")) == "drop"
+    assert session.redo(session.scope("mug")).what == "drop"
     session.set_plan(plan.question())
     assert session.undo(session.scope("mug")) is None
     assert session.concepts == ("mug",)
@@ -176,7 +176,7 @@ def test_undo_takes_a_decision_back_and_leaves_the_strokes(job):
     job.session.edit(digest, "mug", 0, 0, np.ones((1, 1), np.uint8))
     job.session.decide(digest, {"mug": "accepted", "spoon": "absent"})
     job.session.edit(digest, "mug", 1, 0, np.ones((1, 1), np.uint8))
-    assert job.session.undo() == "absent, accepted"
+    assert job.session.undo().what == "absent, accepted"
     assert job.session.review(digest, "mug").state == "pending"
     assert job.session.review(digest, "spoon").state == "pending"
     assert job.session.strokes(digest, "mug").sum() == 2

@@ -53,12 +53,12 @@ def test_undo_stays_within_its_scope(folder):
     store.put("prune", {"set": 1}, scope="set")
     store.put("accept", {"review": 1}, scope="review")
     store.put("prune", {"set": 2}, scope="set")
-    assert store.undo("review") == "accept"
+    assert store.undo("review").what == "accept"
     assert (store.get("set"), store.get("review")) == (2, None)
     assert store.undo("review") is None
-    assert store.undo("set") == "prune"
+    assert store.undo("set").what == "prune"
     assert store.get("set") == 1
-    assert store.redo("set") == "prune"
+    assert store.redo("set").what == "prune"
     assert store.get("set") == 2
 
 
@@ -69,7 +69,7 @@ def test_a_new_change_ends_redo(folder):
     store.undo("s")
     store.put("x", {"a": 3}, scope="s")
     assert store.redo("s") is None
-    assert store.undo("s") == "x"
+    assert store.undo("s").what == "x"
     assert store.get("a") == 1
 
 

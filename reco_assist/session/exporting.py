@@ -186,7 +186,8 @@ def _prediction(session: Session, result: Result, choice: Choice) -> Prediction 
             mask = session.mask(digest, name)
             score = 1.0 if human else finding.probability
             regions += _regions(name, mask, None if human else session.scores(digest, name), score, choice)
-            verdicts.append(Verdict(name, bool(mask.any()), 1.0) if human else finding.verdict(name))
+            seen = bool(mask.any())
+            verdicts.append(Verdict(name, seen, float(seen)) if human else finding.verdict(name))
             listed = True
         elif state == "absent" or (choice.negatives and state == "rejected"):
             verdicts.append(Verdict(name, present=False, probability=0.0))

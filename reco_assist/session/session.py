@@ -21,7 +21,7 @@ from reco_assist.images import decode, perceptual_hash
 from reco_assist.masks import label
 from reco_assist.masks.edits import apply_edits, check_threshold, pack_edits, unpack_edits
 from reco_assist.session.records import AUTOMATIC, Correction, Finding, Plan, Result, Review, State
-from reco_assist.session.store import Store
+from reco_assist.session.store import Moved, Store
 
 REVIEW = "review"
 """The scope of undo that decisions belong to."""
@@ -94,6 +94,12 @@ class Session:
         """Whether nothing was done yet."""
         return self.store.count == 0
 
+    @property
+    def last_change(self) -> datetime | None:
+        """When something was changed last; None where nothing was."""
+        last = self.store.last_change
+        return None if last is None else datetime.fromisoformat(last)
+
     # ------------------------------------------------------------------------------------ concepts
 
     @property
@@ -144,11 +150,11 @@ class Session:
         """The scope of undo that pruning a concept belongs to."""
         return f"set/{name}"
 
-    def undo(self, scope: str = REVIEW) -> str | None:
+    def undo(self, scope: str = REVIEW) -> Moved | None:
         """Take the last change of a scope back; returns what it was, None if nothing was left."""
         return self.store.undo(scope)
 
-    def redo(self, scope: str = REVIEW) -> str | None:
+    def redo(self, scope: str = REVIEW) -> Moved | None:
         """Make the change again that was undone last; returns what it was, None if nothing was left."""
         return self.store.redo(scope)
 
@@ -325,13 +331,18 @@ class Session:
             return np.zeros(shape, np.uint8)
         return unpack_edits(zlib.decompress(base64.b85decode(packed)), shape).copy()
 
-    def mask(self, content_hash: str, concept: str) -> NDArray[np.bool_]:
-        """(H, W) bool: what is seen and exported; empty where the concept was rejected or is absent."""
-        scores = self.scores(content_hash, concept)
-        if self.review(content_hash, concept).state in {"rejected", "absent"}:
-            return np.zeros(scores.shape, bool)
+    def drawn(self, content_hash: str, concept: str) -> NDArray[np.bool_]:
+        """(H, W) bool: the map at its threshold under the strokes, as the canvas draws it."""
         threshold = self.correction(content_hash, concept).threshold
+        scores = self.scores(content_hash, concept)
         return apply_edits(scores, threshold, self.strokes(content_hash, concept))
+
+    def mask(self, content_hash: str, concept: str) -> NDArray[np.bool_]:
+        """(H, W) bool: what is exported: as drawn, but empty where it was rejected or is absent."""
+        mask = self.drawn(content_hash, concept)
+        if self.review(content_hash, concept).state in {"rejected", "absent"}:
+            mask[:] = False
+        return mask
 
     def _map_path(self, content_hash: str, concept: str) -> Path:
         # Concept names are any text; file names are not.

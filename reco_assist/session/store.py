@@ -36,6 +36,14 @@ Changes = dict[str, tuple[Any, Any]]
 """Values before and after by key; None stands for no value."""
 
 
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A change that was undone or redone: what it was, and the keys that it touched."""
+
+    what: str
+    keys: tuple[str, ...]
+
+
 @dataclass(slots=True)
 class _History:
     """What can be undone and redone in one scope, the latest last."""
@@ -63,6 +71,7 @@ class Store:
         self._state: dict[str, Any] = {}
         self._histories: dict[str, _History] = {}
         self._count = 0
+        self._last: str | None = None
         self._since_snapshot = 0
         self._hash = sha256()
         self._lock = FileLock(folder / _LOCK, timeout=0)
@@ -84,6 +93,11 @@ class Store:
     def count(self) -> int:
         """Changes so far."""
         return self._count
+
+    @property
+    def last_change(self) -> str | None:
+        """When the last change was made, as ISO 8601 in UTC."""
+        return self._last
 
     @property
     def closed(self) -> bool:
@@ -122,7 +136,7 @@ class Store:
             if changes:
                 self._write({"what": what, "scope": scope, "forget": forget, "changes": changes})
 
-    def undo(self, scope: str) -> str | None:
+    def undo(self, scope: str) -> Moved | None:
         """Take the last change of a scope back.
 
         Returns:
@@ -130,7 +144,7 @@ class Store:
         """
         return self._travel(scope, "undo")
 
-    def redo(self, scope: str) -> str | None:
+    def redo(self, scope: str) -> Moved | None:
         """Make the last change that was undone again; returns what, None if nothing was left."""
         return self._travel(scope, "redo")
 
@@ -152,7 +166,7 @@ class Store:
                 self._log.close()
                 self._lock.release()
 
-    def _travel(self, scope: str, move: str) -> str | None:
+    def _travel(self, scope: str, move: str) -> Moved | None:
         with self.mutex:
             history = self._histories.get(scope) or _History()
             stack = history.done if move == "undo" else history.undone
@@ -161,11 +175,12 @@ class Store:
             what, changes = stack[-1]
             swapped = {key: (after, before) for key, (before, after) in changes.items()}
             self._write({"what": what, "move": move, "scope": scope, "changes": swapped})
-            return what
+            return Moved(what, tuple(changes))
 
     def _write(self, event: dict[str, Any]) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = _line({"n": self._count + 1, "at": now, "who": self.who, **event})
+        event = {"n": self._count + 1, "at": now, "who": self.who, **event}
+        line = _line(event)
         if self._log.closed:
             raise StorageError(f"The session {self.folder.name} was opened again elsewhere; go on there.")
         end = self._log.tell()
@@ -189,7 +204,7 @@ class Store:
                 self._state.pop(key, None)
             else:
                 self._state[key] = after
-        self._count += 1
+        self._count, self._last = self._count + 1, event["at"]
         self._hash.update(line)
         if event.get("forget"):
             self._histories.pop(event["forget"], None)
@@ -253,10 +268,11 @@ class Store:
                 scope: _History(*([(what, _pairs(changes)) for what, changes in stack] for stack in stacks))
                 for scope, stacks in found["histories"].items()
             }
-            state, count = dict(found["state"]), int(found["count"])
+            state, count, last = dict(found["state"]), int(found["count"]), found["last"]
         except (OSError, ValueError, KeyError, TypeError):
             return data
-        self._state, self._count, self._histories, self._hash = state, count, histories, known
+        self._state, self._count, self._last = state, count, last
+        self._histories, self._hash = histories, known
         return data[found["bytes"] :]
 
     def _snapshot(self) -> None:
@@ -265,6 +281,7 @@ class Store:
             "bytes": self._log.tell() - len(_line({"format": FORMAT})),
             "sha256": self._hash.hexdigest(),
             "count": self._count,
+            "last": self._last,
             "state": self._state,
             "histories": {name: (one.done, one.undone) for name, one in self._histories.items()},
         }

@@ -1,6 +1,6 @@
 """From a plan to a lesson: retrieval and co-segmentation as the curator steers them."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,15 +21,19 @@ _DEVIATIONS = 2.5  # robust deviations below the median support from which an im
 
 @dataclass(frozen=True, eq=False)
 class Teaching:
-    """A lesson that remembers what was dropped, so that dropping can be taken back at once.
+    """A lesson that remembers what was taken out of its set, so that undo costs nothing.
 
     Attributes:
-        whole: The lesson with every image of the set, dropped or not.
-        kept: The lesson without the dropped ones.
+        whole: The lesson with every image that was ever in the set.
+        kept: The lesson with those that are in it now.
+        base: Content hashes of the images that were retrieved at first.
+        shown: Content hashes of the images to show: the first ones and those added since, dropped or not.
     """
 
     whole: Lesson
     kept: Lesson
+    base: frozenset[str]
+    shown: frozenset[str]
 
     @classmethod
     def begin(cls, archive: Archive, plan: Plan) -> "Teaching":
@@ -41,59 +45,59 @@ class Teaching:
             EncoderError: The archive's encoder is not available.
         """
         lesson = Lesson.begin(archive, plan.name, k=plan.k, exemplars=exemplars(plan), contexts=plan.contexts)
-        present = _hashes(lesson)
-        scores = _scores_of(archive, lesson, [digest for digest in plan.added if digest not in present])
-        whole = _extend(lesson, scores)
-        return cls(whole, whole).prune(plan.dropped)
+        base = frozenset(_hashes(lesson))
+        added = _scores_of(archive, lesson, [digest for digest in plan.added if digest not in base])
+        whole = _extend(lesson, added)
+        return cls(whole, whole, base, base).follow(plan)
 
     @property
     def images(self) -> tuple[Retrieved, ...]:
-        """The whole set, dropped images too, as it was retrieved."""
-        return self.whole.draft.images
+        """What is to be shown, dropped images too, in the order of retrieval."""
+        return tuple(image for image in self.whole.draft.images if image.content_hash in self.shown)
 
-    def prune(self, dropped: Collection[str]) -> "Teaching":
-        """The lesson with exactly these images dropped; those that are not in the set are ignored.
+    def follow(self, plan: Plan) -> "Teaching":
+        """The lesson with exactly what a plan adds and drops; what it adds must have been added before.
 
         Raises:
             InputError: No image would be left.
         """
-        wanted = set(dropped) & _hashes(self.whole)
+        everything = _hashes(self.whole)
+        shown = everything & (self.base | set(plan.added))
+        wanted = (everything - shown) | (everything & set(plan.dropped))
         gone = set(self.kept.dropped)
-        if gone <= wanted:
-            return replace(self, kept=self.kept.drop(sorted(wanted - gone)))
-        return replace(self, kept=self.whole.drop(sorted(wanted)))
+        kept = self.kept.drop(sorted(wanted - gone)) if gone <= wanted else self.whole.drop(sorted(wanted))
+        return replace(self, kept=kept, shown=frozenset(shown))
 
     def add(self, images: Sequence[Retrieved]) -> "Teaching":
-        """The lesson with more images; what is dropped stays dropped."""
-        whole = _extend(
-            self.whole, [image for image in images if image.content_hash not in _hashes(self.whole)]
-        )
-        return Teaching(whole, whole.drop(self.kept.dropped))
+        """The lesson with more images in the whole set; `follow` a plan that names them to use them."""
+        present = _hashes(self.whole)
+        fresh = [image for image in images if image.content_hash not in present]
+        whole = _extend(self.whole, fresh)
+        return replace(self, whole=whole, kept=whole.drop(self.kept.dropped))
 
     def more(self, count: int) -> list[Retrieved]:
-        """The next images by score that the set does not have yet."""
-        present = _hashes(self.whole)
-        found = retrieve(self.whole.archive, self._query(), k=len(present) + count)
-        return [image for image in found if image.content_hash not in present][:count]
+        """The next images by score that are not shown yet."""
+        found = retrieve(self.whole.archive, self._query(), k=len(self.shown) + count)
+        return [image for image in found if image.content_hash not in self.shown][:count]
 
     def like(self, content_hash: str, count: int) -> list[Retrieved]:
-        """Images outside the set that are nearest to what an image of the set shows at its seeds."""
-        present = _hashes(self.whole)
+        """Images that are not shown yet and are nearest to what a shown one shows at its seeds."""
         direction = self._looks()[self._index(content_hash)] - self._surroundings()
-        found = retrieve(self.whole.archive, Query(dense=direction), k=len(present) + count)
-        return [image for image in found if image.content_hash not in present][:count]
+        found = retrieve(self.whole.archive, Query(dense=direction), k=len(self.shown) + count)
+        return [image for image in found if image.content_hash not in self.shown][:count]
 
     def unlike(self, content_hash: str) -> list[str]:
         """The image and those kept that look more like it than like the others: what to drop with it."""
         looks = self._looks()  # (k, C)
         index = self._index(content_hash)
         kept = _hashes(self.kept) - {content_hash}
-        others = [i for i, image in enumerate(self.images) if image.content_hash in kept]
+        everything = self.whole.draft.images
+        others = [i for i, image in enumerate(everything) if image.content_hash in kept]
         if not others:
             return [content_hash]
         common = normalize(looks[others].mean(0), dim=0)  # (C,)
         nearer = looks @ looks[index] > looks @ common  # (k,)
-        also = [self.images[i].content_hash for i in others if bool(nearer[i])]
+        also = [everything[i].content_hash for i in others if bool(nearer[i])]
         return [content_hash, *also] if len(also) < len(others) else [content_hash]
 
     def outliers(self) -> set[str]:
@@ -112,7 +116,7 @@ class Teaching:
         return Query(language=None if lesson.word is None else lesson.word.vector)
 
     def _index(self, content_hash: str) -> int:
-        for index, image in enumerate(self.images):
+        for index, image in enumerate(self.whole.draft.images):
             if image.content_hash == content_hash:
                 return index
         raise InputError(f"The image {content_hash[:12]} is not in the set; load it first.")

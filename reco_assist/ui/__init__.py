@@ -1,9 +1,11 @@
 """The notebook widgets: the only layer that knows anywidget, ipywidgets and IPython."""
 
+from reco_assist.ui.annotator import Annotator
 from reco_assist.ui.canvas import ConceptLayer, Decision, Edit, Frame, MaskCanvas
 from reco_assist.ui.gallery import ExemplarGallery, GalleryItem, GallerySource
 
 __all__ = [
+    "Annotator",
     "ConceptLayer",
     "Decision",
     "Edit",

@@ -2,7 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import anywidget
@@ -178,6 +178,12 @@ class MaskCanvas(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships 
     def edits(self) -> tuple[NDArray[np.uint8], ...]:
         """(h, w) uint8 per layer, with every stroke so far; copies."""
         return tuple(layer.copy() for layer in self._edits)
+
+    def move(self, index: int) -> None:
+        """Says that the shown image now has another position in the timeline; nothing else changes."""
+        if self._frame is not None:
+            self._frame = replace(self._frame, index=index)
+            self.send({"type": "place", "id": self._frame.id, "index": index})
 
     def on_decision(self, callback: Callable[[Decision], None]) -> None:
         """Calls `callback(decision)` on accept, reject, absent and skip."""

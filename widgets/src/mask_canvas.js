@@ -9,6 +9,7 @@
  *                       command {name: undo | redo}
  *   kernel -> browser   frame {id, label, index, width, height, uncertainty, exclusive, concepts}
  *                       [image, a deflated map per concept, deflated packed edits per concept] · empty
+ *                       place {id, index}
  *
  * Maps and strokes share the frame's grid of width x height cells, over which the image is stretched. A stroke
  * cell is 0 (as the map says), 1 (forced in) or 2 (forced out).
@@ -923,6 +924,18 @@ class MaskCanvas {
   onMessage(message, buffers) {
     if (message.type === "frame") void this.onFrame(message, buffers);
     if (message.type === "empty") this.clear();
+    if (message.type === "place") this.place(message.id, message.index);
+  }
+
+  /**
+   * The shown image has another position now: the queue was sorted anew.
+   * @param {string} id
+   * @param {number} index
+   */
+  place(id, index) {
+    if (this.header?.id !== id) return;
+    this.header.index = index;
+    this.refresh();
   }
 
   clear() {

@@ -1,0 +1,201 @@
+"""Step 1: what is looked for."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import ipywidgets as w
+
+from reco_assist.errors import InputError
+from reco_assist.retrieval import box_exemplar
+from reco_assist.session import Example, Plan
+from reco_assist.ui.desk import Desk
+from reco_assist.ui.gallery import Box, ExemplarGallery, GalleryItem
+from reco_assist.ui.parts import button, chips, field, on_enter, page, row, say, show, text, with_classes
+from reco_assist.ui.pictures import ArchivePictures
+
+SUGGESTED = ("person", "hand", "table", "wall", "floor", "shelf", "tree", "sky")
+"""Common distractors, offered as contexts."""
+
+_BROWSED = 1000  # images of the archive to draw on
+
+
+class ConceptPage:
+    """The word, its examples and what competes with it."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._new = Plan("")  # the plan of a concept that has no name yet
+        self._drawn: tuple[object, ...] = ()
+        self.word = with_classes(
+            w.Text(placeholder="mug, street lamp, solar panel …", layout=w.Layout(width="420px")),
+            "ra-question",
+        )
+        on_enter(self.word, lambda: desk.guarded(self.find))
+        self.k = w.BoundedIntText(20, min=2, max=500, layout=w.Layout(width="84px"))
+        self.find_button = button("Find images", lambda: desk.guarded(self.find), "primary", "large")
+        self.context = w.Text(placeholder="another word", layout=w.Layout(width="150px"))
+        on_enter(self.context, lambda: desk.guarded(lambda: self._add_context(self.context.value)))
+        self._examples, self._contexts = row(), row()
+        self._known = text("", "hint")
+        self._browse = button("Browse the archive", lambda: desk.guarded(self._browse_archive))
+        self.gallery = ExemplarGallery(
+            ArchivePictures(desk.archive),
+            title="All images",
+            height=420,
+            status="Enter looks closer, E draws a box",
+        )
+        self.gallery.on_exemplar(self.draw)
+        show(self.gallery, visible=False)
+        self.widget = page(
+            field(
+                "What are you looking for?",
+                row(self.word, text("Images", "soft"), self.k, self.find_button),
+            ),
+            self._known,
+            field(
+                "Examples",
+                text(
+                    "Where words fail: draw a box around one to three examples. They lead, the word names.",
+                    "soft",
+                ),
+                row(self._examples, self._browse),
+            ),
+            field(
+                "Not to be confused with",
+                text(
+                    "Words that compete for the same pixels. Leave it empty unless masks spill over.", "soft"
+                ),
+                self._contexts,
+            ),
+            self.gallery,
+        )
+
+    @property
+    def plan(self) -> Plan:
+        """What the page shows: the open concept's plan, or that of the one to come."""
+        return self._desk.plan or self._new
+
+    def find(self) -> None:
+        """Retrieve what the page asks for, and open the next one."""
+        desk, name = self._desk, self.word.value.strip()
+        asked = replace(self.plan.question(), name=name, k=self.k.value)
+        known = desk.session.plan(name) if name in desk.session.concepts else None
+        if known is None or not known.begun or known.question() != asked or desk.is_stale(name):
+            desk.session.set_plan(replace(asked, begun=True), what="find")
+            desk.forget(name)
+        if desk.name is None:
+            self._new = Plan("")
+        desk.name = name
+        desk.step = 1
+        desk.load(name)
+
+    def draw(self, content_hash: str, box: Box) -> None:
+        """Take a box, in 0..1 of the upright image, as an example of the open concept."""
+        entry = self._desk.archive.entry(content_hash)
+        x, y = round(box[0] * entry.width), round(box[1] * entry.height)
+        width = min(max(1, round(box[2] * entry.width)), entry.width - x)
+        height = min(max(1, round(box[3] * entry.height)), entry.height - y)
+        made = box_exemplar(entry.path, x, y, width, height)
+        example = Example(str(entry.path), made.content_hash, (x, y, width, height))
+        self._change(examples=(*self.plan.examples, example))
+
+    def refresh(self) -> None:
+        """Show the plan as it is now."""
+        plan = self.plan
+        shown = (self._desk.name, plan.examples, plan.contexts, plan.k)
+        self._show_knowledge()
+        if shown == self._drawn:
+            return
+        self._set_word(plan)
+        self._drawn = shown
+        self._examples.children = chips(
+            [self._caption(number) for number in range(len(plan.examples))],
+            lambda caption: self._desk.guarded(lambda: self._remove_example(caption)),
+            (),
+            lambda _: None,
+        )
+        offered = [word for word in SUGGESTED if word not in plan.contexts and word != plan.name]
+        self._contexts.children = [
+            *chips(
+                plan.contexts, self._guarded(self._remove_context), offered, self._guarded(self._add_context)
+            ),
+            self.context,
+        ]
+        self._mark()
+
+    def _set_word(self, plan: Plan) -> None:
+        if (self._desk.name,) != self._drawn[:1]:
+            self.word.value = plan.name
+            self.k.value = plan.k
+
+    def _show_knowledge(self) -> None:
+        teaching = self._desk.teaching
+        word = None if teaching is None else teaching.whole.word
+        if word is None or word.familiarity is None or word.familiarity >= 0.5:
+            say(self._known, "")
+            return
+        nearest = ", ".join(word.nearest)
+        say(
+            self._known,
+            f"The encoder hardly knows “{self.plan.name}” (it thinks of {nearest}): look at what was found, "
+            "and better draw two or three examples.",
+        )
+
+    def _browse_archive(self) -> None:
+        visible = self.gallery.layout.display == "none"
+        show(self.gallery, visible=visible)
+        self._browse.description = "Hide the archive" if visible else "Browse the archive"
+        if visible:
+            self._mark()
+
+    def _mark(self) -> None:
+        """Show the archive's images with the boxes that were drawn on them."""
+        if self.gallery.layout.display == "none":
+            return
+        desk = self._desk
+        marks: dict[str, list[Box]] = {}
+        items = []
+        for example in self.plan.examples:
+            marks.setdefault(example.content_hash, []).append(self._relative(example))
+        for number, entry in enumerate(desk.archive.images()):
+            if number == _BROWSED:
+                break
+            boxes = tuple(marks.get(entry.content_hash, ()))
+            items.append(GalleryItem(entry.content_hash, entry.file_name, 0.0, marks=boxes))
+        self.gallery.items = sorted(items, key=lambda item: item.label)
+
+    def _relative(self, example: Example) -> Box:
+        entry = self._desk.archive.entry(example.content_hash)
+        x, y, width, height = example.box
+        return x / entry.width, y / entry.height, width / entry.width, height / entry.height
+
+    def _caption(self, number: int) -> str:
+        example = self.plan.examples[number]
+        return f"{number + 1}: {example.path.replace(chr(92), '/').rsplit('/', 1)[-1]}"
+
+    def _remove_example(self, caption: str) -> None:
+        gone = int(caption.partition(":")[0]) - 1
+        examples = [one for number, one in enumerate(self.plan.examples) if number != gone]
+        self._change(examples=tuple(examples))
+
+    def _remove_context(self, word: str) -> None:
+        self._change(contexts=tuple(other for other in self.plan.contexts if other != word))
+
+    def _add_context(self, word: str) -> None:
+        word = word.strip()
+        if not word:
+            raise InputError("The context is empty; type a word such as 'table'.")
+        self.context.value = ""
+        self._change(contexts=tuple(dict.fromkeys((*self.plan.contexts, word))))
+
+    def _change(self, **fields: object) -> None:
+        """Keep a change of the question. What was retrieved stays until it is asked again."""
+        plan = replace(self.plan, **fields)  # type: ignore[arg-type]  # fields are the Plan's own
+        if self._desk.name is None:
+            self._new = replace(plan, name="")
+        else:
+            self._desk.session.set_plan(plan, what="question")
+        self._desk.changed()
+
+    def _guarded(self, action: Callable[[str], None]) -> Callable[[str], None]:
+        return lambda word: self._desk.guarded(lambda: action(word))

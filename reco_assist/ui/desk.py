@@ -1,0 +1,164 @@
+"""Desk: what the pages of the Annotator share. It owns the lessons and the threads, and no widget."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING
+
+from reco_assist.archive import Archive
+from reco_assist.errors import RecoAssistError
+from reco_assist.files import make_folder
+from reco_assist.session import Card, Plan, Session, queue
+from reco_assist.ui.canvas import PALETTE
+from reco_assist.ui.lane import Lane, in_words
+
+if TYPE_CHECKING:
+    from reco_assist.concepts import Concept
+    from reco_assist.retrieval import Retrieved
+    from reco_assist.session.teaching import Teaching
+
+
+class Desk:
+    """State of the running notebook: which concept and step are open, and what is loaded.
+
+    Attributes:
+        archive: What is searched.
+        session: What is kept.
+        name: The concept that is worked on; None for one that is not named yet.
+        step: Position of the open page.
+        teachings: Lessons that are loaded, by concept.
+        looks: What was retrieved for concepts whose lessons are still in the making.
+        learning: The thread that retrieves and co-segments.
+        segmenting: The thread that segments targets.
+        error: What failed last, in one sentence; empty for nothing.
+    """
+
+    def __init__(self, archive: Archive, session: Session) -> None:
+        self.archive = archive
+        self.session = session
+        self.name: str | None = next(iter(session.concepts), None)
+        self.step = 0
+        self.teachings: dict[str, Teaching] = {}
+        self.looks: dict[str, list[Retrieved]] = {}
+        self._questions: dict[str, Plan] = {}  # what the loaded lessons answer
+        self.error = ""
+        self._queue: tuple[int, list[Card]] = (-1, [])
+        self._listeners: list[Callable[[], None]] = []
+        self._drawing = RLock()
+        self.learning = Lane(fail=self.fail, changed=self.changed)
+        self.segmenting = Lane(fail=self.fail, changed=self.changed)
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Calls `listener()` whenever something that pages show has changed."""
+        self._listeners.append(listener)
+
+    def changed(self) -> None:
+        """Let every page show what is true now."""
+        with self._drawing:  # the lanes' threads report here too
+            for listener in list(self._listeners):
+                listener()
+
+    def fail(self, sentence: str) -> None:
+        """Show what went wrong."""
+        self.error = sentence
+        self.changed()
+
+    def guarded(self, action: Callable[[], None]) -> None:
+        """Do what a click asks for; a failure is shown in the panel and never in the cell."""
+        self.error = ""
+        try:
+            action()
+        except Exception as error:  # noqa: BLE001  (as above)
+            self.error = in_words(error)
+        self.changed()
+
+    def open(self, step: int) -> None:
+        """Open a page."""
+        self.step = step
+        self.error = ""
+        self.changed()
+
+    def choose(self, name: str | None) -> None:
+        """Work on another concept, or on a new one."""
+        self.name = name
+        if name is None or not self.session.plan(name).begun:
+            self.step = 0
+        self.error = ""
+        if name is not None and self.step in {1, 2}:
+            self.load(name)
+        self.changed()
+
+    @property
+    def cards(self) -> list[Card]:
+        """The queue of the review."""
+        count = self.session.store.count
+        if self._queue[0] != count:  # every change counts it up
+            self._queue = (count, queue(self.session))
+        return self._queue[1]
+
+    @property
+    def plan(self) -> Plan | None:
+        """How the open concept is learnt."""
+        return None if self.name is None else self.session.plan(self.name)
+
+    @property
+    def teaching(self) -> "Teaching | None":
+        """The open concept's lesson, once it is loaded."""
+        return None if self.name is None else self.teachings.get(self.name)
+
+    def colour(self, name: str) -> str:
+        """A concept's colour "#rrggbb", the same everywhere."""
+        return PALETTE[self.session.concepts.index(name) % len(PALETTE)]
+
+    def label(self, path: Path) -> str:
+        """What the curator reads for a file of the archive."""
+        root = self.archive.root
+        return Path(os.path.relpath(path, root)).as_posix() if root else path.name
+
+    def load(self, name: str) -> None:
+        """Begin a concept's lesson in the background, if it is not loaded."""
+        if name not in self.teachings and self.session.plan(name).begun:
+            self.learning.run(lambda: self._load(name))
+
+    def forget(self, name: str) -> None:
+        """Let a concept's lesson begin anew when it is needed."""
+        self.teachings.pop(name, None)
+        self._questions.pop(name, None)
+        self.looks.pop(name, None)
+
+    def is_stale(self, name: str) -> bool:
+        """Whether a concept's question has changed since its images were found."""
+        asked = self._questions.get(name)
+        return asked is not None and asked != self.session.plan(name).question()
+
+    def concept(self, name: str) -> "Concept":
+        """What a concept's lesson teaches now; kept in the session too. Takes time: call it in a lane.
+
+        Raises:
+            RecoAssistError: The lesson cannot be held.
+        """
+        self._load(name)
+        concept = self.teachings[name].kept.concept()
+        folder = make_folder(self.session.folder / "concepts")
+        concept.save(folder / f"{self.session.concepts.index(name):02}-{concept.digest[:12]}.concept")
+        return concept
+
+    def _load(self, name: str) -> None:
+        # The plan may have changed while the lesson was in the making: what it says now counts.
+        if name not in self.teachings:
+            from reco_assist.session.teaching import Teaching, first_look  # noqa: PLC0415  (loads models)
+
+            plan = self.session.plan(name)
+            self.looks[name] = first_look(self.archive, plan)
+            self.changed()
+            teaching = Teaching.begin(self.archive, plan)
+            self._questions[name] = plan.question()
+            self.teachings[name] = self._following(teaching, name)
+            self.changed()
+
+    def _following(self, teaching: "Teaching", name: str) -> "Teaching":
+        try:
+            return teaching.follow(self.session.plan(name))
+        except RecoAssistError:  # every image is dropped: they stay until the curator keeps one
+            return teaching

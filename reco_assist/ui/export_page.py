@@ -1,0 +1,89 @@
+"""Step 5: write what was reviewed."""
+
+from pathlib import Path
+from typing import Literal
+
+import ipywidgets as w
+
+from reco_assist.errors import InputError
+from reco_assist.session import Choice, export, progress
+from reco_assist.session.exporting import Format
+from reco_assist.ui.desk import Desk
+from reco_assist.ui.parts import button, field, page, row, say, text
+
+EXPORT = 4
+_FORMATS: tuple[tuple[Format, str], ...] = (
+    ("coco", "COCO (coco.json)"),
+    ("label-studio", "Label Studio tasks (label-studio.json)"),
+    ("png", "Label maps (masks/*.png)"),
+)
+
+
+class ExportPage:
+    """Which images, in which formats, to which folder."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self.which = w.Dropdown(
+            options=[("Accepted masks", "accepted"), ("All masks, also undecided ones", "all")],
+            layout=w.Layout(width="280px"),
+        )
+        self.absent = _check("Images in which it was said to be absent, as empty", on=True)
+        self.negatives = _check("Rejected images, as empty")
+        self.formats = {name: _check(label, on=True) for name, label in _FORMATS}
+        self.instances = w.Dropdown(
+            options=[("One region per connected part", "components"), ("One region per image", "none")],
+            layout=w.Layout(width="280px"),
+        )
+        self.validation = w.Dropdown(
+            options=[("No split", 0.0), ("10 % validation", 0.1), ("20 % validation", 0.2), ("30 %", 0.3)],
+            layout=w.Layout(width="280px"),
+        )
+        default = desk.session.folder.with_name(f"{desk.session.folder.stem}-export")
+        self.folder = w.Text(str(default), layout=w.Layout(width="420px"))
+        self.export_button = button("Export", lambda: desk.guarded(self.export), "primary", "large")
+        self._counts = text("", "soft")
+        self._summary, self._files = text("", "hint"), text("", "soft")
+        self.widget = page(
+            row(
+                field("Which images", self.which, self.absent, self.negatives, self._counts),
+                field("How", self.instances, self.validation, *self.formats.values()),
+                kinds=["columns"],
+            ),
+            field("Where", row(self.folder, self.export_button)),
+            self._summary,
+            self._files,
+        )
+
+    def choice(self) -> Choice:
+        """What the controls say."""
+        instances: Literal["components", "none"] = self.instances.value
+        return Choice(
+            undecided=self.which.value == "all",
+            negatives=self.negatives.value,
+            absent=self.absent.value,
+            instances=instances,
+            formats=tuple(name for name, box in self.formats.items() if box.value),
+            validation=self.validation.value,
+        )
+
+    def export(self) -> None:
+        """Write the files and say what was written."""
+        if not self.folder.value.strip():
+            raise InputError("No folder is named; type where the files shall go.")
+        say(self._summary, "")
+        done = export(self._desk.session, Path(self.folder.value.strip()).expanduser(), self.choice())
+        say(self._summary, str(done))
+        say(self._files, f"{done.folder}: {', '.join(done.files)}")
+
+    def refresh(self) -> None:
+        """Show what there is to export."""
+        if self._desk.step != EXPORT:
+            return
+        counts = progress(self._desk.cards).counts
+        said = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
+        say(self._counts, said and f"So far: {said}")
+
+
+def _check(label: str, *, on: bool = False) -> w.Checkbox:
+    return w.Checkbox(on, description=label, indent=False)

@@ -1,0 +1,72 @@
+"""Work that takes longer than a click, one job after the other, beside the kernel's own thread.
+
+A kernel that is busy with a cell or a click cannot answer the browser, so models run here.
+"""
+
+import logging
+from collections.abc import Callable
+from queue import Queue
+from threading import Condition, Thread
+
+from reco_assist.errors import RecoAssistError
+
+_log = logging.getLogger(__name__)
+
+
+class Lane:
+    """A queue of jobs and the thread that does them.
+
+    Args:
+        fail: Called with one sentence when a job has failed.
+        changed: Called when a job begins or ends.
+    """
+
+    def __init__(self, *, fail: Callable[[str], None], changed: Callable[[], None]) -> None:
+        self._fail = fail
+        self._changed = changed
+        self._jobs: Queue[Callable[[], None]] = Queue()
+        self._waiting = 0
+        self._idle = Condition()
+        # A daemon: closing the kernel must not wait for a long job, whose results are on disk anyway.
+        Thread(target=self._work, daemon=True, name="reco-assist").start()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job is running or waiting."""
+        return self._waiting > 0
+
+    def run(self, job: Callable[[], None]) -> None:
+        """Do a job when those before it are done; returns at once."""
+        with self._idle:
+            self._waiting += 1
+        self._jobs.put(job)
+        self._changed()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until all jobs are done; False if they were not within so many seconds."""
+        with self._idle:
+            return self._idle.wait_for(lambda: self._waiting == 0, timeout)
+
+    def _work(self) -> None:
+        while True:
+            job = self._jobs.get()
+            try:
+                job()
+            except Exception as error:  # noqa: BLE001  (whatever it is, the panel must say so and live on)
+                self._fail(in_words(error))
+            with self._idle:
+                self._waiting -= 1
+                self._idle.notify_all()
+            self._changed()
+
+
+def in_words(error: Exception) -> str:
+    """One sentence for the panel. What was not foreseen goes to the log with all its details."""
+    if isinstance(error, RecoAssistError):
+        text = str(error)
+        return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
+    _log.error("unexpected error", exc_info=error)
+    return (
+        f"Something unexpected went wrong ({type(error).__name__}: {error}); your work is saved, and the "
+        "details are in the notebook's log."
+    )

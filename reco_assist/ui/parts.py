@@ -1,0 +1,80 @@
+"""Small pieces that the Annotator's pages are made of."""
+
+from collections.abc import Callable, Iterable
+from html import escape
+from typing import TypeVar
+
+import ipywidgets as w
+
+Widget = TypeVar("Widget", bound=w.DOMWidget)
+
+
+def text(content: str = "", *kinds: str) -> w.HTML:
+    """A line of text, shown as it is and never as HTML. Kinds: label, soft, hint."""
+    return with_classes(w.HTML(escape(content)), *(f"ra-{kind}" for kind in kinds))
+
+
+def say(line: w.HTML, content: str) -> None:
+    """Change a line made by `text`; an empty one takes no room."""
+    line.value = escape(content)
+    show(line, visible=bool(content))
+
+
+def show(widget: w.DOMWidget, *, visible: bool) -> None:
+    """Show or hide a widget; what is hidden takes no room."""
+    wanted = None if visible else "none"
+    if widget.layout.display != wanted:
+        widget.layout.display = wanted
+
+
+def button(label: str, action: Callable[[], None], *kinds: str, tooltip: str = "") -> w.Button:
+    """A button. Kinds: primary, large, chip, suggested."""
+    made = w.Button(description=label, tooltip=tooltip or label)
+    made.on_click(lambda _: action())
+    return with_classes(made, *(f"ra-{kind}" for kind in kinds))
+
+
+def on_enter(line: w.Text, action: Callable[[], None]) -> None:
+    """Do something when Enter is pressed in a line of text, and only then."""
+    line.on_msg(lambda _, message, __: action() if message.get("event") == "submit" else None)
+
+
+def row(*children: w.Widget, kinds: Iterable[str] = ()) -> w.Box:
+    """Children side by side, wrapping where it gets narrow."""
+    return with_classes(w.Box(children), "ra-row", *(f"ra-{kind}" for kind in kinds))
+
+
+def field(label: str, *children: w.Widget) -> w.VBox:
+    """A labelled group of controls."""
+    return with_classes(w.VBox([text(label, "label"), *children]), "ra-field")
+
+
+def page(*children: w.Widget) -> w.VBox:
+    """One page of the Annotator."""
+    return with_classes(w.VBox(children), "ra-page")
+
+
+def chips(
+    names: Iterable[str],
+    remove: Callable[[str], None],
+    suggestions: Iterable[str],
+    add: Callable[[str], None],
+) -> list[w.Button]:
+    """Removable chips, then those that can be added."""
+    chosen = [button(f"{name}  ✕", _bound(remove, name), "chip", tooltip=f"Remove {name}") for name in names]
+    offered = [
+        button(f"+ {name}", _bound(add, name), "chip", "suggested", tooltip=f"Add {name}")
+        for name in suggestions
+    ]
+    return [*chosen, *offered]
+
+
+def with_classes(widget: Widget, *names: str) -> Widget:
+    """The widget with CSS classes."""
+    for name in names:
+        widget.add_class(name)
+    return widget
+
+
+def _bound(action: Callable[[str], None], name: str) -> Callable[[], None]:
+    return lambda: action(name)

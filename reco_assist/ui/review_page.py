@@ -1,0 +1,306 @@
+"""Step 4: segment a folder, and decide about each image while the masks come in."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from threading import Event
+
+import ipywidgets as w
+
+from reco_assist.errors import ImageError, InputError
+from reco_assist.images import decode
+from reco_assist.session import STATES, Card, Result, State, progress
+from reco_assist.ui.canvas import ConceptLayer, Decision, Edit, Frame, MaskCanvas
+from reco_assist.ui.desk import Desk
+from reco_assist.ui.gallery import ExemplarGallery, GalleryItem
+from reco_assist.ui.parts import button, field, on_enter, page, row, say, show, text
+from reco_assist.ui.pictures import painted, picture
+
+REVIEW = 3
+_THUMBNAIL = 320  # pixels
+_MARKS = {"accepted": "✓ ", "rejected": "✕ ", "absent": "∅ ", "skipped": "→ ", "pending": ""}
+
+
+class ReviewPage:
+    """The job of segmenting, the canvas, and the grid."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._cards: list[Card] = []
+        self._shown = ""  # content hash of the image on the canvas
+        self._cancelled = Event()
+        self._line = ""
+        self.folder = w.Text(placeholder="folder of the images to segment", layout=w.Layout(width="420px"))
+        on_enter(self.folder, lambda: desk.guarded(self.start))
+        self.start_button = button("Segment", lambda: desk.guarded(self.start), "primary")
+        self.cancel_button = button("Cancel", self._cancelled.set)
+        self.bar = w.IntProgress(0, 0, 1)
+        self._status, self._hint = text("", "soft"), text("", "hint")
+        self.accept_rest = button("Accept them all", lambda: desk.guarded(self._accept_rest))
+        self.view = button("Grid", lambda: desk.guarded(self._toggle_view))
+        self._figures = text("", "soft")
+        self.canvas = MaskCanvas(height=520)
+        self.canvas.on_decision(self.decide)
+        self.canvas.on_threshold(self._threshold)
+        self.canvas.on_edit(self._edit)
+        self.canvas.on_navigate(self.navigate)
+        self.canvas.on_command(self.command)
+        self.grid = ExemplarGallery(_TargetPictures(desk), title="All targets", height=520)
+        self.grid.on_decision(self._decide_many)
+        self.grid.on_command(self.command)
+        show(self.grid, visible=False)
+        self.next = button("Export", lambda: desk.open(REVIEW + 1), "primary")
+        self.widget = page(
+            field(
+                "Images to segment",
+                row(self.folder, self.start_button, self.cancel_button, self.bar, self._status),
+            ),
+            row(self._hint, self.accept_rest),
+            self.canvas,
+            self.grid,
+            row(self._figures, self.view, self.next, kinds=["foot-row"]),
+        )
+        if desk.session.targets is not None:
+            self.folder.value = str(desk.session.targets)
+
+    # --------------------------------------------------------------------------------------- the job
+
+    def start(self) -> None:
+        """Segment the folder that is named, with every concept of the job; what is done is not done again."""
+        desk, typed = self._desk, self.folder.value.strip()
+        if not typed:
+            raise InputError("No folder is named; type the folder of the images to segment.")
+        root = Path(typed).expanduser().absolute()
+        if not root.is_dir():
+            raise InputError(f"{root} is not a folder; type the folder of the images to segment.")
+        if desk.session.targets != root:
+            desk.session.targets = root
+        self._cancelled.clear()
+        self._line = "Learning the concepts …"
+        desk.segmenting.run(self._segment)
+
+    def _segment(self) -> None:
+        from reco_assist.segmenter import Segmenter  # noqa: PLC0415  (loads the models' modules)
+        from reco_assist.session import job  # noqa: PLC0415
+
+        desk = self._desk
+        names = [name for name in desk.session.concepts if desk.session.plan(name).begun]
+        targets = job.list_targets(desk.session)
+        segmenter = Segmenter([desk.concept(name) for name in names], encoder=desk.archive.encoder)
+        step = None
+        for step in job.segment(desk.session, segmenter, targets, cancelled=self._cancelled):
+            self.bar.max, self.bar.value = max(1, step.total), step.done
+            self._line = f"{step.done:,} of {step.total:,}"
+            desk.changed()
+        skipped = step.skipped if step else ()
+        stopped = "; cancelled, Segment goes on" if self._cancelled.is_set() else ""
+        left_out = f"; {len(skipped)} could not be read: {skipped[0][1]}" if skipped else ""
+        self._line = f"{self._line} segmented{stopped}{left_out}"
+
+    # ------------------------------------------------------------------------------------ the review
+
+    def decide(self, decision: Decision) -> None:
+        """Keep a decision of the canvas and go on to the next image."""
+        session = self._desk.session
+        names = self._names(session.result(decision.id))
+        session.set_thresholds(decision.id, dict(zip(names, decision.thresholds, strict=True)))
+        states = {name: session.review(decision.id, name).state for name in names}
+        if decision.action == "absent":
+            session.decide(decision.id, {names[decision.concept]: "absent"})
+        else:
+            still = [name for name in names if states[name] != "absent"] or names
+            session.decide(decision.id, {name: self._state(decision, name) for name in still})
+        self._count()
+        if all(session.review(decision.id, name).state != "pending" for name in names):
+            self._show(self._next_open(decision.id))
+        else:
+            self._show(decision.id)
+        self._desk.changed()
+
+    def navigate(self, where: str, index: int) -> None:
+        """Show another image of the queue."""
+        ids = [card.result.image.content_hash for card in self._cards]
+        if not ids:
+            return
+        if where == "unsure":
+            self._show(self._next_open(self._shown))
+            return
+        position = {"next": index + 1, "previous": index - 1, "go": index}[where]
+        self._show(ids[min(len(ids) - 1, max(0, position))])
+
+    def command(self, name: str) -> None:
+        """Undo or redo decisions, and show the image they were about."""
+        session = self._desk.session
+        moved = session.undo() if name == "undo" else session.redo()
+        if moved is not None:
+            self._shown = moved.keys[0].split("/")[1]
+            self._count()
+            self._show(self._shown)
+        self._desk.changed()
+
+    def refresh(self) -> None:
+        """Show how far the job and the review are."""
+        desk = self._desk
+        if desk.step != REVIEW:
+            return
+        running = desk.segmenting.busy
+        show(self.cancel_button, visible=running)
+        show(self.bar, visible=running)
+        self.start_button.disabled = running
+        self.canvas.busy = running
+        say(self._status, self._line)
+        self._count()
+        if self._cards and not self._shown:
+            self._show(self._next_open(""))
+        self._place()
+        self._show_figures()
+        show(self.canvas, visible=bool(self._cards) and self.grid.layout.display == "none")
+        show(self.view, visible=bool(self._cards))
+        show(self.next, visible=bool(self._cards))
+        if self.grid.layout.display != "none":
+            self._fill_grid()
+
+    def _state(self, decision: Decision, name: str) -> State:
+        if decision.action == "accept":
+            # Accepting an empty mask says that there is nothing.
+            return "accepted" if self._desk.session.drawn(decision.id, name).any() else "absent"
+        return "rejected" if decision.action == "reject" else "skipped"
+
+    def _threshold(self, content_hash: str, concept: int, value: int) -> None:
+        name = self._names(self._desk.session.result(content_hash))[concept]
+        self._desk.session.set_thresholds(content_hash, {name: value})
+
+    def _edit(self, edit: Edit) -> None:
+        name = self._names(self._desk.session.result(edit.id))[edit.concept]
+        self._desk.session.edit(edit.id, name, edit.x, edit.y, edit.cells)
+
+    def _names(self, result: Result) -> list[str]:
+        return [name for name in self._desk.session.concepts if name in result.findings]
+
+    def _next_open(self, after: str) -> str:
+        """The least certain image that is pending, else one that was skipped, else the last decided."""
+        for wanted in ("pending", "skipped"):
+            for card in self._cards:
+                if card.state == wanted and card.result.image.content_hash != after:
+                    return card.result.image.content_hash
+        return after or self._cards[-1].result.image.content_hash
+
+    def _count(self) -> None:
+        self._cards = self._desk.cards
+        self.canvas.timeline = bytes(STATES.index(card.state) for card in self._cards)
+
+    def _place(self) -> None:
+        """Say where the shown image is now: the queue is sorted anew while results come in."""
+        frame = self.canvas.frame
+        for index, card in enumerate(self._cards):
+            if frame is not None and card.result.image.content_hash == frame.id and index != frame.index:
+                self.canvas.move(index)
+
+    def _show(self, content_hash: str) -> None:
+        session = self._desk.session
+        index = next(
+            i for i, card in enumerate(self._cards) if card.result.image.content_hash == content_hash
+        )
+        result = self._cards[index].result
+        names = self._names(result)
+        layers = [
+            ConceptLayer(
+                name,
+                session.scores(content_hash, name),
+                session.correction(content_hash, name).threshold,
+                edits=session.strokes(content_hash, name),
+                colour=self._desk.colour(name),
+                presence=result.findings[name].probability,
+                absent=session.review(content_hash, name).state == "absent",
+            )
+            for name in names
+        ]
+        doubt = max(finding.doubt for finding in result.findings.values())
+        self._shown = content_hash
+        self.canvas.error = ""
+        try:
+            pixels = picture(result.path)
+        except ImageError as error:
+            pixels, self.canvas.error = b"", str(error)
+        self.canvas.frame = Frame(
+            content_hash,
+            result.image.file_name,
+            pixels,
+            tuple(layers),
+            index,
+            doubt,
+            exclusive=len(names) > 1,
+        )
+
+    def _show_figures(self) -> None:
+        figures = progress(self._cards)
+        say(self._hint, figures.hint)
+        show(self.accept_rest, visible=figures.acceptance == 1 and bool(figures.hint))
+        if not self._cards:
+            say(self._figures, "")
+            return
+        parts = [f"{figures.left:,} left"]
+        if figures.left:
+            parts.append(f"about {figures.positives_left:.0f} more expected")
+        if figures.acceptance is not None:
+            parts.append(f"{figures.acceptance:.0%} of the last {figures.recent} accepted")
+        say(self._figures, " · ".join(parts))
+
+    # -------------------------------------------------------------------------------------- the grid
+
+    def _toggle_view(self) -> None:
+        grid = self.grid.layout.display == "none"
+        show(self.grid, visible=grid)
+        self.view.description = "One at a time" if grid else "Grid"
+
+    def _fill_grid(self) -> None:
+        items = [
+            GalleryItem(
+                card.result.image.content_hash,
+                _MARKS[card.state] + card.result.image.file_name,
+                max(finding.probability for finding in card.result.findings.values()),
+                kept=card.state not in {"rejected", "absent"},
+            )
+            for card in self._cards
+        ]
+        self.grid.status = "K accepts, D rejects, Shift selects a range"
+        if tuple(items) != self.grid.items:
+            self.grid.items = items
+
+    def _decide_many(self, ids: Sequence[str], kept: bool) -> None:  # noqa: FBT001  (the gallery's callback)
+        for content_hash in ids:
+            names = self._names(self._desk.session.result(content_hash))
+            state: State = "accepted" if kept else "rejected"
+            self._desk.session.decide(content_hash, dict.fromkeys(names, state))
+        self._desk.changed()
+
+    def _accept_rest(self) -> None:
+        left = [card.result.image.content_hash for card in self._cards if card.state == "pending"]
+        self._decide_many(left, kept=True)
+
+
+class _TargetPictures:
+    """What the grid shows: targets under their masks."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+
+    def thumbnails(self, ids: Sequence[str]) -> Sequence[bytes]:
+        return [self._painted(content_hash, _THUMBNAIL) for content_hash in ids]
+
+    def preview(self, image_id: str) -> bytes:
+        return self._painted(image_id, 4 * _THUMBNAIL)
+
+    def heat_map(self, image_id: str) -> None:  # noqa: ARG002  (the protocol's)
+        return None
+
+    def _painted(self, content_hash: str, longest: int) -> bytes:
+        session = self._desk.session
+        result = session.result(content_hash)
+        names = [name for name in session.concepts if name in result.findings]
+        masks = [session.mask(content_hash, name) for name in names]
+        colours: Callable[[str], str] = self._desk.colour
+        try:
+            pixels = decode(result.path, reduce_to=longest).pixels
+        except ImageError:
+            return b""
+        return painted(pixels, masks, [colours(name) for name in names], longest)

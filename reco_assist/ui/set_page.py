@@ -1,0 +1,207 @@
+"""Steps 2 and 3: the images that were found, and what of them is kept. One gallery serves both."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from reco_assist.errors import InputError
+from reco_assist.retrieval import Retrieved
+from reco_assist.session import Plan
+from reco_assist.ui.concept_page import ConceptPage
+from reco_assist.ui.desk import Desk
+from reco_assist.ui.gallery import ExemplarGallery, GalleryItem
+from reco_assist.ui.parts import button, page, row, say, show, text
+from reco_assist.ui.pictures import ArchivePictures
+
+RETRIEVE, PRUNE = 1, 2
+_MORE = 20  # images that "load more" adds
+_ALIKE = 6  # images that "more like this" adds
+
+
+class SetPage:
+    """The retrieved images: by score at first, then with seeds, support and heat maps."""
+
+    def __init__(self, desk: Desk, concept_page: ConceptPage) -> None:
+        self._desk = desk
+        self._concept_page = concept_page
+        self.pictures = ArchivePictures(desk.archive)
+        self.gallery = ExemplarGallery(self.pictures, height=460)
+        self.gallery.on_decision(self.decide)
+        self.gallery.on_feedback(self.mark)
+        self.gallery.on_exemplar(concept_page.draw)
+        self.gallery.on_command(self.command)
+        self.gallery.observe(lambda _: desk.guarded(self._heat), "heat")
+        self._advice = text("", "soft")
+        self.drop_outliers = button("", lambda: desk.guarded(self._drop_outliers))
+        self.again = button("Find again", lambda: desk.guarded(concept_page.find), "primary")
+        self.next = button("", lambda: desk.open(desk.step + 1), "primary")
+        self.widget = page(
+            self.gallery,
+            row(self._advice, self.drop_outliers, self.again, self.next, kinds=["foot-row"]),
+        )
+
+    def refresh(self) -> None:
+        """Show the set as it is now."""
+        desk, plan = self._desk, self._desk.plan
+        if plan is None or desk.step not in {RETRIEVE, PRUNE}:
+            return
+        self.gallery.title = plan.name
+        self.gallery.mode = "prune" if desk.step == PRUNE else "retrieve"
+        self.gallery.busy = desk.learning.busy
+        self.gallery.error = ""
+        self._show_items(plan)
+        self._show_foot(plan)
+
+    def decide(self, ids: Sequence[str], kept: bool) -> None:  # noqa: FBT001  (the gallery's callback)
+        """Keep or drop images."""
+        desk, plan = self._desk, self._open_plan()
+        dropped = set(plan.dropped) - set(ids) if kept else set(plan.dropped) | set(ids)
+        changed = replace(plan, dropped=tuple(sorted(dropped)))
+        self._set(changed, "keep" if kept else "drop")
+        desk.changed()
+
+    def mark(self, content_hash: str, sign: int) -> None:
+        """More like this adds the archive's nearest; less like this drops it and its kind."""
+        plan, teaching = self._open_plan(), self._desk.teaching
+        if teaching is None:
+            raise InputError("The images are still being compared; try again in a moment.")
+        marks = {digest: old for digest, old in plan.marks if digest != content_hash}
+        if sign:
+            marks[content_hash] = sign
+        plan = replace(plan, marks=tuple(marks.items()))
+        if sign < 0:
+            self._set(
+                replace(plan, dropped=(*plan.dropped, *teaching.unlike(content_hash))), "less like this"
+            )
+        elif sign > 0:
+            self._desk.learning.run(lambda: self._extend(plan, content_hash))
+        else:
+            self._set(plan, "unmark")
+        self._desk.changed()
+
+    def command(self, name: str) -> None:
+        """Undo, redo or load more."""
+        desk, plan = self._desk, self._open_plan()
+        if name == "load_more":
+            desk.learning.run(lambda: self._extend(plan, ""))
+            return
+        scope = desk.session.scope(plan.name)
+        if (desk.session.undo(scope) if name == "undo" else desk.session.redo(scope)) is not None:
+            self._follow(self._open_plan())
+        desk.changed()
+
+    def _open_plan(self) -> Plan:
+        plan = self._desk.plan
+        if plan is None:
+            raise InputError("No concept is open; type one first.")
+        return plan
+
+    def _set(self, plan: Plan, what: str) -> None:
+        """Follow a changed plan, and keep it if that was possible."""
+        self._follow(plan)
+        self._desk.session.set_plan(plan, what=what, undoable=True)
+
+    def _follow(self, plan: Plan) -> None:
+        teaching = self._desk.teaching
+        if teaching is not None:
+            self._desk.teachings[plan.name] = teaching.follow(plan)
+            if self.gallery.heat:
+                self._heat()
+
+    def _extend(self, plan: Plan, like: str) -> None:
+        """Add the next images by score, or those like one of the set."""
+        teaching = self._desk.teachings[plan.name]
+        found = teaching.like(like, _ALIKE) if like else teaching.more(_MORE)
+        grown = teaching.add(found)
+        # What the curator did meanwhile counts: only the new images are put in.
+        latest = self._desk.session.plan(plan.name)
+        added = tuple(dict.fromkeys((*latest.added, *(image.content_hash for image in found))))
+        changed = replace(latest, added=added, marks=plan.marks if like else latest.marks)
+        self._desk.teachings[plan.name] = grown.follow(changed)
+        self._desk.session.set_plan(changed, what="more like this" if like else "load more", undoable=True)
+        if self.gallery.heat:
+            self._heat()
+
+    def _show_items(self, plan: Plan) -> None:
+        teaching = self._desk.teaching
+        if teaching is None:
+            first = self._desk.looks.get(plan.name, [])
+            self._put([self._item(image, plan) for image in first])
+            found = f"{len(first)} images; finding what they share …" if first else "Searching the archive …"
+            self.gallery.status = found if self._desk.learning.busy else ""
+            self.gallery.more = False
+            return
+        items = [self._item(image, plan) for image in teaching.images]
+        if self._desk.step == PRUNE:
+            items = self._with_seeds(items)
+        self._put(items)
+        self.gallery.more = len(items) < len(self._desk.archive)
+        kept = sum(item.kept for item in items)
+        self.gallery.status = f"{kept} of {len(items)} kept, out of {len(self._desk.archive):,} images"
+
+    def _put(self, items: list[GalleryItem]) -> None:
+        if tuple(items) != self.gallery.items:
+            self.gallery.items = items
+
+    def _item(self, image: Retrieved, plan: Plan) -> GalleryItem:
+        mark = dict(plan.marks).get(image.content_hash, 0)
+        return GalleryItem(
+            image.content_hash,
+            self._desk.label(image.path),
+            image.score,
+            kept=image.content_hash not in plan.dropped,
+            feedback=1 if mark > 0 else -1 if mark < 0 else 0,
+            duplicates=len(image.folded),
+        )
+
+    def _with_seeds(self, items: list[GalleryItem]) -> list[GalleryItem]:
+        """Items with what co-segmentation says, the best supported first; dropped ones as they would be."""
+        teaching = self._desk.teaching
+        if teaching is None:
+            return items
+        facts: dict[str, tuple[float, tuple[float, float]]] = {}
+        for draft in (teaching.whole.draft, teaching.kept.draft):
+            height, width = draft.matrix.grid
+            best = draft.seeds[:, 0].tolist()  # k of (y, x)
+            for image, support, (y, x) in zip(draft.images, draft.support.tolist(), best, strict=True):
+                facts[image.content_hash] = support, ((x + 0.5) / width, (y + 0.5) / height)
+        unlike = teaching.outliers()
+        seeded = [
+            replace(item, support=facts[item.id][0], seed=facts[item.id][1], outlier=item.id in unlike)
+            for item in items
+        ]
+        return sorted(seeded, key=lambda item: -(item.support or 0.0))
+
+    def _show_foot(self, plan: Plan) -> None:
+        desk, teaching = self._desk, self._desk.teaching
+        pruning = desk.step == PRUNE
+        outliers = len(teaching.outliers()) if pruning and teaching else 0
+        self.drop_outliers.description = f"Drop the {outliers} that are unlike the others"
+        show(self.drop_outliers, visible=outliers > 0)
+        stale = desk.is_stale(plan.name)
+        show(self.again, visible=stale)
+        self.again.description = "Find again with the changed question"
+        self.next.description = "Segment with it" if pruning else "Prune"
+        self.next.disabled = teaching is None
+        show(self.next, visible=not stale)
+        advice = "Drop what does not show it: the points mark what the others agree on." if pruning else ""
+        say(self._advice, "" if outliers else advice)
+
+    def _drop_outliers(self) -> None:
+        teaching, plan = self._desk.teaching, self._open_plan()
+        if teaching is not None:
+            dropped = tuple(sorted({*plan.dropped, *teaching.outliers()}))
+            self._set(replace(plan, dropped=dropped), "drop outliers")
+
+    def _heat(self) -> None:
+        """Compute the heat maps that the gallery asks for, when they are switched on."""
+        teaching = self._desk.teaching
+        if not self.gallery.heat or teaching is None:
+            return
+        for draft in (teaching.whole.draft, teaching.kept.draft):
+            levels = torch.sigmoid(10 * (draft.scores - draft.threshold)) * 255  # (k, h, w)
+            maps = levels.round().to(torch.uint8).numpy()
+            self.pictures.heats.update(
+                {image.content_hash: one for image, one in zip(draft.images, maps, strict=True)}
+            )
