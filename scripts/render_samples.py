@@ -130,7 +130,8 @@ def frame(built: Built, plan: Plan, near: float, far: float) -> float | None:
         return distance if shown.mean() > 0.2 and edge.mean() < 0.2 else None
     areas = [float(np.mean(shown == c)) for c in plan.concepts]
     least = 0.06 if len(areas) == 1 else 0.025
-    good = all(a >= least for a in areas) and sum(areas) <= 0.27 and edge.mean() < 0.03
+    clutter = np.mean((seen >= 0) & built.subject[seen] & (shown == 0))
+    good = all(a >= least for a in areas) and sum(areas) <= 0.27 and edge.mean() < 0.03 and clutter < 0.33
     return distance if good else None
 
 
