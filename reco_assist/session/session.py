@@ -91,8 +91,8 @@ class Session:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was done yet."""
-        return self.store.count == 0
+        """Whether there is nothing to go on with: no concept was ever looked for."""
+        return not self.concepts
 
     @property
     def last_change(self) -> datetime | None:

@@ -74,6 +74,7 @@ class Annotator:
             found = Session.open(self._place, who=who)
         self._targets = None if targets is None else Path(targets).expanduser().absolute()
         self._archive = opened
+        self._asking = False  # whether to go on or to start anew
         self.panel = with_classes(w.VBox(), "ra-annotator")
         self._begin(found)
         if resume is None and not found.empty:
@@ -131,9 +132,11 @@ class Annotator:
         rail.heading = f"{self._archive.path.name} · {len(self._archive):,} images"
         rail.note = f"Saved in {desk.session.folder.name}"
         names = list(desk.session.concepts)
-        rail.concepts = [[name, desk.colour(name)] for name in names]
+        rail.concepts = [] if self._asking else [[name, desk.colour(name)] for name in names]
         rail.concept = names.index(desk.name) if desk.name in names else -1
-        rail.steps = self._steps()
+        rail.steps = [
+            [title, note, enabled and not self._asking, done] for title, note, enabled, done in self._steps()
+        ]
         rail.active = desk.step
         for number, one in enumerate(self._pages):
             show(one.widget, visible=self._of_step[desk.step] == number)
@@ -181,17 +184,20 @@ class Annotator:
         )
         self._offered = question
         self.panel.children = [self.rail, question]
-        self.rail.steps = [[*step[:2], False, step[3]] for step in self.rail.steps]
+        self._asking = True
+        self.desk.changed()
 
     def _go_on(self) -> None:
         """Show the step that the work had come to."""
         self.panel.children = [self.rail, *(one.widget for one in self._pages)]
+        self._asking = False
         session = self.desk.session
         plan = self.desk.plan
         self.desk.open(3 if session.files() else 2 if plan and plan.begun else 0)
 
     def _start_anew(self) -> None:
         self.desk.session.set_aside()
+        self._asking = False
         self._begin(Session.open(self._place, who=self._who))
 
     def _repr_mimebundle_(self, **options: object) -> Any:  # noqa: ANN401  (what IPython expects)

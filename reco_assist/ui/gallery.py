@@ -80,7 +80,8 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
     whose owner assigns `items` anew. A `RecoAssistError` that a callback raises is shown in the panel.
 
     Attributes:
-        mode: "retrieve", or "prune" to show seeds, support and heat maps.
+        mode: "retrieve"; "prune" to show seeds, support and heat maps; or "review", where keeping accepts,
+            dropping rejects and feedback 1 marks what is accepted.
         title: What is looked for.
         status: One line about what goes on.
         error: One sentence about what failed; empty hides it.
@@ -94,7 +95,7 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
     _esm = asset("exemplar_gallery.js")
     _css = asset("exemplar_gallery.css")
 
-    mode = traitlets.Enum(("retrieve", "prune"), "retrieve").tag(sync=True)
+    mode = traitlets.Enum(("retrieve", "prune", "review"), "retrieve").tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
     status = traitlets.Unicode().tag(sync=True)
     error = traitlets.Unicode().tag(sync=True)

@@ -6,7 +6,7 @@ A kernel that is busy with a cell or a click cannot answer the browser, so model
 import logging
 from collections.abc import Callable
 from queue import Queue
-from threading import Condition, Thread
+from threading import Lock, Thread
 
 from reco_assist.errors import RecoAssistError
 
@@ -25,27 +25,27 @@ class Lane:
         self._fail = fail
         self._changed = changed
         self._jobs: Queue[Callable[[], None]] = Queue()
-        self._waiting = 0
-        self._idle = Condition()
+        self._open = 0
+        self._count = Lock()
         # A daemon: closing the kernel must not wait for a long job, whose results are on disk anyway.
         Thread(target=self._work, daemon=True, name="reco-assist").start()
 
     @property
     def busy(self) -> bool:
         """Whether a job is running or waiting."""
-        return self._waiting > 0
+        return self._open > 0
 
     def run(self, job: Callable[[], None]) -> None:
         """Do a job when those before it are done; returns at once."""
-        with self._idle:
-            self._waiting += 1
+        with self._count:
+            self._open += 1
         self._jobs.put(job)
         self._changed()
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until all jobs are done; False if they were not within so many seconds."""
-        with self._idle:
-            return self._idle.wait_for(lambda: self._waiting == 0, timeout)
+        """Wait until all jobs are done and shown; False if they were not within so many seconds."""
+        with self._jobs.all_tasks_done:
+            return self._jobs.all_tasks_done.wait_for(lambda: not self._jobs.unfinished_tasks, timeout)
 
     def _work(self) -> None:
         while True:
@@ -54,10 +54,10 @@ class Lane:
                 job()
             except Exception as error:  # noqa: BLE001  (whatever it is, the panel must say so and live on)
                 self._fail(in_words(error))
-            with self._idle:
-                self._waiting -= 1
-                self._idle.notify_all()
+            with self._count:
+                self._open -= 1
             self._changed()
+            self._jobs.task_done()
 
 
 def in_words(error: Exception) -> str:

@@ -17,7 +17,6 @@ from reco_assist.ui.pictures import painted, picture
 
 REVIEW = 3
 _THUMBNAIL = 320  # pixels
-_MARKS = {"accepted": "✓ ", "rejected": "✕ ", "absent": "∅ ", "skipped": "→ ", "pending": ""}
 
 
 class ReviewPage:
@@ -44,7 +43,7 @@ class ReviewPage:
         self.canvas.on_edit(self._edit)
         self.canvas.on_navigate(self.navigate)
         self.canvas.on_command(self.command)
-        self.grid = ExemplarGallery(_TargetPictures(desk), title="All targets", height=520)
+        self.grid = ExemplarGallery(_TargetPictures(desk), mode="review", title="All targets", height=520)
         self.grid.on_decision(self._decide_many)
         self.grid.on_command(self.command)
         show(self.grid, visible=False)
@@ -161,9 +160,12 @@ class ReviewPage:
 
     def _state(self, decision: Decision, name: str) -> State:
         if decision.action == "accept":
-            # Accepting an empty mask says that there is nothing.
-            return "accepted" if self._desk.session.drawn(decision.id, name).any() else "absent"
+            return self._accepted(decision.id, name)
         return "rejected" if decision.action == "reject" else "skipped"
+
+    def _accepted(self, content_hash: str, name: str) -> State:
+        """What accepting means: that an empty mask is right says that there is nothing."""
+        return "accepted" if self._desk.session.drawn(content_hash, name).any() else "absent"
 
     def _threshold(self, content_hash: str, concept: int, value: int) -> None:
         name = self._names(self._desk.session.result(content_hash))[concept]
@@ -256,21 +258,21 @@ class ReviewPage:
         items = [
             GalleryItem(
                 card.result.image.content_hash,
-                _MARKS[card.state] + card.result.image.file_name,
+                card.result.image.file_name,
                 max(finding.probability for finding in card.result.findings.values()),
                 kept=card.state not in {"rejected", "absent"},
+                feedback=1 if card.state == "accepted" else 0,
             )
             for card in self._cards
         ]
-        self.grid.status = "K accepts, D rejects, Shift selects a range"
         if tuple(items) != self.grid.items:
             self.grid.items = items
 
     def _decide_many(self, ids: Sequence[str], kept: bool) -> None:  # noqa: FBT001  (the gallery's callback)
         for content_hash in ids:
             names = self._names(self._desk.session.result(content_hash))
-            state: State = "accepted" if kept else "rejected"
-            self._desk.session.decide(content_hash, dict.fromkeys(names, state))
+            states = {name: self._accepted(content_hash, name) if kept else "rejected" for name in names}
+            self._desk.session.decide(content_hash, states)
         self._desk.changed()
 
     def _accept_rest(self) -> None:

@@ -17,7 +17,7 @@
 
 /**
  * @typedef {object} Traits
- * @property {"retrieve" | "prune"} mode `prune` shows seed points, support and the heat map toggle
+ * @property {"retrieve" | "prune" | "review"} mode `prune` shows seeds and heat maps; in `review` keeping accepts
  * @property {string} title what is looked for; shown as text
  * @property {string} status one line about what goes on
  * @property {string} error one sentence about what failed
@@ -61,6 +61,9 @@ const MIN_SIZE = 96;
 const MAX_SIZE = 320;
 const SUPPRESS = "data-lm-suppress-shortcuts";
 const SVG = "http://www.w3.org/2000/svg";
+
+const PRUNING = { kept: "kept", dropped: "dropped", keep: "Keep", drop: "Drop", hint: "Space keeps or drops · B drops all below · ? shows every key" };
+const REVIEWING = { kept: "not rejected", dropped: "rejected", keep: "Accept", drop: "Reject", hint: "K accepts · D rejects · Shift selects a range · ? shows every key" };
 
 /** @type {[keys: string, meaning: string][]} */
 export const LEGEND = [
@@ -427,6 +430,11 @@ function objectUrl(buffer) {
   return URL.createObjectURL(new Blob([bytesOf(buffer).slice()]));
 }
 
+/** @param {string} text */
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 /** @param {number} count @param {string} noun */
 function plural(count, noun) {
   return `${count.toLocaleString()} ${noun}${count === 1 ? "" : "s"}`;
@@ -512,6 +520,7 @@ function buildUi(uid, actions) {
   const moreButton = button("Load more", () => actions.command("load_more"), { text: "Load more", kind: "ra-plain" });
   const status = h("span", { class: "ra-status" });
   const selectionText = h("span", { class: "ra-counts" });
+  const hint = h("span", { class: "ra-hint", id: `${uid}-hint` }, PRUNING.hint);
   const foot = h(
     "div",
     { class: "ra-foot" },
@@ -519,7 +528,7 @@ function buildUi(uid, actions) {
     status,
     selectionText,
     h("div", { class: "ra-spring" }),
-    h("span", { class: "ra-hint", id: `${uid}-hint` }, "Space keeps or drops · B drops all below · ? shows every key"),
+    hint,
     moreButton,
   );
   const live = h("div", { class: "ra-live", "aria-live": "polite" });
@@ -550,6 +559,7 @@ function buildUi(uid, actions) {
     moreButton,
     status,
     selectionText,
+    hint,
     live,
     stage,
     legend,
@@ -868,6 +878,7 @@ class Gallery {
       focused: entry.id === this.focus,
       selected: this.selected.has(entry.id),
       prune: this.model.get("mode") === "prune",
+      review: this.reviewing,
     });
   }
 
@@ -902,10 +913,12 @@ class Gallery {
     const outliers = this.entries.filter((entry) => entry.outlier).length;
     const total = this.entries.length;
     this.ui.title.textContent = this.model.get("title");
-    this.ui.counts.textContent = total ? `${kept.toLocaleString()} kept · ${(total - kept).toLocaleString()} dropped` : "";
+    this.ui.counts.textContent = total ? `${kept.toLocaleString()} ${this.words.kept} · ${(total - kept).toLocaleString()} ${this.words.dropped}` : "";
+    this.ui.hint.textContent = this.words.hint;
     for (const node of this.ui.filters.querySelectorAll("button")) {
       const name = node.dataset.filter;
       node.setAttribute("aria-pressed", String(name === this.filter));
+      if (name === "kept" || name === "dropped") node.textContent = capital(this.words[name]);
       if (name === "outliers") {
         node.hidden = outliers === 0 && this.filter !== "outliers";
         node.textContent = `Unlike the others ${outliers}`;
@@ -927,6 +940,14 @@ class Gallery {
     this.schedule();
   }
 
+  get reviewing() {
+    return this.model.get("mode") === "review";
+  }
+
+  get words() {
+    return this.reviewing ? REVIEWING : PRUNING;
+  }
+
   /** @param {number} total */
   emptyText(total) {
     if (this.model.get("busy")) return this.model.get("status") || "Working…";
@@ -936,7 +957,7 @@ class Gallery {
         : "Waiting for the kernel…";
     }
     if (total === 0) return this.model.get("title") ? "No images found. Try another word, or draw an exemplar." : "Nothing to show yet.";
-    return { kept: "Every image is dropped.", dropped: "No image is dropped.", outliers: "No image is unlike the others.", all: "" }[this.filter];
+    return { kept: `Every image is ${this.words.dropped}.`, dropped: `No image is ${this.words.dropped}.`, outliers: "No image is unlike the others.", all: "" }[this.filter];
   }
 
   startedAt = performance.now();
@@ -985,6 +1006,7 @@ class Gallery {
     else if (command === "toggle") this.decide(this.targets(), !entry.kept);
     else if (command === "drop" || command === "keep") this.decide(this.targets(), command === "keep");
     else if (command === "drop-below") this.decide(this.shown.slice(index + 1).map((item) => item.id), false);
+    else if (this.reviewing && ["more", "less", "exemplar"].includes(command)) return;
     else if (command === "more" || command === "less") this.feedback(entry, command === "more" ? 1 : -1);
     else if (command === "preview") this.openPreview(false);
     else if (command === "exemplar") this.openPreview(!this.preview.drawing);
@@ -1000,13 +1022,15 @@ class Gallery {
    */
   decide(ids, kept) {
     const wanted = new Set(ids);
-    const changed = this.entries.filter((entry) => wanted.has(entry.id) && entry.kept !== kept).map((entry) => entry.id);
+    // In a review what is merely not rejected can still be accepted.
+    const same = (/** @type {Entry} */ entry) => entry.kept === kept && !(this.reviewing && kept && entry.feedback <= 0);
+    const changed = this.entries.filter((entry) => wanted.has(entry.id) && !same(entry)).map((entry) => entry.id);
     if (changed.length === 0) return;
     this.counter += 1;
     const token = `${this.uid}-${this.counter}`;
     this.pending.push({ token, ids: new Set(changed), kept });
     this.model.send({ type: "keep", ids: changed, kept, token });
-    this.say(`${plural(changed.length, "image")} ${kept ? "kept" : "dropped"}`);
+    this.say(`${plural(changed.length, "image")} ${kept ? this.words.kept : this.words.dropped}`);
     this.recompute();
   }
 
@@ -1202,12 +1226,13 @@ class Gallery {
     /** @type {[string, string][]} */
     const facts = [["Score", entry.score.toFixed(3)]];
     if (!Number.isNaN(entry.support)) facts.push(["Support", entry.support.toFixed(3)]);
-    facts.push(["Decision", entry.kept ? "kept" : "dropped"]);
+    facts.push(["Decision", entry.kept ? this.words.kept : this.words.dropped]);
     if (entry.outlier) facts.push(["Note", "unlike the others"]);
     if (entry.duplicates > 0) facts.push(["Folded", plural(entry.duplicates, "duplicate")]);
     if (entry.marks.length > 0) facts.push(["Exemplars", plural(entry.marks.length, "box").replace("boxs", "boxes")]);
     this.ui.previewFacts.replaceChildren(...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
-    /** @type {HTMLElement} */ (this.ui.previewKeep.firstChild).textContent = entry.kept ? "Drop" : "Keep";
+    /** @type {HTMLElement} */ (this.ui.previewKeep.firstChild).textContent = entry.kept ? this.words.drop : this.words.keep;
+    for (const node of [this.ui.previewMore, this.ui.previewLess, this.ui.previewDraw]) node.hidden = this.reviewing;
     this.ui.previewMore.setAttribute("aria-pressed", String(entry.feedback > 0));
     this.ui.previewLess.setAttribute("aria-pressed", String(entry.feedback < 0));
   }
@@ -1340,7 +1365,7 @@ class Tile {
 
   /**
    * @param {Entry} entry
-   * @param {{index: number, count: number, url: string, unreadable: boolean, heat: ImageData | null, focused: boolean, selected: boolean, prune: boolean}} look
+   * @param {{index: number, count: number, url: string, unreadable: boolean, heat: ImageData | null, focused: boolean, selected: boolean, prune: boolean, review: boolean}} look
    */
   show(entry, look) {
     if (look.url !== this.url) {
@@ -1348,7 +1373,7 @@ class Tile {
       if (look.url) this.image.src = look.url;
       else this.image.removeAttribute("src");
     }
-    const signature = JSON.stringify([entry, look.index, look.count, look.unreadable, look.focused, look.selected, look.prune, look.url !== ""]);
+    const signature = JSON.stringify([entry, look.index, look.count, look.unreadable, look.focused, look.selected, look.prune, look.review, look.url !== ""]);
     if (signature === this.signature && look.heat === this.heat) return;
     this.signature = signature;
     this.heat = look.heat;
@@ -1371,8 +1396,9 @@ class Tile {
     /** @type {HTMLElement} */ (this.meter.firstChild).style.width = `${Math.min(1, Math.max(0, entry.support || 0)) * 100}%`;
     this.note.textContent = look.unreadable ? "Cannot be read" : "";
     this.toggle.replaceChildren(icon(entry.kept ? ICONS.close : ICONS.check));
-    this.toggle.title = entry.kept ? "Drop (X)" : "Keep (X)";
-    this.badges.replaceChildren(...badges(entry).map(([kind, text]) => h("span", { class: `ra-badge ${kind}` }, text)));
+    const words = look.review ? REVIEWING : PRUNING;
+    this.toggle.title = `${entry.kept ? words.drop : words.keep} (X)`;
+    this.badges.replaceChildren(...badges(entry, look.review).map(([kind, text]) => h("span", { class: `ra-badge ${kind}` }, text)));
     if (look.unreadable) this.layer.replaceChildren();
     else overlay(this.layer, entry, look.heat, look.prune);
   }
@@ -1380,11 +1406,13 @@ class Tile {
 
 /**
  * @param {Entry} entry
+ * @param {boolean} review
  * @returns {[kind: string, text: string][]}
  */
-function badges(entry) {
+function badges(entry, review) {
   /** @type {[string, string][]} */
   const list = [];
+  if (review) return entry.kept ? (entry.feedback > 0 ? [["ra-more", "Accepted"]] : []) : [["ra-out", "Rejected"]];
   if (!entry.kept) list.push(["ra-out", "Dropped"]);
   else if (entry.outlier) list.push(["ra-warn", "Unlike the others"]);
   if (entry.feedback > 0) list.push(["ra-more", "+ More"]);

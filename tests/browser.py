@@ -1,0 +1,155 @@
+"""A real JupyterLab with a real kernel in a real browser, for the tests that need one."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+ARTEFACTS = Path(__file__).parents[1] / "test-artifacts"
+_TOKEN = "browser-tests"
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def chromium():
+    """Path of a Chromium: the system's, or what CHROMIUM names; None where there is none."""
+    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+class Lab:
+    """JupyterLab on a free port, in folders of its own."""
+
+    def __init__(self, folder, *, dark=False):
+        self.folder = folder
+        self.dark = dark
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.kernel = ""
+
+    def __enter__(self):
+        config = self.folder / "config"
+        (config / "labconfig").mkdir(parents=True, exist_ok=True)
+        quiet = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+        (config / "labconfig" / "page_config.json").write_text(json.dumps(quiet))
+        themes = config / "settings" / "@jupyterlab" / "apputils-extension"
+        themes.mkdir(parents=True, exist_ok=True)
+        theme = "JupyterLab Dark" if self.dark else "JupyterLab Light"
+        (themes / "themes.jupyterlab-settings").write_text(json.dumps({"theme": theme}))
+        environment = {
+            **os.environ,
+            "JUPYTER_CONFIG_DIR": str(config),
+            "JUPYTERLAB_SETTINGS_DIR": str(config / "settings"),
+            "JUPYTERLAB_WORKSPACES_DIR": str(config / "workspaces"),
+            "JUPYTER_DATA_DIR": str(self.folder / "data"),
+            "JUPYTER_RUNTIME_DIR": str(self.folder / "runtime"),
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+            "OMP_NUM_THREADS": "1",
+        }
+        self._log = (self.folder / "lab.log").open("w")
+        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port-retries=0"]
+        command += [f"--ServerApp.port={self.port}", f"--IdentityProvider.token={_TOKEN}"]
+        command += [f"--ServerApp.root_dir={self.folder}"]
+        self._process = subprocess.Popen(
+            command, env=environment, cwd=self.folder, stdout=self._log, stderr=subprocess.STDOUT
+        )
+        until = time.monotonic() + 120
+        while True:
+            try:
+                self.api("")
+                return self
+            except OSError:
+                if self._process.poll() is not None or time.monotonic() > until:
+                    raise AssertionError((self.folder / "lab.log").read_text()[-3000:]) from None
+                time.sleep(0.3)
+
+    def __exit__(self, *_):
+        self._process.terminate()
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+        self._log.close()
+
+    def api(self, path, data=None):
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/api/{path}?token={_TOKEN}",
+            data=None if data is None else json.dumps(data).encode(),
+            method="GET" if data is None else "POST",
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.loads(answer.read() or b"null")
+
+    def notebook(self, name, cells):
+        """Write a notebook and start its kernel, so that Lab asks for none; returns its address."""
+        empty = {"metadata": {}, "outputs": [], "execution_count": None}
+        made = [
+            {"cell_type": "code", "source": source, "id": f"c{number}", **empty}
+            for number, source in enumerate(cells)
+        ]
+        kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        document = {"cells": made, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+        (self.folder / name).write_text(json.dumps(document))
+        session = {"path": name, "type": "notebook", "name": "", "kernel": {"name": "python3"}}
+        self.kernel = self.api("sessions", session)["kernel"]["id"]
+        return f"http://127.0.0.1:{self.port}/lab/tree/{name}?reset&token={_TOKEN}"
+
+    def kernel_process(self):
+        """Process id of the kernel, to be killed."""
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit():
+                try:
+                    if self.kernel in (entry / "cmdline").read_bytes().decode(errors="replace"):
+                        return int(entry.name)
+                except OSError:
+                    continue
+        raise AssertionError("the kernel's process was not found")
+
+
+@contextmanager
+def opened(address, *, dark=False, width=1440, height=1180):
+    """A page on a notebook, ready to run."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=chromium(), args=_ARGUMENTS)
+        context = browser.new_context(
+            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+        )
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.problems = []
+        page.on("pageerror", lambda error: page.problems.append(str(error)))
+        page.goto(address)
+        page.wait_for_selector(".jp-Notebook .jp-Cell")
+        page.locator(".jp-NotebookPanel-toolbar").wait_for()
+        page.get_by_text("| Idle").first.wait_for()
+        # The file browser takes room that a curator would give to the pictures.
+        page.keyboard.press("Control+b")
+        yield page
+        browser.close()
+
+
+def run_all(page):
+    """Run every cell of the notebook."""
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.get_by_text("Run All Cells", exact=True).click()
+
+
+def shoot(page, name, *, of=None):
+    """Keep a picture for people to look at."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    target = page if of is None else page.locator(of)
+    target.screenshot(path=ARTEFACTS / f"{name}.png")

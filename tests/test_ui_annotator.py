@@ -1,0 +1,381 @@
+"""The Annotator without a browser: what the widgets would send is put into their callbacks."""
+
+import json
+
+import numpy as np
+import pytest
+from fakes import FakeEncoder, write_photos
+from pycocotools import mask as coco
+
+from reco_assist.archive import Archive
+from reco_assist.errors import ArchiveError
+from reco_assist.masks.edits import pack_edits
+from reco_assist.session import Session
+from reco_assist.ui import Annotator, Decision
+
+
+@pytest.fixture
+def place(tmp_path):
+    write_photos(tmp_path / "photos", 30)
+    write_photos(tmp_path / "targets", 6, seed=9)
+    archive = Archive.create(tmp_path / "photos.reco", encoder=FakeEncoder())
+    archive.add(tmp_path / "photos", progress=False, workers=1)
+    return tmp_path
+
+
+def start(place, **options):
+    encoder = FakeEncoder(delay=options.pop("delay", 0))
+    made = Annotator(
+        Archive.open(place / "photos.reco", encoder=encoder), targets=place / "targets", **options
+    )
+    assert made.wait(60)
+    return made
+
+
+def find(annotator, word="mug", k=8):
+    annotator.concept_page.word.value = word
+    annotator.concept_page.k.value = k
+    annotator.concept_page.find_button.click()
+    assert annotator.wait(60)
+    assert annotator.rail.error == ""
+
+
+def segment(annotator):
+    annotator.desk.open(3)
+    annotator.review_page.start_button.click()
+    assert annotator.wait(60)
+    assert annotator.rail.error == ""
+
+
+def decide(annotator, action, concept=0):
+    frame = annotator.review_page.canvas.frame
+    thresholds = annotator.review_page.canvas.thresholds
+    annotator.review_page.decide(Decision(frame.id, action, concept, thresholds))
+    return frame.id
+
+
+def send(widget, *buffers, **message):
+    widget._handle_custom_msg(message, [memoryview(buffer) for buffer in buffers])
+
+
+def test_the_whole_loop(place):  # noqa: PLR0915  (it is the whole loop)
+    annotator = start(place, resume=True, who="anna")
+    assert [step[2] for step in annotator.rail.steps] == [True, False, False, False, False]
+    find(annotator)
+    gallery = annotator.set_page.gallery
+    assert annotator.rail.active == 1
+    assert len(gallery.items) == 8
+    assert gallery.mode == "retrieve"
+    assert all(item.seed is None for item in gallery.items)
+
+    annotator.set_page.next.click()
+    assert gallery.mode == "prune"
+    before = {item.id: item for item in gallery.items}
+    assert all(item.seed is not None for item in gallery.items)
+    supports = [item.support for item in gallery.items]
+    assert supports == sorted(supports, reverse=True)
+    send(gallery, type="keep", ids=[item.id for item in gallery.items[:2]], kept=False, token="t")
+    after = {item.id: item for item in gallery.items}
+    assert sum(not item.kept for item in gallery.items) == 2
+    assert any(before[digest].support != after[digest].support for digest in before if after[digest].kept)
+    assert annotator.rail.steps[2][1] == "6 of 8 kept"
+    send(gallery, type="command", name="undo")
+    assert {item.id: item for item in gallery.items} == before
+    send(gallery, type="command", name="redo")
+    assert {item.id: item for item in gallery.items} == after
+
+    segment(annotator)
+    canvas = annotator.review_page.canvas
+    assert len(canvas.timeline) == 6
+    shown = canvas.frame
+    send(canvas, type="threshold", id=shown.id, concept=0, value=60)
+    cells = np.ones((4, 5), np.uint8)
+    send(canvas, pack_edits(cells), type="edit", id=shown.id, concept=0, rect=[2, 3, 5, 4])
+    seen = annotator.session.drawn(shown.id, "mug")
+    assert np.array_equal(seen[3:7, 2:7], cells.astype(bool))
+    send(canvas, type="decision", id=shown.id, action="accept", concept=0, thresholds=[60])
+    assert annotator.session.review(shown.id, "mug").state == "accepted"
+    assert canvas.frame.id != shown.id
+    rejected = decide(annotator, "reject")
+    absent = decide(annotator, "absent")
+    assert bytes(canvas.timeline)[:3] == bytes([1, 2, 3])
+
+    annotator.review_page.next.click()
+    annotator.export_page.export_button.click()
+    assert annotator.rail.error == ""
+    assert "2 images" in annotator.export_page._summary.value
+    document = json.loads((place / "photos-export" / "coco.json").read_text())
+    by_hash = {image["reco_hash"]: image for image in document["images"]}
+    assert set(by_hash) == {shown.id, absent}
+    assert rejected not in by_hash
+    mask = sum(coco.decode(one["segmentation"]) for one in document["annotations"])
+    assert np.array_equal(mask, seen)
+    log = [(line["who"], line["what"]) for line in annotator.session.store.log() if "who" in line]
+    assert [what for _, what in log if what in {"accepted", "rejected", "absent"}] == [
+        "accepted",
+        "rejected",
+        "absent",
+    ]
+    assert {who for who, _ in log} == {"anna"}
+
+
+def test_a_new_annotator_offers_to_go_on_and_loses_nothing(place):
+    first = start(place, resume=True)
+    find(first)
+    dropped = first.set_page.gallery.items[0].id
+    first.set_page.decide([dropped], kept=False)
+    segment(first)
+    decided = decide(first, "reject")
+
+    second = start(place)
+    assert "Go on" in [child.description for child in second._offered.children[-1].children]
+    assert not any(step[2] for step in second.rail.steps)
+    second._offered.children[-1].children[0].click()
+    assert second.wait(60)
+    assert second.rail.active == 3
+    assert second.session.review(decided, "mug").state == "rejected"
+    assert second.review_page.canvas.frame.id != decided
+    second.desk.open(2)
+    kept = {item.id for item in second.set_page.gallery.items if item.kept}
+    assert dropped not in kept
+    assert len(kept) == 7
+    # A restarted kernel's lesson is the same to the bit, so nothing is segmented again.
+    second.desk.open(3)
+    count = second.session.store.count
+    second.review_page.start_button.click()
+    assert second.wait(60)
+    assert second.session.store.count == count
+
+
+def test_starting_anew_keeps_the_old_session(place):
+    first = start(place, resume=True)
+    find(first)
+    second = start(place)
+    second._offered.children[-1].children[1].click()
+    assert second.wait(60)
+    assert second.session.concepts == ()
+    [old] = place.glob("photos-*.session")
+    assert Session.open(old).concepts == ("mug",)
+
+
+def test_errors_are_said_in_the_panel(place, caplog):
+    annotator = start(place, resume=True)
+    annotator.concept_page.find_button.click()
+    assert "no name" in annotator.rail.error
+    find(annotator, "mug", 4)
+    annotator.set_page.next.click()
+    gallery = annotator.set_page.gallery
+    ids = [item.id for item in gallery.items]
+    send(gallery, type="keep", ids=ids, kept=False, token="t")
+    assert "keep at least one" in gallery.error
+    assert all(item.kept for item in gallery.items)
+    annotator.desk.open(3)
+    annotator.review_page.folder.value = str(place / "nowhere")
+    annotator.review_page.start_button.click()
+    assert "is not a folder" in annotator.rail.error
+    annotator.review_page.folder.value = str(place / "targets")
+    annotator.desk.archive.encoder.encode = None
+    annotator.review_page.start_button.click()
+    assert annotator.wait(60)
+    assert "unexpected went wrong (TypeError" in annotator.rail.error
+    assert "unexpected error" in caplog.text
+    send(annotator.rail, type="dismiss")
+    assert annotator.rail.error == ""
+    assert annotator.desk.error == ""
+
+
+def test_more_and_less_like_this_and_load_more(place):
+    annotator = start(place, resume=True)
+    find(annotator, k=6)
+    annotator.set_page.next.click()
+    gallery = annotator.set_page.gallery
+    assert gallery.more
+    send(gallery, type="feedback", id=gallery.items[0].id, sign=1)
+    assert annotator.wait(60)
+    assert len(gallery.items) == 12
+    assert [item.feedback for item in gallery.items].count(1) == 1
+    send(gallery, type="command", name="load_more")
+    assert annotator.wait(60)
+    assert len(gallery.items) == 30
+    assert not gallery.more
+    send(gallery, type="command", name="undo")
+    assert len(gallery.items) == 12
+    victim = gallery.items[3].id
+    send(gallery, type="feedback", id=victim, sign=-1)
+    gone = {item.id for item in gallery.items if not item.kept}
+    assert victim in gone
+    assert len(gone) < 12
+    for _ in range(2):
+        send(gallery, type="command", name="undo")
+    assert len(gallery.items) == 6
+    assert all(item.kept and not item.feedback for item in gallery.items)
+
+
+def test_boxes_drawn_on_any_image_lead(place):
+    annotator = start(place, resume=True)
+    page = annotator.concept_page
+    page._browse.click()
+    assert len(page.gallery.items) == 30
+    item = page.gallery.items[4]
+    send(page.gallery, type="exemplar", id=item.id, box=[0.25, 0.5, 0.5, 0.25])
+    assert page.plan.examples[0].box == (10, 15, 20, 8)
+    assert page.gallery.items[4].marks == ((0.25, 0.5, 0.5, 8 / 30),)
+    find(annotator, "thing")
+    assert annotator.session.plan("thing").examples[0].content_hash == item.id
+    assert annotator.desk.teaching.kept.exemplars
+    concept = annotator.desk.concept("thing")
+    assert concept.provenance.exemplars == ((item.id, "10,15,20,8"),)
+    # Another box asks a new question: what was found stays until it is asked.
+    annotator.desk.open(2)
+    gallery = annotator.set_page.gallery
+    send(gallery, type="exemplar", id=gallery.items[0].id, box=[0, 0, 0.5, 0.5])
+    assert annotator.set_page.again.layout.display is None
+    annotator.set_page.again.click()
+    assert annotator.wait(60)
+    assert len(annotator.desk.teaching.kept.exemplars) == 2
+
+
+def test_contexts_are_chips(place):
+    annotator = start(place, resume=True)
+    page = annotator.concept_page
+    offered = {chip.description: chip for chip in page._contexts.children[:-1]}
+    offered["+ table"].click()
+    assert page.plan.contexts == ("table",)
+    page.context.value = " sea "
+    send(page.context, event="submit")
+    assert page.plan.contexts == ("table", "sea")
+    chips = {chip.description: chip for chip in page._contexts.children[:-1]}
+    assert "+ table" not in chips
+    chips["table  ✕"].click()
+    find(annotator)
+    assert annotator.desk.teaching.kept.context_names == ("sea",)
+
+
+def test_two_concepts_share_the_images(place):
+    annotator = start(place, resume=True)
+    find(annotator, "mug")
+    send(annotator.rail, type="add")
+    assert annotator.concept_page.word.value == ""
+    find(annotator, "spoon")
+    assert [name for name, _ in annotator.rail.concepts] == ["mug", "spoon"]
+    assert len({colour for _, colour in annotator.rail.concepts}) == 2
+    send(annotator.rail, type="concept", index=0)
+    assert annotator.desk.name == "mug"
+    segment(annotator)
+    canvas = annotator.review_page.canvas
+    frame = canvas.frame
+    assert [layer.name for layer in frame.layers] == ["mug", "spoon"]
+    assert frame.exclusive
+    assert not ((frame.layers[0].scores > 0) & (frame.layers[1].scores > 0)).any()
+    decide(annotator, "absent", concept=1)
+    assert canvas.frame.id == frame.id
+    assert canvas.frame.layers[1].absent
+    decide(annotator, "reject")
+    assert canvas.frame.id != frame.id
+    assert annotator.session.review(frame.id, "mug").state == "rejected"
+    assert annotator.session.review(frame.id, "spoon").state == "absent"
+    send(canvas, type="command", name="undo")
+    assert canvas.frame.id == frame.id
+    assert annotator.session.review(frame.id, "mug").state == "pending"
+
+
+def test_the_queue_can_be_walked(place):
+    annotator = start(place, resume=True)
+    find(annotator)
+    segment(annotator)
+    canvas = annotator.review_page.canvas
+    order = [card.result.image.content_hash for card in annotator.desk.cards]
+    annotator.review_page.navigate("go", 2)
+    assert (canvas.frame.id, canvas.frame.index) == (order[2], 2)
+    annotator.review_page.navigate("next", 2)
+    assert canvas.frame.id == order[3]
+    annotator.review_page.navigate("previous", 0)
+    assert canvas.frame.id == order[0]
+    annotator.review_page.navigate("unsure", 0)
+    assert canvas.frame.id == order[1]
+    for _ in range(6):
+        decide(annotator, "skip")
+    assert set(canvas.timeline) == {4}
+    assert "6 left" in annotator.review_page._figures.value
+
+
+def test_cancelling_keeps_what_is_done(place):
+    annotator = start(place, resume=True)
+    find(annotator)
+    annotator.desk.open(3)
+    encode = annotator.desk.archive.encoder.encode
+
+    def cancel(pixels):
+        annotator.review_page.cancel_button.click()
+        return encode(pixels)
+
+    annotator.desk.archive.encoder.encode = cancel
+    annotator.review_page.start_button.click()
+    assert annotator.wait(60)
+    assert len(annotator.session.results()) == 4  # one batch
+    assert "cancelled" in annotator.review_page._status.value
+    annotator.desk.archive.encoder.encode = encode
+    annotator.review_page.start_button.click()
+    assert annotator.wait(60)
+    assert len(annotator.session.results()) == 6
+    assert "6 of 6" in annotator.review_page._status.value
+
+
+def test_the_grid_decides_about_many(place):
+    annotator = start(place, resume=True)
+    find(annotator)
+    segment(annotator)
+    annotator.review_page.view.click()
+    grid = annotator.review_page.grid
+    ids = [item.id for item in grid.items]
+    assert len(ids) == 6
+    assert all(picture.startswith(b"\xff\xd8") for picture in grid._source.thumbnails(ids))
+    send(grid, type="keep", ids=ids[:3], kept=False, token="t")
+    send(grid, type="keep", ids=ids[3:], kept=True, token="t")
+    states = {item.id: (item.kept, item.feedback) for item in grid.items}
+    assert [states[digest][0] for digest in ids[:3]] == [False] * 3
+    masked = [digest for digest in ids[3:] if annotator.session.drawn(digest, "mug").any()]
+    assert all(states[digest] == (True, 1) for digest in masked)
+
+
+def test_strokes_of_an_image_that_is_gone_are_refused_in_words(place):
+    annotator = start(place, resume=True)
+    find(annotator)
+    segment(annotator)
+    annotator.review_page.canvas.error = ""
+    send(
+        annotator.review_page.canvas,
+        pack_edits(np.ones((1, 1), np.uint8)),
+        type="edit",
+        id="0" * 64,
+        concept=0,
+        rect=[0, 0, 1, 1],
+    )
+    assert "not among the segmented" in annotator.review_page.canvas.error
+
+
+def test_names_are_text_and_never_html(place):
+    annotator = start(place, resume=True)
+    evil = "<img src=x onerror=alert(1)>"
+    find(annotator, evil)
+    segment(annotator)
+    annotator.desk.open(4)
+    annotator.export_page.which.value = "all"
+    annotator.export_page.export_button.click()
+    lines = [annotator.export_page._summary.value, annotator.export_page._files.value]
+    assert all("<img" not in line for line in lines)
+    assert annotator.session.concepts == (evil,)
+
+
+def test_where_widgets_are_off_the_text_says_what_to_do(place):
+    annotator = start(place, resume=True)
+    bundle = annotator._repr_mimebundle_()
+    data = bundle[0] if isinstance(bundle, tuple) else bundle
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert "pip install" in data["text/plain"]
+
+
+def test_an_archive_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(ArchiveError):
+        Annotator(tmp_path / "none.reco")
+    assert list(tmp_path.iterdir()) == []
