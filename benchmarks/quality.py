@@ -8,16 +8,18 @@ of its images, and nothing is ever learnt from a target's mask. Features of imag
 
 IoU is the mean over concepts of the mean over their sampled images, at full size: `all` gives every image a
 mask, `gated` only those where the concept is judged present (the product's default), `slider` takes the best
-threshold of each image. `false` is the share of images without the concept that have a mask of more than
-.5 %. Intervals are 95 % bootstraps over images; those of differences in brackets draw the concepts too.
+threshold of each image, `small` are objects below 3 % of the image. `false` is the share of images without
+the concept that have a mask of more than .5 %. Intervals are 95 % bootstraps over images, and those of
+differences over concepts draw the concepts too.
 """
 
 import argparse
 import json
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -31,6 +33,7 @@ from reco_assist.encoders import Encoder, Features, load_encoder
 from reco_assist.evaluation import (
     FALSE_MASK,
     ConceptTruth,
+    Labelled,
     average_precision,
     bootstrap,
     hits,
@@ -42,7 +45,10 @@ from reco_assist.evaluation import (
 from reco_assist.files import make_output_folder, write_bytes
 from reco_assist.masks import label, rle
 from reco_assist.retrieval import Exemplar, box_exemplar, mask_exemplar
-from reco_assist.segmenter import Segmenter, Target
+from reco_assist.segmenter import Segmented, Segmenter, Target
+
+Record = tuple[float, bool, float, float]
+"""Of a predicted mask: score, whether it is right, probability of presence, mean level of the map."""
 
 K = 20
 SMALL = 0.03  # share of the image below which an object is small
@@ -134,43 +140,64 @@ class Case:
 
 @dataclass
 class Scores:
-    """What one row gives for one concept; lists run over its targets."""
+    """What one row gives for one concept: lists over its targets, and of masks and verdicts of all images."""
 
     all: list[float] = field(default_factory=list)
     gated: list[float] = field(default_factory=list)
     slider: list[float] = field(default_factory=list)
     area: list[float] = field(default_factory=list)
     false: list[bool] = field(default_factory=list)
-    masks: list[tuple[float, bool]] = field(default_factory=list)
+    masks: list[Record] = field(default_factory=list)
     verdicts: list[tuple[float, bool]] = field(default_factory=list)
 
 
-def rows(archive: Archive, case: Case) -> Iterator[tuple[str, Concept, str]]:
+def rows(archive: Archive, case: Case) -> Iterator[tuple[str, Callable[[], Concept], str]]:
     """Name, concept and refinement of every row; the steps of the paper are its concept with parts undone."""
     word = case.truth.category
-    guided = Lesson.begin(archive, word, k=K, contexts=(), method="paper")
-    concept, draft = guided.concept(), guided.draft
-    yield "text saliency only", replace(concept, foreground=torch.zeros_like(concept.foreground)), "none"
-    unguided = Draft.build(
-        draft.images, draft.features, draft.guidance, torch.ones_like(draft.guidance), method="paper"
-    )
-    yield "co-segmentation only", replace(concept, foreground=unguided.reference, text=None), "none"
-    yield "+ language guidance", replace(concept, text=None), "none"
-    paper = learn_concept(archive, word, k=K, method="paper")
-    yield "+ context elimination", replace(paper, text=None), "none"
+
+    @cache
+    def guided() -> Lesson:
+        return Lesson.begin(archive, word, k=K, contexts=(), method="paper")
+
+    @cache
+    def paper() -> Concept:
+        return learn_concept(archive, word, k=K, method="paper")
+
+    @cache
+    def assist() -> Lesson:
+        return Lesson.begin(archive, word, k=K)
+
+    def unguided() -> Concept:
+        draft = guided().draft
+        weights = torch.ones_like(draft.guidance)  # (k, h, w)
+        draft = Draft.build(draft.images, draft.features, draft.guidance, weights, method="paper")
+        return replace(guided().concept(), foreground=draft.reference, text=None)
+
+    def saliency() -> Concept:
+        concept = guided().concept()
+        return replace(concept, foreground=torch.zeros_like(concept.foreground))
+
+    def pruned() -> Concept:
+        positives = {(case.folder / file).resolve() for file in case.truth.positives}
+        images = assist().draft.images
+        wrong = [one.content_hash for one in images if one.path.resolve() not in positives]
+        return (assist().drop(wrong) if len(wrong) < len(images) else assist()).concept()
+
+    def shown(count: int, kind: str) -> Concept:
+        return learn_concept(archive, word, k=K, exemplars=case.shown(count, kind))
+
+    yield "text saliency only", saliency, "none"
+    yield "co-segmentation only", unguided, "none"
+    yield "+ language guidance", lambda: replace(guided().concept(), text=None), "none"
+    yield "+ context elimination", lambda: replace(paper(), text=None), "none"
     yield "x text saliency", paper, "none"
     yield "+ CRF: the paper's method", paper, "crf"
-    lesson = Lesson.begin(archive, word, k=K)
-    yield "assist without CRF", lesson.concept(), "none"
-    yield "assist", lesson.concept(), "crf"
-    positives = {(case.folder / file).resolve() for file in case.truth.positives}
-    wrong = [one.content_hash for one in lesson.draft.images if one.path.resolve() not in positives]
-    pruned = lesson.drop(wrong) if len(wrong) < len(lesson.draft.images) else lesson
-    yield "assist, ideal prune", pruned.concept(), "crf"
+    yield "assist without CRF", lambda: assist().concept(), "none"
+    yield "assist", lambda: assist().concept(), "crf"
+    yield "assist, ideal prune", pruned, "crf"
     for kind, plural in (("box", "boxes"), ("mask", "masks")):
         for count in EXEMPLARS:
-            learnt = learn_concept(archive, word, k=K, exemplars=case.shown(count, kind))
-            yield f"{count} exemplar {kind if count == 1 else plural}", learnt, "crf"
+            yield f"{count} exemplar {kind if count == 1 else plural}", partial(shown, count, kind), "crf"
 
 
 def score(concept: Concept, refine: str, case: Case, encoder: Encoder) -> Scores:
@@ -180,30 +207,40 @@ def score(concept: Concept, refine: str, case: Case, encoder: Encoder) -> Scores
     for batch in batches(case, case.targets):
         for target, segmented in zip(batch, everywhere.segment(batch), strict=True):
             shown = case.truth.positives[target.file_name]()
-            regions = everywhere.decide(segmented).regions
-            masks = [rle.decode(region.mask) for region in regions]
-            united = np.logical_or.reduce([np.zeros_like(shown.mask), *masks])
+            masks, records = judged(everywhere, segmented, shown)
             verdict = segmented.verdicts[0]
+            united = np.logical_or.reduce([np.zeros_like(shown.mask), *masks])
             iou = overlap(united, shown.mask, valid=shown.valid).iou
             scores.all.append(iou)
             scores.gated.append(iou if verdict.present else 0.0)
             scores.slider.append(best_iou(segmented.maps[0], shown.mask, shown.valid))
             scores.area.append(float(shown.mask.mean()))
             scores.verdicts.append((verdict.probability, True))
-            if verdict.present:
-                right = [hits(mask, shown.mask, valid=shown.valid) for mask in masks]
-                scores.masks += zip((region.score for region in regions), right, strict=True)
+            scores.masks += records if verdict.present else []
     if concept.method == "paper" or refine == "none":
         return scores
     gated = Segmenter([concept], encoder=encoder, refine=refine)
     for batch in batches(case, case.negatives):
         for segmented in gated.segment(batch):
-            regions = gated.decide(segmented).regions
-            area = sum(rle.area(region.mask) for region in regions)
-            scores.false.append(area > FALSE_MASK * segmented.maps[0].size)
-            scores.masks += [(region.score, False) for region in regions]
+            masks, records = judged(gated, segmented, None)
+            scores.false.append(bool(sum(mask.mean() for mask in masks) > FALSE_MASK))
             scores.verdicts.append((segmented.verdicts[0].probability, False))
+            scores.masks += records
     return scores
+
+
+def judged(
+    segmenter: Segmenter, segmented: Segmented, shown: Labelled | None
+) -> tuple[list[np.ndarray], list[Record]]:
+    """The masks of an image, and each held against what the image shows, if anything."""
+    presence, levels = segmented.verdicts[0].probability, segmented.maps[0]
+    masks, records = [], []
+    for region in segmenter.decide(segmented).regions:
+        mask = rle.decode(region.mask)
+        right = shown is not None and hits(mask, shown.mask, valid=shown.valid)
+        masks.append(mask)
+        records.append((region.score, right, presence, float(levels[mask].mean() / 255)))
+    return masks, records
 
 
 def batches(case: Case, files: Sequence[str]) -> Iterator[list[Target]]:
@@ -247,7 +284,7 @@ def summary(table: dict[str, dict[str, Scores]]) -> dict[str, dict[str, object]]
                 [i for i, a in zip(s.gated, s.area, strict=True) if a < SMALL] for s in scores
             )
             row["false"] = mean(s.false for s in scores)
-            row["mask ECE"] = reliability(*split([m for s in scores for m in s.masks])).error
+            row["mask ECE"] = reliability(*split([m[:2] for s in scores for m in s.masks])).error
             row["presence ECE"] = reliability(*split([v for s in scores for v in s.verdicts])).error
         figures[name] = row
     return figures
@@ -318,7 +355,7 @@ def main() -> int:
     parser.add_argument("--concepts", help="names, separated by commas; all if left out")
     parser.add_argument("--positives", type=int, default=15, help="targets of each concept")
     parser.add_argument("--negatives", type=int, default=60, help="images without it")
-    parser.add_argument("--rows", help="only rows whose names contain one of these, separated by commas")
+    parser.add_argument("--rows", help="names, separated by semicolons; all if left out")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print one object instead of the tables")
@@ -333,15 +370,15 @@ def main() -> int:
     archive = Archive.open(path, encoder=encoder) if path.exists() else Archive.create(path, encoder=encoder)
     if options.archive is None:
         archive.add(sorted(group.glob("*/images")))
-    wanted = options.rows.split(",") if options.rows else [""]
+    wanted = options.rows.split(";") if options.rows else []
     table: dict[str, dict[str, Scores]] = {}
     found: dict[str, dict[str, float]] = {}
     for concept in tqdm(truth.concepts, unit="concept"):
         case = Case.draw(concept, group, truth.images, options)
         found[concept.name] = retrieval(archive, case)
-        for name, learnt, refine in rows(archive, case):
-            if any(part in name for part in wanted):
-                table.setdefault(name, {})[concept.name] = score(learnt, refine, case, encoder)
+        for name, learn, refine in rows(archive, case):
+            if not wanted or name in wanted:
+                table.setdefault(name, {})[concept.name] = score(learn(), refine, case, encoder)
         kept = {name: {c: vars(s) for c, s in row.items()} for name, row in table.items()}
         write_bytes(options.cache / "scores.json", json.dumps({"rows": kept, "retrieval": found}).encode())
     figures, paired = summary(table), differences(table)

@@ -97,12 +97,13 @@ def test_boundary_f_of_masks_without_a_boundary():
 
 
 def test_boundary_f_counts_a_shift_within_the_tolerance_as_right():
-    truth = np.zeros((100, 100), bool)
-    truth[30:60, 30:60] = True
+    truth = np.zeros((30, 40), bool)  # a diagonal of 50 pixels
+    truth[8:20, 8:25] = True
     shifted = np.roll(truth, 3, axis=1)
     assert boundary_f(truth, truth) == 1
-    assert boundary_f(shifted, truth, tolerance=3 / 141) == 1
-    assert boundary_f(shifted, truth, tolerance=2 / 141) < 0.9
+    assert boundary_f(shifted, truth, tolerance=0.06) == 1
+    assert boundary_f(shifted, truth, tolerance=0.059) < 0.9
+    assert boundary_f(np.roll(truth, 1, axis=1), truth, tolerance=0) == 1  # a pixel is always near
 
 
 def test_a_region_is_right_when_it_is_all_of_the_truth_or_one_part_of_it():
