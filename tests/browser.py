@@ -138,8 +138,13 @@ def opened(address, *, dark=False, width=1440, height=1180):
         page.get_by_text("| Idle").first.wait_for()
         # The file browser takes room that a curator would give to the pictures.
         page.keyboard.press("Control+b")
-        yield page
-        browser.close()
+        try:
+            yield page
+        except BaseException:
+            shoot(page, "failure")
+            raise
+        finally:
+            browser.close()
 
 
 def run_all(page):

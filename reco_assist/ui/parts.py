@@ -41,7 +41,7 @@ def on_enter(line: w.Text, action: Callable[[], None]) -> None:
 
 def row(*children: w.Widget, kinds: Iterable[str] = ()) -> w.Box:
     """Children side by side, wrapping where it gets narrow."""
-    return with_classes(w.Box(children), "ra-row", *(f"ra-{kind}" for kind in kinds))
+    return with_classes(w.Box(children), "ra-controls", *(f"ra-{kind}" for kind in kinds))
 
 
 def field(label: str, *children: w.Widget) -> w.VBox:

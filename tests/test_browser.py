@@ -1,0 +1,261 @@
+"""The Annotator as a curator meets it: JupyterLab, a kernel, Chromium, the keyboard and the mouse.
+
+Pictures of every step are left in test-artifacts/.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from browser import Lab, chromium, opened, run_all, shoot
+from conftest import SAMPLES
+from pycocotools import mask as coco
+
+from reco_assist.session import Session
+
+pytestmark = [
+    pytest.mark.skipif(chromium() is None, reason="no Chromium: apt-get install chromium, or set CHROMIUM"),
+    pytest.mark.timeout(600),
+]
+
+CELL = """from reco_assist import Annotator, Archive
+annotator = Annotator(Archive.open("photos.reco"), targets="targets", who="curator")
+annotator"""
+STATE = """import json
+s = annotator.session
+print("STATE", json.dumps({
+    "plan": s.plan("mug").to_json(),
+    "seeds": annotator.desk.teaching.kept.draft.seeds[:, 0].tolist(),
+    "files": s.files(),
+}))"""
+
+
+@pytest.fixture(scope="module")
+def archive(samples, tmp_path_factory):
+    return samples.path
+
+
+@pytest.fixture
+def folder(archive, tmp_path):
+    """A working folder: the sample archive and three targets."""
+    shutil.copytree(archive, tmp_path / "photos.reco")
+    (tmp_path / "targets").mkdir()
+    for number in (0, 4, 5):
+        name = f"scene_{number:03}.jpg"
+        shutil.copy(SAMPLES / "targets" / name, tmp_path / "targets" / name)
+    return tmp_path
+
+
+@pytest.fixture(params=[False, True], ids=["light", "dark"])
+def dark(request):
+    return request.param
+
+
+def step(page, number):
+    return page.locator(".ra-rail-step").nth(number)
+
+
+def wait_for_step(page, number, pattern):
+    page.wait_for_function(
+        "([n, p]) => new RegExp(p).test(document.querySelectorAll('.ra-rail-step')[n]?.textContent ?? '')",
+        arg=[number, pattern],
+    )
+
+
+def in_view(page, selector):
+    return page.locator(f"{selector}:visible").first
+
+
+def begin(page, word="mug"):
+    """Run the notebook and find a word's images."""
+    run_all(page)
+    page.locator(".ra-question input").fill(word)
+    page.keyboard.press("Enter")
+    wait_for_step(page, 2, "20 of 20 kept")
+
+
+def seeds_on_screen(page):
+    """Where each visible image's seed is drawn, by file name."""
+    return page.evaluate(
+        """() => Object.fromEntries([...document.querySelectorAll('.ra-gallery .ra-tile')]
+          .filter((tile) => tile.offsetParent)
+          .map((tile) => [tile.dataset.id, tile.querySelector('.ra-seed')?.getAttribute('style') ?? '']))"""
+    )
+
+
+def segment_all(page):
+    step(page, 3).click()
+    page.get_by_role("button", name="Segment", exact=True).click()
+    page.get_by_text("3 of 3 segmented").wait_for()
+    in_view(page, ".ra-canvas .ra-stage").wait_for()
+
+
+def reviewed(page, count):
+    wait_for_step(page, 3, f"{count} of 3 reviewed")
+
+
+def test_from_a_word_to_masks(folder, dark):  # noqa: PLR0915  (it is the whole loop)
+    name = "dark" if dark else "light"
+    with Lab(folder, dark=dark) as lab, opened(lab.notebook("job.ipynb", [CELL]), dark=dark) as page:
+        run_all(page)
+        page.locator(".ra-question input").wait_for()
+        page.wait_for_timeout(300)
+        shoot(page, f"{name}-1-concept")
+        page.locator(".ra-question input").fill("mug")
+        page.keyboard.press("Enter")
+        wait_for_step(page, 1, "20 images")
+        in_view(page, ".ra-tile img[src]").wait_for()
+        page.wait_for_timeout(500)
+        shoot(page, f"{name}-2-retrieve")
+
+        step(page, 2).click()
+        in_view(page, ".ra-tile .ra-seed").wait_for()
+        shoot(page, f"{name}-3-prune")
+        before = seeds_on_screen(page)
+        in_view(page, ".ra-tile").click()
+        for key in ("d", "ArrowRight", "d"):
+            page.keyboard.press(key)
+        wait_for_step(page, 2, "18 of 20 kept")
+        page.wait_for_timeout(300)
+        shoot(page, f"{name}-3-pruned")
+        after = seeds_on_screen(page)
+        session = json.loads((folder / "photos.session" / "audit.jsonl").read_text().splitlines()[-1])
+        dropped = session["changes"]["plan/mug"][1]["dropped"]
+        assert len(dropped) == 2
+        assert {before[digest] for digest in before} != {after[digest] for digest in after} or before != after
+        for _ in range(2):
+            page.keyboard.press("z")
+        wait_for_step(page, 2, "20 of 20 kept")
+        page.wait_for_timeout(300)
+        assert seeds_on_screen(page) == before
+        for _ in range(2):
+            page.keyboard.press("y")
+        wait_for_step(page, 2, "18 of 20 kept")
+        page.keyboard.press("h")
+        page.wait_for_timeout(700)
+        shoot(page, f"{name}-3-heat")
+        page.keyboard.press("h")
+
+        segment_all(page)
+        stage = in_view(page, ".ra-canvas .ra-stage")
+        stage.click(position={"x": 10, "y": 10})
+        threshold = in_view(page, ".ra-canvas .ra-concept output").inner_text()
+        for _ in range(6):
+            page.keyboard.press("ArrowDown")
+        assert in_view(page, ".ra-canvas .ra-concept output").inner_text() != threshold
+        page.keyboard.press("b")
+        box = stage.bounding_box()
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] / 2 + 60, box["y"] + box["height"] / 2 + 30, steps=8)
+        page.mouse.up()
+        page.wait_for_timeout(600)
+        shoot(page, f"{name}-4-review")
+        page.keyboard.press("a")
+        reviewed(page, 1)
+        page.wait_for_timeout(400)
+        page.keyboard.press("r")
+        reviewed(page, 2)
+        page.wait_for_timeout(400)
+        page.keyboard.press("n")
+        reviewed(page, 3)
+        page.get_by_role("button", name="Grid").click()
+        in_view(page, ".ra-gallery .ra-tile img[src]").wait_for()
+        page.wait_for_timeout(500)
+        shoot(page, f"{name}-4-grid")
+
+        step(page, 4).click()
+        page.locator(".ra-large:visible", has_text="Export").click()
+        page.get_by_text("2 images (2 all)").wait_for()
+        shoot(page, f"{name}-5-export")
+        assert page.problems == []
+
+    document = json.loads((folder / "photos-export" / "coco.json").read_text())
+    assert len(document["images"]) == 2  # the rejected one is not exported
+    session = Session.open(folder / "photos.session")
+    states = {digest: session.review(digest, "mug").state for digest in session.files().values()}
+    assert sorted(states.values()) == ["absent", "accepted", "rejected"]
+    [accepted] = [digest for digest, state in states.items() if state == "accepted"]
+    correction = session.correction(accepted, "mug")
+    assert correction.threshold < 128
+    assert (session.strokes(accepted, "mug") == 1).sum() > 100
+    mask = np.zeros_like(session.mask(accepted, "mug"))
+    [image] = [one for one in document["images"] if one["reco_hash"] == accepted]
+    for one in document["annotations"]:
+        assert one["image_id"] == image["id"]
+        mask |= coco.decode(one["segmentation"]).astype(bool)
+    assert np.array_equal(mask, session.mask(accepted, "mug"))
+    assert {line["who"] for line in session.store.log() if "who" in line} == {"curator"}
+    session.close()
+
+
+def test_a_kernel_killed_in_the_middle_loses_nothing(folder):
+    with Lab(folder) as lab, opened(lab.notebook("job.ipynb", [CELL])) as page:
+        begin(page)
+        step(page, 2).click()
+        in_view(page, ".ra-tile").click()
+        page.keyboard.press("d")
+        wait_for_step(page, 2, "19 of 20 kept")
+        segment_all(page)
+        in_view(page, ".ra-canvas .ra-stage").click(position={"x": 10, "y": 10})
+        page.keyboard.press("r")
+        reviewed(page, 1)
+        os.kill(lab.kernel_process(), signal.SIGKILL)
+        page.get_by_role("button", name="OK").click()  # Lab says that the kernel has died
+        page.get_by_text("| Idle").first.wait_for()
+        page.locator(".jp-Notebook .cm-content").first.click()
+        run_all(page)
+        page.get_by_role("button", name="Go on").wait_for()
+        page.wait_for_timeout(300)
+        shoot(page, "resume-1-offer")
+        page.get_by_role("button", name="Go on").click()
+        reviewed(page, 1)
+        in_view(page, ".ra-canvas .ra-stage").click(position={"x": 10, "y": 10})
+        page.wait_for_timeout(500)
+        page.keyboard.press("a")
+        reviewed(page, 2)
+        step(page, 2).click()
+        wait_for_step(page, 2, "19 of 20 kept")
+        page.wait_for_timeout(500)
+        shoot(page, "resume-2-prune")
+        # The rejection of the first kernel can be undone in the second.
+        step(page, 3).click()
+        in_view(page, ".ra-canvas .ra-stage").click(position={"x": 10, "y": 10})
+        page.keyboard.press("z")
+        reviewed(page, 1)
+        page.keyboard.press("z")
+        reviewed(page, 0)
+        assert page.problems == []
+    session = Session.open(folder / "photos.session")
+    assert len(session.plan("mug").dropped) == 1
+    assert {session.review(digest, "mug").state for digest in session.files().values()} == {"pending"}
+    session.close()
+
+
+def test_a_saved_notebook_stays_small(folder):
+    with Lab(folder) as lab, opened(lab.notebook("job.ipynb", [CELL])) as page:
+        begin(page)
+        segment_all(page)
+        page.keyboard.press("Control+s")
+        page.wait_for_timeout(1500)
+    saved = (folder / "job.ipynb").read_text()
+    assert "application/vnd.jupyter.widget-view+json" in saved
+    assert len(saved) < 60_000
+    assert not re.search(r"/9j/|iVBOR", saved)  # JPEG and PNG in base64
+
+
+def test_the_browser_is_found_or_the_skip_says_why():
+    reason = subprocess.run(
+        [sys.executable, "-m", "pytest", __file__, "-rs", "-q", "-k", "small", "-p", "no:cacheprovider"],
+        env={"PATH": "/nowhere", "HOME": os.environ.get("HOME", "/")},
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    assert "no Chromium: apt-get install chromium, or set CHROMIUM" in reason
