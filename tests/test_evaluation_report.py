@@ -198,6 +198,30 @@ def test_coco_truth_gives_the_same_ious_as_label_maps(group, tmp_path):
     by_group = evaluate(predictions, read_truth(group))
     assert [one.ious for one in by_coco.concepts] == [one.ious for one in by_group.concepts]
     assert by_coco.concepts[0].negatives == 3  # COCO labels every image: 6 is no exception
+    assert not any(one.ignored for one in read_coco(tmp_path / "truth.json").concepts)
+
+
+def test_a_crowd_does_not_hide_an_object_within_it(tmp_path):
+    data = coco_truth()
+    boxes = {0: [[5, 5, 15, 5, 15, 15, 5, 15]], 1: [[0, 0, 20, 0, 20, 30, 0, 30]]}
+    data["annotations"] = [
+        {"image_id": 10, "category_id": 1, "segmentation": box, "iscrowd": crowd}
+        for crowd, box in boxes.items()
+    ]
+    (tmp_path / "truth.json").write_text(json.dumps(data))
+    shown = read_coco(tmp_path / "truth.json").concepts[0].positives["a/images/1.jpg"]()
+    assert shown.mask.sum() == 100
+    assert shown.valid[shown.mask].all()
+    assert (~shown.valid).sum() == 20 * 30 - 100
+
+
+def test_a_prediction_without_a_polygon_has_no_pixel(tmp_path):
+    data = json.loads(predict(tmp_path / "p.json").read_text())
+    data["annotations"][0]["segmentation"] = []
+    (tmp_path / "p.json").write_text(json.dumps(data))
+    predictions = read_predictions(tmp_path / "p.json")
+    assert not predictions.union("mug", "a/images/1.jpg").any()
+    assert predictions.union("MUG", "a/images/2.jpg").any()
 
 
 def test_an_image_with_nothing_but_a_crowd_is_ignored(tmp_path):
