@@ -10,11 +10,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from browser import Lab, chromium, opened, run_all, shoot
 from conftest import SAMPLES
+from PIL import Image
 from pycocotools import mask as coco
 
 from reco_assist.session import Session
@@ -27,13 +29,23 @@ pytestmark = [
 CELL = """from reco_assist import Annotator, Archive
 annotator = Annotator(Archive.open("photos.reco"), targets="targets", who="curator")
 annotator"""
-STATE = """import json
-s = annotator.session
-print("STATE", json.dumps({
-    "plan": s.plan("mug").to_json(),
-    "seeds": annotator.desk.teaching.kept.draft.seeds[:, 0].tolist(),
-    "files": s.files(),
-}))"""
+
+
+def _examples():
+    """(x, y, width, height) in 0..1 around the extinguishers of the samples' examples, by file name."""
+    data = json.loads((SAMPLES / "samples.json").read_text())
+    masks = {image["file"]: image["mask"] for image in data["images"]}
+    found = {}
+    for name in data["exemplars"]["fire extinguisher"]:
+        mask = np.asarray(Image.open(SAMPLES / masks[name])) == 2
+        rows, columns = np.nonzero(mask)
+        height, width = mask.shape
+        x, y, right, bottom = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+        found[Path(name).name] = (x / width, y / height, (right - x) / width, (bottom - y) / height)
+    return found
+
+
+EXAMPLES = _examples()
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +153,8 @@ def test_from_a_word_to_masks(folder, dark):  # noqa: PLR0915  (it is the whole 
         page.wait_for_timeout(700)
         shoot(page, f"{name}-3-heat")
         page.keyboard.press("h")
+        page.wait_for_timeout(300)
+        shoot(page, f"panel-prune{'-dark' * dark}", of=".ra-annotator")
 
         segment_all(page)
         stage = in_view(page, ".ra-canvas .ra-stage")
@@ -157,6 +171,7 @@ def test_from_a_word_to_masks(folder, dark):  # noqa: PLR0915  (it is the whole 
         page.mouse.up()
         page.wait_for_timeout(600)
         shoot(page, f"{name}-4-review")
+        shoot(page, f"panel-review{'-dark' * dark}", of=".ra-annotator")
         page.keyboard.press("a")
         reviewed(page, 1)
         page.wait_for_timeout(400)
@@ -172,7 +187,7 @@ def test_from_a_word_to_masks(folder, dark):  # noqa: PLR0915  (it is the whole 
 
         step(page, 4).click()
         page.locator(".ra-large:visible", has_text="Export").click()
-        page.get_by_text("2 images (2 all)").wait_for()
+        page.get_by_text("2 images, masks").wait_for()
         shoot(page, f"{name}-5-export")
         assert page.problems == []
 
@@ -192,6 +207,48 @@ def test_from_a_word_to_masks(folder, dark):  # noqa: PLR0915  (it is the whole 
         mask |= coco.decode(one["segmentation"]).astype(bool)
     assert np.array_equal(mask, session.mask(accepted, "mug"))
     assert {line["who"] for line in session.store.log() if "who" in line} == {"curator"}
+    session.close()
+
+
+def test_boxes_are_drawn_where_words_fail(folder):
+    with Lab(folder) as lab, opened(lab.notebook("job.ipynb", [CELL])) as page:
+        run_all(page)
+        page.locator(".ra-question input").fill("fire extinguisher")
+        page.get_by_role("button", name="Browse the archive").click()
+        for name in EXAMPLES:
+            tile = page.locator(".ra-tile:visible", has_text=name)
+            tile.scroll_into_view_if_needed()
+            tile.dblclick()
+            picture = in_view(page, ".ra-preview-stage img[src]")
+            picture.wait_for()
+            page.wait_for_timeout(400)
+            page.keyboard.press("e")
+            box = picture.bounding_box()
+            x, y, width, height = EXAMPLES[name]
+            page.mouse.move(box["x"] + x * box["width"], box["y"] + y * box["height"])
+            page.mouse.down()
+            page.mouse.move(
+                box["x"] + (x + width) * box["width"], box["y"] + (y + height) * box["height"], steps=6
+            )
+            page.mouse.up()
+            page.get_by_role("button", name=f"{name}  ✕").wait_for()
+            page.keyboard.press("Escape")
+        page.wait_for_timeout(500)
+        shoot(page, "panel-examples", of=".ra-annotator")
+        page.get_by_role("button", name="Find images").click()
+        wait_for_step(page, 2, "20 of 20 kept")
+        step(page, 2).click()
+        in_view(page, ".ra-tile .ra-seed").wait_for()
+        page.wait_for_timeout(400)
+        shoot(page, "examples-prune")
+        assert page.problems == []
+    session = Session.open(folder / "photos.session")
+    plan = session.plan("fire extinguisher")
+    assert [Path(example.path).name for example in plan.examples] == list(EXAMPLES)
+    for example in plan.examples:
+        with Image.open(example.path) as image:
+            expected = np.array(EXAMPLES[Path(example.path).name]) * (*image.size, *image.size)
+        assert np.abs(np.array(example.box) - expected).max() <= 3
     session.close()
 
 

@@ -70,10 +70,13 @@ class Exported:
     removed: int
 
     def __str__(self) -> str:
-        parts = ", ".join(f"{count} {name}" for name, count in self.images.items())
-        regions = ", ".join(f"{count} of {name!r}" for name, count in self.regions.items())
-        changes = f"{self.new} new, {self.changed} changed, {self.removed} removed since the last export"
-        return f"{sum(self.images.values())} images ({parts}); masks: {regions}; {changes}."
+        parts = ", ".join(f"{count:,} {name}" for name, count in self.images.items())
+        images = f"{sum(self.images.values()):,} images" + (f" ({parts})" if len(self.images) > 1 else "")
+        regions = ", ".join(f"{count:,} of {name!r}" for name, count in self.regions.items())
+        changes = (
+            f"{self.new:,} new, {self.changed:,} changed, {self.removed:,} removed since the last export"
+        )
+        return f"{images}, masks: {regions}; {changes}."
 
 
 def export(session: Session, folder: str | Path, choice: Choice | None = None) -> Exported:

@@ -138,9 +138,11 @@ class Annotator:
             [title, note, enabled and not self._asking, done] for title, note, enabled, done in self._steps()
         ]
         rail.active = desk.step
-        for number, one in enumerate(self._pages):
-            show(one.widget, visible=self._of_step[desk.step] == number)
-            one.refresh()
+        # What goes is hidden before what comes is shown, so that nothing jumps under the pointer.
+        opened = self._of_step[desk.step]
+        for number in sorted(range(len(self._pages)), key=lambda number: number == opened):
+            self._pages[number].refresh()
+            show(self._pages[number].widget, visible=number == opened)
 
     def _steps(self) -> list[list[object]]:
         desk, plan = self.desk, self.desk.plan

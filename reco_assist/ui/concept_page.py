@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import nan
 
 import ipywidgets as w
 
@@ -40,9 +41,9 @@ class ConceptPage:
         self._browse = button("Browse the archive", lambda: desk.guarded(self._browse_archive))
         self.gallery = ExemplarGallery(
             ArchivePictures(desk.archive),
+            mode="browse",
             title="All images",
             height=420,
-            status="Enter looks closer, E draws a box",
         )
         self.gallery.on_exemplar(self.draw)
         show(self.gallery, visible=False)
@@ -161,7 +162,7 @@ class ConceptPage:
             if number == _BROWSED:
                 break
             boxes = tuple(marks.get(entry.content_hash, ()))
-            items.append(GalleryItem(entry.content_hash, entry.file_name, 0.0, marks=boxes))
+            items.append(GalleryItem(entry.content_hash, entry.file_name, nan, marks=boxes))
         self.gallery.items = sorted(items, key=lambda item: item.label)
 
     def _relative(self, example: Example) -> Box:

@@ -38,7 +38,7 @@ class GalleryItem:
     Attributes:
         id: Content hash, unique in the gallery.
         label: What the curator reads, usually the file name. Shown as text, never as HTML.
-        score: Of retrieval, higher is nearer.
+        score: Of retrieval, higher is nearer; NaN for none.
         support: How well the other images agree with the seed, 0 to 1; None before co-segmentation.
         seed: (x, y) of the seed point in 0..1; None before co-segmentation.
         kept: Whether the image takes part.
@@ -80,8 +80,8 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
     whose owner assigns `items` anew. A `RecoAssistError` that a callback raises is shown in the panel.
 
     Attributes:
-        mode: "retrieve"; "prune" to show seeds, support and heat maps; or "review", where keeping accepts,
-            dropping rejects and feedback 1 marks what is accepted.
+        mode: "browse" to look and draw only; "retrieve"; "prune" to show seeds, support and heat maps; or
+            "review", where keeping accepts, dropping rejects and feedback 1 marks what is accepted.
         title: What is looked for.
         status: One line about what goes on.
         error: One sentence about what failed; empty hides it.
@@ -95,7 +95,7 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
     _esm = asset("exemplar_gallery.js")
     _css = asset("exemplar_gallery.css")
 
-    mode = traitlets.Enum(("retrieve", "prune", "review"), "retrieve").tag(sync=True)
+    mode = traitlets.Enum(("browse", "retrieve", "prune", "review"), "retrieve").tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
     status = traitlets.Unicode().tag(sync=True)
     error = traitlets.Unicode().tag(sync=True)

@@ -17,7 +17,7 @@
 
 /**
  * @typedef {object} Traits
- * @property {"retrieve" | "prune" | "review"} mode `prune` shows seeds and heat maps; in `review` keeping accepts
+ * @property {"browse" | "retrieve" | "prune" | "review"} mode what the images are shown for; `browse` decides nothing
  * @property {string} title what is looked for; shown as text
  * @property {string} status one line about what goes on
  * @property {string} error one sentence about what failed
@@ -63,6 +63,7 @@ const SUPPRESS = "data-lm-suppress-shortcuts";
 const SVG = "http://www.w3.org/2000/svg";
 
 const PRUNING = { kept: "kept", dropped: "dropped", keep: "Keep", drop: "Drop", hint: "Space keeps or drops · B drops all below · ? shows every key" };
+const BROWSING = { ...PRUNING, hint: "Enter looks closer · E draws a box · ? shows every key" };
 const REVIEWING = { kept: "not rejected", dropped: "rejected", keep: "Accept", drop: "Reject", hint: "K accepts · D rejects · Shift selects a range · ? shows every key" };
 
 /** @type {[keys: string, meaning: string][]} */
@@ -497,8 +498,8 @@ function buildUi(uid, actions) {
     filters,
     h("div", { class: "ra-spring" }),
     heatButton,
-    button("Undo", () => actions.run("undo"), { icon: ICONS.undo, key: "Z" }),
-    button("Redo", () => actions.run("redo"), { icon: ICONS.redo, key: "Y" }),
+    button("Undo", () => actions.run("undo"), { icon: ICONS.undo, key: "Z", kind: "ra-decides" }),
+    button("Redo", () => actions.run("redo"), { icon: ICONS.redo, key: "Y", kind: "ra-decides" }),
     sizer,
     button("Keys", () => actions.run("legend"), { text: "?", kind: "ra-round" }),
   );
@@ -913,7 +914,9 @@ class Gallery {
     const outliers = this.entries.filter((entry) => entry.outlier).length;
     const total = this.entries.length;
     this.ui.title.textContent = this.model.get("title");
-    this.ui.counts.textContent = total ? `${kept.toLocaleString()} ${this.words.kept} · ${(total - kept).toLocaleString()} ${this.words.dropped}` : "";
+    const decided = `${kept.toLocaleString()} ${this.words.kept} · ${(total - kept).toLocaleString()} ${this.words.dropped}`;
+    this.ui.counts.textContent = total === 0 ? "" : this.browsing ? plural(total, "image") : decided;
+    this.ui.root.dataset.mode = mode;
     this.ui.hint.textContent = this.words.hint;
     for (const node of this.ui.filters.querySelectorAll("button")) {
       const name = node.dataset.filter;
@@ -924,7 +927,7 @@ class Gallery {
         node.textContent = `Unlike the others ${outliers}`;
       }
     }
-    this.ui.filters.hidden = total === 0;
+    this.ui.filters.hidden = total === 0 || this.browsing;
     this.ui.heatButton.hidden = mode !== "prune";
     this.ui.heatButton.setAttribute("aria-pressed", String(this.model.get("heat")));
     this.ui.alert.textContent = this.model.get("error");
@@ -944,8 +947,18 @@ class Gallery {
     return this.model.get("mode") === "review";
   }
 
+  get browsing() {
+    return this.model.get("mode") === "browse";
+  }
+
+  /** Commands that make no sense for what the images are shown for. */
+  get idle() {
+    if (this.browsing) return ["toggle", "drop", "keep", "drop-below", "more", "less", "undo", "redo"];
+    return this.reviewing ? ["more", "less", "exemplar"] : [];
+  }
+
   get words() {
-    return this.reviewing ? REVIEWING : PRUNING;
+    return this.reviewing ? REVIEWING : this.browsing ? BROWSING : PRUNING;
   }
 
   /** @param {number} total */
@@ -997,6 +1010,7 @@ class Gallery {
   run(command) {
     const index = this.position.get(this.focus) ?? -1;
     const entry = this.shown[index];
+    if (this.idle.includes(command)) return;
     if (command === "undo" || command === "redo") this.command(command);
     else if (command === "legend") this.toggleLegend(this.ui.legend.hidden !== false);
     else if (command === "close") this.close();
@@ -1006,7 +1020,6 @@ class Gallery {
     else if (command === "toggle") this.decide(this.targets(), !entry.kept);
     else if (command === "drop" || command === "keep") this.decide(this.targets(), command === "keep");
     else if (command === "drop-below") this.decide(this.shown.slice(index + 1).map((item) => item.id), false);
-    else if (this.reviewing && ["more", "less", "exemplar"].includes(command)) return;
     else if (command === "more" || command === "less") this.feedback(entry, command === "more" ? 1 : -1);
     else if (command === "preview") this.openPreview(false);
     else if (command === "exemplar") this.openPreview(!this.preview.drawing);
@@ -1224,15 +1237,18 @@ class Gallery {
     this.ui.previewPane.classList.toggle("ra-dropped", !entry.kept);
     this.ui.previewName.textContent = entry.label;
     /** @type {[string, string][]} */
-    const facts = [["Score", entry.score.toFixed(3)]];
+    const facts = [];
+    if (!Number.isNaN(entry.score)) facts.push(["Score", entry.score.toFixed(3)]);
     if (!Number.isNaN(entry.support)) facts.push(["Support", entry.support.toFixed(3)]);
-    facts.push(["Decision", entry.kept ? this.words.kept : this.words.dropped]);
+    if (!this.browsing) facts.push(["Decision", entry.kept ? this.words.kept : this.words.dropped]);
     if (entry.outlier) facts.push(["Note", "unlike the others"]);
     if (entry.duplicates > 0) facts.push(["Folded", plural(entry.duplicates, "duplicate")]);
     if (entry.marks.length > 0) facts.push(["Exemplars", plural(entry.marks.length, "box").replace("boxs", "boxes")]);
     this.ui.previewFacts.replaceChildren(...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
     /** @type {HTMLElement} */ (this.ui.previewKeep.firstChild).textContent = entry.kept ? this.words.drop : this.words.keep;
-    for (const node of [this.ui.previewMore, this.ui.previewLess, this.ui.previewDraw]) node.hidden = this.reviewing;
+    this.ui.previewKeep.hidden = this.browsing;
+    this.ui.previewMore.hidden = this.ui.previewLess.hidden = this.browsing || this.reviewing;
+    this.ui.previewDraw.hidden = this.reviewing;
     this.ui.previewMore.setAttribute("aria-pressed", String(entry.feedback > 0));
     this.ui.previewLess.setAttribute("aria-pressed", String(entry.feedback < 0));
   }
@@ -1389,7 +1405,7 @@ class Tile {
     node.setAttribute("aria-label", describe(entry, look.prune));
     this.name.title = entry.label;
     [this.head.textContent, this.tail.textContent] = splitLabel(entry.label);
-    this.score.textContent = entry.score.toFixed(2);
+    this.score.textContent = Number.isNaN(entry.score) ? "" : entry.score.toFixed(2);
     const showSupport = look.prune && !Number.isNaN(entry.support);
     this.meter.hidden = !showSupport;
     this.meter.title = showSupport ? `Support ${entry.support.toFixed(3)}: how well the other images agree with this seed` : "";
@@ -1427,7 +1443,8 @@ function badges(entry, review) {
  * @param {boolean} prune
  */
 export function describe(entry, prune) {
-  const parts = [entry.label, entry.kept ? "kept" : "dropped", `score ${entry.score.toFixed(2)}`];
+  const parts = [entry.label, entry.kept ? "kept" : "dropped"];
+  if (!Number.isNaN(entry.score)) parts.push(`score ${entry.score.toFixed(2)}`);
   if (prune && !Number.isNaN(entry.support)) parts.push(`support ${entry.support.toFixed(2)}`);
   if (entry.outlier) parts.push("unlike the others");
   if (entry.feedback !== 0) parts.push(entry.feedback > 0 ? "more like this" : "less like this");
