@@ -120,6 +120,14 @@ def test_a_report_on_a_group_equals_a_plain_loop(group, tmp_path, scale):
     assert report.figures()["iou"] == pytest.approx((np.mean(mug.ious) + np.mean(cow.ious)) / 2)
 
 
+def test_false_masks_are_listed_largest_first(group, tmp_path, monkeypatch):
+    monkeypatch.setitem(PREDICTED, "b/images/5.jpg", {"cow": (0, 0, 20)})
+    monkeypatch.setitem(PREDICTED, "a/images/3.jpg", {"cow": (0, 0, 15)})
+    report = evaluate(read_predictions(predict(tmp_path / "p.json")), read_truth(group))
+    files = [file for file, _ in report.concepts[1].false]
+    assert files == ["b/images/5.jpg", "a/images/3.jpg", "a/images/2.jpg"]
+
+
 def test_scores_of_masks_and_verdicts_are_held_against_the_truth(group, tmp_path):
     report = evaluate(read_predictions(predict(tmp_path / "p.json")), read_truth(group))
     mug, cow = report.concepts
