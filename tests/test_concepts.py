@@ -141,7 +141,7 @@ def test_presence_gates_the_samples(samples, truth):
 
 def test_presence_without_ordinary_photographs_takes_the_archive(archive):
     cells = archive.cells()
-    learnt = Presence.learn(torch.ones(16) / 4, None, ordinary=None, archive=cells)
+    learnt = Presence.learn(torch.ones(16) / 4, None, kept=cells, ordinary=None, archive=cells)
     score = learnt.score(cells, torch.ones(16) / 4, None)
     assert 0 < (score > 0).mean() < 1
     assert learnt.language is None

@@ -28,7 +28,7 @@ from reco_assist.archive.ingest import AddReport, Ingest, Ledger, encode_vectors
 from reco_assist.archive.search import Hit, Searcher
 from reco_assist.archive.table import CELL_COLUMNS, Shape, Table, cells_of, fixed_lists
 from reco_assist.encoders import load_encoder
-from reco_assist.encoders.compact import CompactCells
+from reco_assist.encoders.compact import Codes, CompactCells
 from reco_assist.encoders.protocols import Encoder
 from reco_assist.errors import ArchiveError, InputError, StorageError
 from reco_assist.files import make_folder, make_output_folder, storage_error
@@ -318,6 +318,21 @@ class Archive:
         positions = self._table.spread(most)
         inverse = np.argsort(np.argsort(positions))
         return cells_of(self._table.take(np.sort(positions).tolist(), CELL_COLUMNS).take(inverse))
+
+    def cells_at(self, content_hashes: Sequence[str]) -> CompactCells:
+        """Compact cells of some images, in their order.
+
+        Raises:
+            ArchiveError: An image is not in the archive.
+        """
+        found = self._find(content_hashes, CELL_COLUMNS)
+        rows = [found[content_hash] for content_hash in content_hashes]
+        parts = []
+        for name in ("language", "dense"):
+            factors = np.array([row[f"{name}_factors"] for row in rows], np.float16)  # (n, cells)
+            bits = np.array([row[f"{name}_bits"] for row in rows], np.uint8)  # (n, cells * bytes)
+            parts.append(Codes(bits.reshape(*factors.shape, -1), factors))
+        return CompactCells(*parts)
 
     def search(
         self, *, language: _Vector | None = None, dense: _Vector | None = None, k: int = 50

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from reco_assist.annotations import Prediction
 
 _MUG, _EXTINGUISHER = "mug", "fire extinguisher"
+_K = 12  # a third of the archive: more would bring in images of neither
 
 
 def demo(
@@ -51,7 +52,10 @@ def demo(
     say(f"1. indexed {len(archive)} images of rooms and workbenches", quiet=quiet)
 
     shown = [_exemplar(samples, truth, name) for name in truth["exemplars"][_EXTINGUISHER]]
-    concepts = [learn_concept(archive, _MUG), learn_concept(archive, _EXTINGUISHER, exemplars=shown)]
+    concepts = [
+        learn_concept(archive, _MUG, k=_K),
+        learn_concept(archive, _EXTINGUISHER, k=_K, exemplars=shown),
+    ]
     for concept in concepts:
         concept.save(out / f"{concept.name.replace(' ', '-')}.concept")
     say(

@@ -148,11 +148,13 @@ class Lesson:
         paper = draft.method == "paper"
         foreground = draft.reference if paper else draft.prototypes.foreground
         text = None if self.word is None else self.word.vector
+        kept = self.archive.cells_at([image.content_hash for image in draft.images])
         presence = Presence.learn(
             normalize(foreground, dim=0),
             text,
-            ordinary=encoder.ordinary,
+            kept=kept,
             archive=self.archive.cells(most=_ARCHIVE_SAMPLE),
+            ordinary=encoder.ordinary,
         )
         return Concept(
             name=self.name,

@@ -17,7 +17,10 @@ from torch import Tensor
 from reco_assist.cosegment import otsu
 from reco_assist.encoders import CompactCells, compact
 
-_TAU = (2.0, 3.5)  # where the automatic threshold may lie, in robust deviations of ordinary photographs
+# The threshold lies between these shares of the set's median score, and at least one robust deviation above
+# ordinary photographs.
+_SHARES = (0.3, 0.65)
+_LEAST = 1.0
 # Logistic map from distance to the threshold to the probability of presence; fitted with
 # benchmarks/quality.py on photographs that are not shipped.
 _SLOPE, _OFFSET = 1.0, 0.0
@@ -61,26 +64,37 @@ class Presence:
 
     @classmethod
     def learn(
-        cls, foreground: Tensor, text: Tensor | None, *, ordinary: CompactCells | None, archive: CompactCells
+        cls,
+        foreground: Tensor,
+        text: Tensor | None,
+        *,
+        kept: CompactCells,
+        archive: CompactCells,
+        ordinary: CompactCells | None,
     ) -> Self:
-        """Scales from ordinary photographs, the threshold from them and the archive together (Otsu).
+        """Scales from ordinary photographs, the threshold from the archive and the set.
+
+        Otsu parts the archive. Between the limits below it follows the set, whose images show what presence
+        looks like: an archive where nearly all or nearly no image has the concept has no two sides to part.
 
         Args:
             foreground: (C,) the concept's foreground prototype.
             text: (D,) the word's vector, or None.
-            ordinary: Cells of photographs that were not chosen for any concept; the archive takes their
-                place where an encoder ships none, and the threshold is then plain Otsu.
-            archive: Cells of all archive images.
+            kept: Cells of the set.
+            archive: Cells of the archive's images.
+            ordinary: Cells of photographs that were not chosen for any concept; the archive takes their place
+                where an encoder ships none.
         """
-        base = archive if ordinary is None else ordinary
-        dense, language = _best(base, foreground, text)
+        dense, language = _best(archive if ordinary is None else ordinary, foreground, text)
         scales = Scale.of(dense), None if language is None else Scale.of(language)
         total = Scale.of(_sum(scales, dense, language))
-        scores = [total(_sum(scales, *_best(cells, foreground, text))) for cells in (base, archive)]
-        if ordinary is None:
-            threshold = float(otsu(torch.from_numpy(scores[1])))
-        else:
-            threshold = float(np.clip(float(otsu(torch.from_numpy(np.concatenate(scores)))), *_TAU))
+        in_archive, in_set = (
+            total(_sum(scales, *_best(cells, foreground, text))) for cells in (archive, kept)
+        )
+        typical = float(np.median(in_set))
+        lowest, highest = (share * typical for share in _SHARES)
+        parting = float(otsu(torch.from_numpy(in_archive)))
+        threshold = max(_LEAST, lowest, min(parting, highest))
         return cls(*scales, total=total, threshold=round(threshold, 6))
 
     def score(self, cells: CompactCells, foreground: Tensor, text: Tensor | None) -> NDArray[np.float32]:
