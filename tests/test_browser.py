@@ -58,7 +58,7 @@ def folder(archive, tmp_path):
     """A working folder: the sample archive and three targets."""
     shutil.copytree(archive, tmp_path / "photos.reco")
     (tmp_path / "targets").mkdir()
-    for number in (0, 4, 5):
+    for number in (8, 9, 12):
         name = f"scene_{number:03}.jpg"
         shutil.copy(SAMPLES / "targets" / name, tmp_path / "targets" / name)
     return tmp_path

@@ -116,6 +116,12 @@ class Desk:
         root = self.archive.root
         return Path(os.path.relpath(path, root)).as_posix() if root else path.name
 
+    @staticmethod
+    def short(path: Path) -> str:
+        """A path as it is typed from the notebook's folder, absolute where it lies elsewhere."""
+        here = Path.cwd()
+        return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
     def load(self, name: str) -> None:
         """Begin a concept's lesson in the background, if it is not loaded."""
         if name not in self.teachings and self.session.plan(name).begun:

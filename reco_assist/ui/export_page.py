@@ -40,7 +40,7 @@ class ExportPage:
             layout=w.Layout(width="280px"),
         )
         default = desk.session.folder.with_name(f"{desk.session.folder.stem}-export")
-        self.folder = w.Text(str(default), layout=w.Layout(width="420px"))
+        self.folder = w.Text(desk.short(default), layout=w.Layout(width="420px"))
         self.export_button = button("Export", lambda: desk.guarded(self.export), "primary", "large")
         self._counts = text("", "soft")
         self._summary, self._files = text("", "hint"), text("", "soft")
@@ -74,7 +74,7 @@ class ExportPage:
         say(self._summary, "")
         done = export(self._desk.session, Path(self.folder.value.strip()).expanduser(), self.choice())
         say(self._summary, str(done))
-        say(self._files, f"{done.folder}: {', '.join(done.files)}")
+        say(self._files, f"{self._desk.short(done.folder)}: {', '.join(done.files)}")
 
     def refresh(self) -> None:
         """Show what there is to export."""

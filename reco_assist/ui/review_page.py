@@ -59,7 +59,7 @@ class ReviewPage:
             row(self._figures, self.view, self.next, kinds=["foot-row"]),
         )
         if desk.session.targets is not None:
-            self.folder.value = str(desk.session.targets)
+            self.folder.value = desk.short(desk.session.targets)
 
     # --------------------------------------------------------------------------------------- the job
 

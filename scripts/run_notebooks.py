@@ -1,0 +1,71 @@
+"""Run the tutorial notebooks and keep their outputs, with static pictures where widgets would be.
+
+Widgets do not show on hosting sites, and without a kernel they show an error. A cell whose metadata name a
+picture gets that one from test-artifacts/, which the browser tests leave there.
+
+    python scripts/run_notebooks.py
+"""
+
+import base64
+import io
+import tempfile
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+PICTURES = ROOT / "test-artifacts"
+WIDTH = 1000  # pixels of a picture
+LARGEST = 200_000  # bytes
+
+
+def main() -> None:
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        notebook = nbformat.read(path, as_version=4)
+        with tempfile.TemporaryDirectory() as folder:
+            resources = {"metadata": {"path": folder}}
+            NotebookClient(notebook, timeout=600, store_widget_state=False, resources=resources).execute()
+        for cell in notebook.cells:
+            clean(cell)
+        notebook.metadata.pop("widgets", None)
+        nbformat.write(notebook, path)
+        print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def clean(cell: nbformat.NotebookNode) -> None:
+    """Leave out what differs from run to run, and what cannot be shown."""
+    cell.metadata.pop("execution", None)
+    if cell.cell_type != "code":
+        return
+    cell.outputs = [one for one in cell.outputs if one.get("name") != "stderr"]
+    for output in cell.outputs:
+        data = output.get("data", {})
+        if data.pop("application/vnd.jupyter.widget-view+json", None):
+            data["text/plain"] = "The Annotator: run this cell to work in it."
+            data["image/png"] = picture(PICTURES / f"{cell.metadata['picture']}.png")
+        elif "image/png" in data:
+            data["image/png"] = small(base64.b64decode(data["image/png"]))
+
+
+def picture(path: Path) -> str:
+    if not path.is_file():
+        raise SystemExit(f"{path} is missing: run pytest tests/test_browser.py first")
+    return small(path.read_bytes())
+
+
+def small(data: bytes) -> str:
+    """A PNG of at most `WIDTH` pixels and `LARGEST` bytes, base64."""
+    image = Image.open(io.BytesIO(data)).convert("RGB")
+    image.thumbnail((WIDTH, 10_000), Image.Resampling.LANCZOS)
+    for colours in (256, 128, 64, 32):
+        buffer = io.BytesIO()
+        image.quantize(colours, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
+        if buffer.tell() <= LARGEST:
+            break
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+if __name__ == "__main__":
+    main()
