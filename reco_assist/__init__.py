@@ -37,6 +37,7 @@ __all__ = [
     "Archive",
     "Concept",
     "Segmenter",
+    "Session",
     "__version__",
     "learn_concept",
     "load_encoder",
