@@ -2,9 +2,9 @@
 
     python scripts/offline_constants.py PHOTOGRAPHS... --out reco_assist/encoders/offline.safetensors
 
-Written are means (for centring), the sentence embeddings of ImageNet's class definitions and, to judge presence
-by, 20 one-bit cells of 200 of the photographs; no picture and nothing a picture could be made from. The shipped
-file was made from 400 photographs of everyday scenes.
+Written are means (for centring), the sentence embeddings of ImageNet's class definitions and, to judge
+presence by, 20 one-bit cells of 200 of the photographs; no picture and nothing a picture could be made from.
+The shipped file was made from 400 photographs of everyday scenes.
 """
 
 import argparse

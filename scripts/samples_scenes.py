@@ -52,7 +52,7 @@ ARTEFACTS = "artefacts/"
 def plans() -> list[Plan]:
     """Return all scenes; file numbers say nothing about the content."""
     out = []
-    for split, mugs, extinguishers, both, neither in (("archive", 13, 13, 2, 12), ("targets", 7, 7, 2, 5)):
+    for split, mugs, extinguishers, both, neither in (("archive", 13, 13, 2, 12), ("targets", 8, 8, 0, 5)):
         kinds: list[tuple[int, ...]] = [(MUG,)] * mugs + [(EXTINGUISHER,)] * extinguishers
         kinds += [(MUG, EXTINGUISHER)] * both + [()] * neither
         order = np.random.default_rng([SEED, len(split)]).permutation(len(kinds))

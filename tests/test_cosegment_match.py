@@ -46,7 +46,7 @@ def structured_set(k=6, channels=16, height=6, width=7, seed=1):
 
 
 def brute_force(features, weights):
-    """B as DESIGN writes it, pixel by pixel, in float64."""
+    """B by its definition, pixel by pixel, in float64."""
     k, _, height, width = features.shape
     f = features.numpy().astype(np.float64)
     w = weights.numpy().astype(np.float64)

@@ -6,7 +6,9 @@ import pytest
 HEAVY = ("torch", "timm", "open_clip", "transformers", "sentence_transformers", "faiss", "lance", "IPython")
 
 
-@pytest.mark.parametrize("package", ["export", "evaluation", "annotations", "masks", "images", "files", "errors"])
+@pytest.mark.parametrize(
+    "package", ["export", "evaluation", "annotations", "masks", "images", "files", "errors"]
+)
 def test_a_fresh_interpreter_loads_no_torch(package):
     code = f"import sys, reco_assist.{package}; print(*[name for name in {HEAVY} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -21,6 +21,7 @@ from reco_assist.errors import EncoderError, ImageError, InputError
 from reco_assist.export import label_map
 from reco_assist.masks import rle
 from reco_assist.segmenter import Segmented, Segmenter, Skipped, Target, maps
+from reco_assist.segmenter.segmenter import region_score
 
 
 @pytest.fixture(scope="module")
@@ -95,12 +96,21 @@ def test_instances(concepts, archive):
     options = {"encoder": archive.encoder}
     parts = Segmenter(concepts[:1], **options).decide(segmented(levels)).regions
     assert [rle.area(part.mask) for part in parts] == [100, 300]  # the speck is left out
-    assert [part.score for part in parts] == [round(250 / 255, 4), round(150 / 255, 4)]
+    assert 1 > parts[0].score > parts[1].score > 0
     whole = Segmenter(concepts[:1], instances="none", **options).decide(segmented(levels)).regions
     assert [rle.area(one.mask) for one in whole] == [401]
     levels[0, 20:35, 38:42] = 140  # a shallow and a deep valley between two peaks
     levels[0, 20:35, 30:38], levels[0, 20:35, 42:50] = 255, 255
     assert len(Segmenter(concepts[:1], instances="split", **options).decide(segmented(levels)).regions) == 3
+
+
+@pytest.mark.parametrize(
+    ("presence", "level", "expected"),
+    [(0.5, 0.5, 0.0144), (0.9, 0.98, 0.6386), (1.0, 1.0, 0.9959), (0.0, 0.0, 0.0)],
+)
+def test_scores_are_calibrated(presence, level, expected):
+    """By hand from the fit: 1 / (1 + exp(-(.514 logit p + .942 logit q - 4.226)))."""
+    assert region_score(presence, level) == pytest.approx(expected, abs=2e-4)
 
 
 def test_no_mask_where_the_concept_is_absent(samples, encoder, truth):
@@ -123,7 +133,7 @@ def test_other_concepts_compete_for_pixels(concepts, archive, photos):
 
 
 def test_scores_follow_the_formula(concepts, archive):
-    """RECIPE 8 by loops, on the grid (the upsampling is torch's)."""
+    """The formula by loops, on the grid (the upsampling is torch's)."""
     concept = concepts[0]
     features = archive.encoder.encode(torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8))
     expected = torch.empty(4, 4)
@@ -133,7 +143,7 @@ def test_scores_follow_the_formula(concepts, archive):
             cell = features.dense[0, :, y, x]
             cell = cell / cell.norm()
             activation = (features.language[0, :, y, x] @ concept.text - mean) / deviation
-            expected[y, x] = cell @ concept.foreground - cell @ concept.background + 0.1 * activation
+            expected[y, x] = cell @ concept.foreground - cell @ concept.background + 0.12 * activation
     size = (maps.REFINE_SIDE, maps.REFINE_SIDE)
     upsampled = torch.nn.functional.interpolate(expected[None, None], size=size, mode="bilinear")[0, 0]
     assert torch.allclose(maps.score_maps(concept, features)[0], upsampled, atol=1e-4)

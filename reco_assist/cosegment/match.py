@@ -105,7 +105,7 @@ def best_match(features: Tensor, weights: Tensor, *, precision: Precision = "flo
     """How well each pixel p of a set is matched in each image j: B[p, j] = max_q (F_p . F_q) w_j(q).
 
     F is the feature at unit length; q runs over the pixels of image j alone, p's own image included
-    (ReCo, section 3.2; DESIGN 2). The weight sits on the matched pixel.
+    (ReCo, section 3.2). The weight sits on the matched pixel.
 
     Args:
         features: (k, C, h, w) raw features of k images; any real dtype.

@@ -43,7 +43,7 @@ def otsu(values: Tensor) -> Tensor:
 def blend_threshold(values: Tensor, threshold: Tensor, *, blend: float = 0.2) -> Tensor:
     """A threshold between `threshold` and the maximum of each row: o + blend (max - o).
 
-    Otsu's threshold takes in too much around an object; a fifth of the way up measured best (RECIPE 8).
+    Otsu's threshold takes in too much around an object; a fifth of the way up measured best.
 
     Args:
         values: (..., n) finite.

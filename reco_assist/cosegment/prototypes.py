@@ -1,6 +1,6 @@
 """Prototypes of the `assist` method: a foreground and a background direction, learnt from the set itself.
 
-The background prototype is the largest single gain over the paper's one reference (RECIPE 7). A cell's score
+The background prototype is the largest single gain over the paper's one reference. A cell's score
 is s = f . (F - B) + .1 z, where z is the standardised saliency of the word.
 """
 
@@ -13,9 +13,9 @@ from reco_assist.cosegment._checks import as_maps, same_grid, unit_features, uni
 from reco_assist.cosegment.otsu import blend_threshold, otsu
 from reco_assist.errors import InputError
 
-# Share of the saliency in a score (RECIPE 6-8).
+# Share of the saliency in a score.
 _SALIENCY = 0.1
-# Share of the exemplars' own prototypes in each round of self-training from exemplars (RECIPE 10).
+# Share of the exemplars' own prototypes in each round of self-training from exemplars.
 _ANCHOR = 0.5
 
 
@@ -76,7 +76,7 @@ def direction_scores(features: Tensor, direction: Tensor, saliency: Tensor | Non
 
 
 def self_train(features: Tensor, scores: Tensor, saliency: Tensor, *, rounds: int = 3) -> Prototypes:
-    """Learn prototypes from a set: Otsu parts the cells of each image, means give new scores (RECIPE 7).
+    """Learn prototypes from a set: Otsu parts the cells of each image, means give new scores.
 
     Args:
         features: (k, C, h, w) features of the set; used at unit length.
@@ -103,7 +103,7 @@ def self_train(features: Tensor, scores: Tensor, saliency: Tensor, *, rounds: in
 
 
 def self_train_exemplars(features: Tensor, exemplars: Prototypes, *, rounds: int = 2) -> Prototypes:
-    """Carry the prototypes of a few exemplars over to the set they retrieved (RECIPE 10).
+    """Carry the prototypes of a few exemplars over to the set they retrieved.
 
     Each round parts the cells at the blended threshold, and the set's prototypes count as much as those of
     the exemplars, which stay what they are.
@@ -131,7 +131,7 @@ def self_train_exemplars(features: Tensor, exemplars: Prototypes, *, rounds: int
 
 
 def exemplar_prototypes(features: Tensor, coverage: Tensor) -> Prototypes:
-    """Prototypes of exemplars from the part of each cell that their masks cover (RECIPE 10).
+    """Prototypes of exemplars from the part of each cell that their masks cover.
 
     Cells covered by more than min(.5, .9 of the largest coverage) are foreground, so that an object smaller
     than a cell still has one; cells covered by less than .05 are background.

@@ -1,4 +1,4 @@
-"""Language guidance, context elimination and inference of the paper (ReCo, section 3; DESIGN 2)."""
+"""Language guidance, context elimination and inference of the paper (ReCo, section 3)."""
 
 import torch
 from torch import Tensor

@@ -94,8 +94,8 @@ class OfflineEncoder:
         The dense feature joins the sixth and the seventh stage, each centred by its mean over ordinary
         photographs and normalised per cell.
         """
-        # One image at a time stays in a processor's cache (3 times faster than 16), and an image's features do
-        # not depend on its neighbours; a GPU wants them together.
+        # One image at a time stays in a processor's cache (3 times faster than 16), and an image's features
+        # do not depend on its neighbours; a GPU wants them together.
         parts = torch.split(pixels, 1) if self.device.type == "cpu" else (pixels,)
         outputs = [stages(self._trunk, part.to(self.device)) for part in parts]
         stage5, stage6, top = (torch.cat(stage) for stage in zip(*outputs, strict=True))

@@ -25,7 +25,7 @@ _CERTAIN = 1e-6
 class CrfParameters:
     """Widths and weights of the two kernels. Widths fit images resized to about 224 pixels a side.
 
-    The defaults measured best (RECIPE 9); `PAPER_CRF` holds the constants of the paper.
+    The defaults measured best; `PAPER_CRF` holds the constants of the paper.
 
     Attributes:
         iterations: Of mean field.

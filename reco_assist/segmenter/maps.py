@@ -20,16 +20,16 @@ Refine = Literal["crf", "guided", "none"]
 REFINE_SIDE = 224
 """Side in pixels of the square on which maps are thresholded and refined."""
 
-_ASSIST_SHARPNESS = 7.0  # of the sigmoid around the threshold (10 in RECIPE 9; 7 measured .003 better)
+_ASSIST_SHARPNESS = 5.0  # of the sigmoid around the threshold
 _PAPER_SHARPNESS = 2.0  # in standard deviations of the map
-_SET_SHARE = 0.5  # of the set's threshold in an exemplar concept's (RECIPE, presence 4)
-_SALIENCY_SHARE = 0.1  # of the word's activation in a score (RECIPE 8)
+_SET_SHARE = 0.5  # of the set's threshold in an exemplar concept's
+_SALIENCY_SHARE = 0.12  # of the word's activation in a score (.1 while learning)
 
 
 def score_maps(concept: Concept, features: Features, *, others: Sequence[Concept] = ()) -> Tensor:
     """(B, S, S) float32 scores of a batch, bilinear from the encoder's grid; S = `REFINE_SIDE`.
 
-    The assist method scores f . F - max(f . B, f . each rival) + .1 z, where the rivals are the concept's
+    The assist method scores f . F - max(f . B, f . each rival) + .12 z, where the rivals are the concept's
     contexts and the foregrounds of other concepts; the paper's method scores P = sigmoid(F . r) t.
     """
     size = (REFINE_SIDE, REFINE_SIDE)

@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
 from reco_assist.concepts import Concept, Presence
@@ -33,6 +34,9 @@ Instances = Literal["components", "split", "none"]
 AUTOMATIC = 128
 """The byte of a refined map that the automatic decision takes as the threshold."""
 
+# Logistic fit on 1,819 regions by benchmarks/calibration.py: calibration error .34 before and .03 after, each
+# concept left out in turn.
+_SCORE = (0.514, 0.942, -4.226)
 _SMALLEST = 0.001  # share of the image; smaller components are specks
 
 
@@ -220,6 +224,18 @@ class Segmenter:
         sums = np.bincount(labels.ravel(), levels.ravel(), count + 1)[1:]
         areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
         return [
-            Region(verdict.concept, rle, round(float(total / area / 255 * verdict.probability), 4))
+            Region(verdict.concept, rle, region_score(verdict.probability, float(total / area / 255)))
             for rle, total, area in zip(encode_labels(labels), sums, areas, strict=True)
         ]
+
+
+def region_score(presence: float, level: float) -> float:
+    """Probability that a region covers the object it is on with an IoU of at least one half.
+
+    Args:
+        presence: Probability that the image has the concept, 0 to 1.
+        level: Mean refined probability inside the region, 0 to 1.
+    """
+    p, q = np.clip(presence, 1e-4, 1 - 1e-4), np.clip(level, 0.005, 0.995)
+    weight, slope, offset = _SCORE
+    return round(float(expit(weight * logit(p) + slope * logit(q) + offset)), 4)
