@@ -117,7 +117,7 @@ def _compare(
             Tile(decode(samples / file).pixels, found, ", ".join(caption) or "neither, rightly empty")
         )
     title = "reco-assist demo: learnt from a word and three boxes, never from a mask"
-    write_sheet(out / "sheet.png", tiles, names, title=title)
+    write_sheet(out / "sheet.png", tiles, names, title=title, columns=7)
     return {
         name: {"iou": round(float(np.mean(values)), 4), "images": len(values)}
         for name, values in ious.items()
