@@ -243,10 +243,10 @@ def test_k_larger_than_the_archive_is_said_and_works(archive, tmp_path):
 
 
 def test_a_full_disk_is_one_sentence_and_loses_nothing(mug, tmp_path):
-    """Files may grow to 20 kB only; then the limit is lifted and the run goes on."""
+    """Files may grow to 5 kB only; then the limit is lifted and the run goes on."""
     out = tmp_path / "out"
     arguments = ["segment", mug, "--images", SAMPLES / "targets", "--out", out, "--refine", "none"]
-    done = reco(*arguments, limit=20_000)
+    done = reco(*arguments, limit=5_000)
     assert done.returncode == 1
     assert done.stderr.startswith("error: Cannot write")
     assert not (out / "coco.json").exists()
