@@ -102,6 +102,7 @@ def test_the_whole_loop(place):  # noqa: PLR0915  (it is the whole loop)
 
     annotator.review_page.next.click()
     annotator.export_page.export_button.click()
+    assert annotator.wait(60)
     assert annotator.rail.error == ""
     assert "2 images" in annotator.export_page._summary.value
     document = json.loads((place / "photos-export" / "coco.json").read_text())
@@ -182,6 +183,20 @@ def test_errors_are_said_in_the_panel(place, caplog):
     send(annotator.rail, type="dismiss")
     assert annotator.rail.error == ""
     assert annotator.desk.error == ""
+
+
+def test_an_export_of_nothing_is_refused_in_words(place):
+    annotator = start(place, resume=True)
+    find(annotator)
+    segment(annotator)
+    annotator.desk.open(4)
+    annotator.export_page.export_button.click()
+    assert annotator.wait(60)
+    assert "No image is ready" in annotator.rail.error
+    assert annotator.export_page._files.value == ""
+    annotator.export_page.folder.value = " "
+    annotator.export_page.export_button.click()
+    assert "No folder is named" in annotator.rail.error
 
 
 def test_more_and_less_like_this_and_load_more(place):
@@ -362,6 +377,7 @@ def test_names_are_text_and_never_html(place):
     annotator.desk.open(4)
     annotator.export_page.which.value = "all"
     annotator.export_page.export_button.click()
+    assert annotator.wait(60)
     lines = [annotator.export_page._summary.value, annotator.export_page._files.value]
     assert all("<img" not in line for line in lines)
     assert annotator.session.concepts == (evil,)

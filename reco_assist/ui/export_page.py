@@ -68,18 +68,29 @@ class ExportPage:
         )
 
     def export(self) -> None:
-        """Write the files and say what was written."""
-        if not self.folder.value.strip():
+        """Write the files in the background, and say what was written."""
+        place = self.folder.value.strip()
+        if not place:
             raise InputError("No folder is named; type where the files shall go.")
+        choice = self.choice()
         say(self._summary, "")
-        done = export(self._desk.session, Path(self.folder.value.strip()).expanduser(), self.choice())
-        say(self._summary, str(done))
-        say(self._files, f"{self._desk.short(done.folder)}: {', '.join(done.files)}")
+        say(self._files, "Writing …")
+        self._desk.learning.run(lambda: self._write(Path(place).expanduser(), choice))
+
+    def _write(self, place: Path, choice: Choice) -> None:
+        files = ""
+        try:
+            done = export(self._desk.session, place, choice)
+            say(self._summary, str(done))
+            files = f"{self._desk.short(done.folder)}: {', '.join(done.files)}"
+        finally:
+            say(self._files, files)
 
     def refresh(self) -> None:
         """Show what there is to export."""
         if self._desk.step != EXPORT:
             return
+        self.export_button.disabled = self._desk.learning.busy
         counts = progress(self._desk.cards).counts
         said = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
         say(self._counts, said and f"So far: {said}")
