@@ -10,9 +10,7 @@ demo: $(VENV)/.ready
 	$(BIN)/reco-assist demo --out demo
 
 test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest
-	@if command -v node >/dev/null; then node --test "widgets/tests/*.test.js"; \
-	else echo "skipped: the widgets' own tests need node, which is not installed"; fi
+	$(BIN)/python -m pytest -m "not soak"
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
@@ -30,6 +28,7 @@ soak: $(VENV)/.ready-dev
 
 bench: $(VENV)/.ready-dev
 	$(BIN)/python benchmarks/cosegment.py
+	$(BIN)/python benchmarks/interaction.py
 
 clean:
 	rm -rf $(VENV) demo

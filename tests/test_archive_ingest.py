@@ -330,7 +330,9 @@ def scene(tmp_path_factory):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX")
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(5, 50))]
+)
 def test_a_killed_run_goes_on_to_the_same_bytes(scene, tmp_path, seed):
     photos, calm = scene
     archive = Archive.create(tmp_path / "x.reco", encoder=FakeEncoder())

@@ -241,7 +241,9 @@ def job(concepts, photos, tmp_path_factory):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX")
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(
+    "seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(5, 50))]
+)
 def test_a_killed_run_goes_on_to_the_same_bytes(job, tmp_path, seed):
     photos, concept, calm, journal = job
     random = np.random.default_rng(seed)
