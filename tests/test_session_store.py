@@ -125,7 +125,7 @@ def test_a_line_cut_short_is_dropped_and_the_rest_kept(folder):
     store.put("one", {"a": 1})
     store.close()
     with (folder / "audit.jsonl").open("ab") as file:
-        file.write(b'{"n":2,"at":"2025-')
+        file.write(b'{"n":2,"at":"2025-' + b"0" * 5000)  # longer than the line that takes its place
     store = Store(folder)
     assert store.get("a") == 1
     store.put("two", {"a": 2})

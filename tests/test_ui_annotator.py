@@ -294,6 +294,16 @@ def test_two_concepts_share_the_images(place):
     assert annotator.session.review(frame.id, "mug").state == "pending"
 
 
+def test_a_decision_keeps_the_thresholds_that_were_seen(place):
+    annotator = start(place, resume=True)
+    find(annotator)
+    segment(annotator)
+    frame = annotator.review_page.canvas.frame
+    # The slider's own message may come after the key's.
+    annotator.review_page.decide(Decision(frame.id, "accept", 0, (37,)))
+    assert annotator.session.correction(frame.id, "mug").threshold == 37
+
+
 def test_the_queue_can_be_walked(place):
     annotator = start(place, resume=True)
     find(annotator)
@@ -381,6 +391,9 @@ def test_names_are_text_and_never_html(place):
     lines = [annotator.export_page._summary.value, annotator.export_page._files.value]
     assert all("<img" not in line for line in lines)
     assert annotator.session.concepts == (evil,)
+    offer = start(place)._offered
+    assert all("<img" not in line.value for line in offer.children[:-1])
+    assert any("&lt;img" in line.value for line in offer.children[:-1])
 
 
 def test_where_widgets_are_off_the_text_says_what_to_do(place):
