@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from fakes import FakeEncoder, write_photos
+from PIL import Image
 from pycocotools import mask as coco
 
 from reco_assist.archive import Archive
@@ -248,6 +249,40 @@ def test_boxes_drawn_on_any_image_lead(place):
     annotator.set_page.again.click()
     assert annotator.wait(60)
     assert len(annotator.desk.teaching.kept.exemplars) == 2
+
+
+def test_examples_are_painted_too(place):
+    annotator = start(place, resume=True)
+    page = annotator.concept_page
+    page._browse.click()
+    item = page.gallery.items[4]
+    painting = np.zeros((15, 20), bool)
+    painting[3:9, 5:15] = True
+    painting[5, 7:9] = False
+    bits = np.packbits(painting)
+    send(page.gallery, bits, type="painting", id=item.id, width=20, height=15)
+    [example] = page.plan.examples
+    assert example.box == (10, 6, 20, 12)  # the photographs have 40 x 30 pixels
+    outer, hole = page.gallery.items[4].marks
+    assert (min(outer[::2]), max(outer[::2]), min(outer[1::2]), max(outer[1::2])) == (0.25, 0.75, 0.2, 0.6)
+    assert len(hole) >= 8
+    find(annotator, "thing")
+    [taught] = annotator.desk.teaching.kept.exemplars
+    expected = np.asarray(Image.fromarray(painting).resize((40, 30), Image.Resampling.NEAREST))
+    assert (taught.mask != expected).mean() < 0.03
+    assert taught.source == "painted within 10,6,20,12"
+    again = Session.open(place / "photos.session").plan("thing")  # also from disk
+    assert again.examples == (example,)
+
+
+def test_an_empty_painting_is_refused_in_words(place):
+    annotator = start(place, resume=True)
+    page = annotator.concept_page
+    page._browse.click()
+    bits = np.zeros(38, np.uint8)
+    send(page.gallery, bits, type="painting", id=page.gallery.items[0].id, width=20, height=15)
+    assert "paint over the object" in page.gallery.error
+    assert page.plan.examples == ()
 
 
 def test_contexts_are_chips(place):

@@ -13,8 +13,9 @@ from reco_assist.concepts import Lesson, exemplar_query, word_activation
 from reco_assist.cosegment import prototype_scores
 from reco_assist.encoders.batches import encode_files
 from reco_assist.errors import InputError
-from reco_assist.retrieval import Exemplar, Query, Retrieved, box_exemplar, retrieve
-from reco_assist.session.records import Plan
+from reco_assist.masks import rle
+from reco_assist.retrieval import Exemplar, Query, Retrieved, box_exemplar, mask_exemplar, retrieve
+from reco_assist.session.records import Example, Plan
 
 _DEVIATIONS = 2.5  # robust deviations below the median support from which an image is unlike the others
 
@@ -144,13 +145,21 @@ def exemplars(plan: Plan) -> list[Exemplar]:
     """
     found = []
     for example in plan.examples:
-        exemplar = box_exemplar(Path(example.path), *example.box)
+        exemplar = _exemplar(example)
         if exemplar.content_hash != example.content_hash:
             raise InputError(
                 f"{example.path} is not the file any more that an example was drawn on; draw it anew."
             )
         found.append(exemplar)
     return found
+
+
+def _exemplar(example: Example) -> Exemplar:
+    path = Path(example.path)
+    if example.mask is None:
+        return box_exemplar(path, *example.box)
+    around = ",".join(map(str, example.box))
+    return mask_exemplar(path, rle.decode(example.mask), source=f"painted within {around}")
 
 
 def first_look(archive: Archive, plan: Plan) -> list[Retrieved]:

@@ -2,22 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from math import nan
 
 import ipywidgets as w
+import numpy as np
+from numpy.typing import NDArray
 
 from reco_assist.errors import InputError
-from reco_assist.retrieval import box_exemplar
 from reco_assist.session import Example, Plan
+from reco_assist.ui import examples
 from reco_assist.ui.desk import Desk
-from reco_assist.ui.gallery import Box, ExemplarGallery, GalleryItem
+from reco_assist.ui.gallery import Box, ExemplarGallery, GalleryItem, Mark
 from reco_assist.ui.parts import button, chips, field, on_enter, page, row, say, show, text, with_classes
 from reco_assist.ui.pictures import ArchivePictures
 
 SUGGESTED = ("person", "hand", "table", "wall", "floor", "shelf", "tree", "sky")
 """Common distractors, offered as contexts."""
 
-_BROWSED = 1000  # images of the archive to draw on
+_BROWSED = 1000  # images of the archive to draw on, and as many more each time
 
 
 class ConceptPage:
@@ -27,6 +30,7 @@ class ConceptPage:
         self._desk = desk
         self._new = Plan("")  # the plan of a concept that has no name yet
         self._drawn: tuple[object, ...] = ()
+        self._browsed = _BROWSED
         self.word = with_classes(
             w.Text(placeholder="mug, street lamp, solar panel …", layout=w.Layout(width="420px")),
             "ra-question",
@@ -46,6 +50,8 @@ class ConceptPage:
             height=420,
         )
         self.gallery.on_exemplar(self.draw)
+        self.gallery.on_painting(self.paint)
+        self.gallery.on_command(self._command)
         show(self.gallery, visible=False)
         self.widget = page(
             field(
@@ -56,7 +62,8 @@ class ConceptPage:
             field(
                 "Examples",
                 text(
-                    "Where words fail: draw a box around one to three examples. They lead, the word names.",
+                    "Where words fail: draw a box around one to three examples, or paint them. They lead; "
+                    "the word only names.",
                     "soft",
                 ),
                 row(self._examples, self._browse),
@@ -92,13 +99,11 @@ class ConceptPage:
 
     def draw(self, content_hash: str, box: Box) -> None:
         """Take a box, in 0..1 of the upright image, as an example of the open concept."""
-        entry = self._desk.archive.entry(content_hash)
-        x, y = round(box[0] * entry.width), round(box[1] * entry.height)
-        width = min(max(1, round(box[2] * entry.width)), entry.width - x)
-        height = min(max(1, round(box[3] * entry.height)), entry.height - y)
-        made = box_exemplar(entry.path, x, y, width, height)
-        example = Example(str(entry.path), made.content_hash, (x, y, width, height))
-        self._change(examples=(*self.plan.examples, example))
+        self._take(examples.boxed(self._desk.archive.entry(content_hash), box))
+
+    def paint(self, content_hash: str, painting: NDArray[np.bool_]) -> None:
+        """Take what was painted, (h, w) over the upright image, as an example of the open concept."""
+        self._take(examples.painted(self._desk.archive.entry(content_hash), painting))
 
     def refresh(self) -> None:
         """Show the plan as it is now."""
@@ -154,21 +159,28 @@ class ConceptPage:
         if self.gallery.layout.display == "none":
             return
         desk = self._desk
-        marks: dict[str, list[Box]] = {}
-        items = []
+        drawn: dict[str, list[Mark]] = {}
         for example in self.plan.examples:
-            marks.setdefault(example.content_hash, []).append(self._relative(example))
-        for number, entry in enumerate(desk.archive.images()):
-            if number == _BROWSED:
-                break
-            boxes = tuple(marks.get(entry.content_hash, ()))
-            items.append(GalleryItem(entry.content_hash, entry.file_name, nan, marks=boxes))
+            entry = desk.archive.entry(example.content_hash)
+            drawn.setdefault(example.content_hash, []).extend(examples.marks(entry, example))
+        listed = list(islice(desk.archive.images(), self._browsed))
+        items = [
+            GalleryItem(
+                entry.content_hash, entry.file_name, nan, marks=tuple(drawn.get(entry.content_hash, ()))
+            )
+            for entry in listed
+        ]
+        self.gallery.more = len(listed) < len(desk.archive)
         self.gallery.items = sorted(items, key=lambda item: item.label)
 
-    def _relative(self, example: Example) -> Box:
-        entry = self._desk.archive.entry(example.content_hash)
-        x, y, width, height = example.box
-        return x / entry.width, y / entry.height, width / entry.width, height / entry.height
+    def _command(self, name: str) -> None:
+        if name == "load_more":
+            self._browsed += _BROWSED
+            self._mark()
+
+    def _take(self, example: Example) -> None:
+        if example not in self.plan.examples:
+            self._change(examples=(*self.plan.examples, example))
 
     def _caption(self, number: int) -> str:
         example = self.plan.examples[number]
@@ -176,8 +188,7 @@ class ConceptPage:
 
     def _remove_example(self, caption: str) -> None:
         gone = int(caption.partition(":")[0]) - 1
-        examples = [one for number, one in enumerate(self.plan.examples) if number != gone]
-        self._change(examples=tuple(examples))
+        self._change(examples=tuple(one for number, one in enumerate(self.plan.examples) if number != gone))
 
     def _remove_context(self, word: str) -> None:
         self._change(contexts=tuple(other for other in self.plan.contexts if other != word))

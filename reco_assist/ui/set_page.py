@@ -30,6 +30,7 @@ class SetPage:
         self.gallery.on_decision(self.decide)
         self.gallery.on_feedback(self.mark)
         self.gallery.on_exemplar(concept_page.draw)
+        self.gallery.on_painting(concept_page.paint)
         self.gallery.on_command(self.command)
         self.gallery.observe(lambda _: desk.guarded(self._heat), "heat")
         self._advice = text("", "soft")
@@ -156,7 +157,10 @@ class SetPage:
         )
 
     def _with_seeds(self, items: list[GalleryItem]) -> list[GalleryItem]:
-        """Items with what co-segmentation says, the best supported first; dropped ones as they would be."""
+        """Items with what co-segmentation says; dropped ones as they would be.
+
+        What is suggested for dropping comes first, then the best supported.
+        """
         teaching = self._desk.teaching
         if teaching is None:
             return items
@@ -171,7 +175,7 @@ class SetPage:
             replace(item, support=facts[item.id][0], seed=facts[item.id][1], outlier=item.id in unlike)
             for item in items
         ]
-        return sorted(seeded, key=lambda item: -(item.support or 0.0))
+        return sorted(seeded, key=lambda item: (not item.outlier, -(item.support or 0.0)))
 
     def _show_foot(self, plan: Plan) -> None:
         desk, teaching = self._desk, self._desk.teaching
