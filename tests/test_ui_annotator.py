@@ -275,6 +275,20 @@ def test_examples_are_painted_too(place):
     assert again.examples == (example,)
 
 
+def test_examples_of_a_concept_without_a_name_survive_too(place):
+    first = start(place, resume=True)
+    first.concept_page._browse.click()
+    item = first.concept_page.gallery.items[4]
+    send(first.concept_page.gallery, type="exemplar", id=item.id, box=[0.25, 0.5, 0.5, 0.25])
+    second = start(place)
+    assert "no concept yet" in second._offered.children[1].value
+    second._offered.children[-1].children[0].click()
+    assert len(second.concept_page.plan.examples) == 1
+    find(second, "thing")
+    assert second.desk.teaching.kept.exemplars
+    assert second.session.draft.examples == ()
+
+
 def test_an_empty_painting_is_refused_in_words(place):
     annotator = start(place, resume=True)
     page = annotator.concept_page

@@ -91,8 +91,8 @@ class Session:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to go on with: no concept was ever looked for."""
-        return not self.concepts
+        """Whether there is nothing to go on with: no concept was ever looked for, and none was begun."""
+        return not self.concepts and self.draft == Plan("")
 
     @property
     def last_change(self) -> datetime | None:
@@ -139,6 +139,16 @@ class Session:
             self.store.put(what, values, forget=self.scope(name))
         else:
             self.store.put("add concept", {"concepts": [*self.concepts, name], **values})
+
+    @property
+    def draft(self) -> Plan:
+        """The plan of the next concept, which has no name yet: its examples and contexts."""
+        data = self.store.get("draft")
+        return Plan("") if data is None else Plan.from_json(data)
+
+    @draft.setter
+    def draft(self, plan: Plan) -> None:
+        self.store.put("question", {"draft": None if plan == Plan("") else plan.to_json()})
 
     def remove_concept(self, name: str) -> None:
         """Take a concept out of the job; what was decided about it stays in the log and in the store."""

@@ -28,7 +28,6 @@ class ConceptPage:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._new = Plan("")  # the plan of a concept that has no name yet
         self._drawn: tuple[object, ...] = ()
         self._browsed = _BROWSED
         self.word = with_classes(
@@ -81,7 +80,7 @@ class ConceptPage:
     @property
     def plan(self) -> Plan:
         """What the page shows: the open concept's plan, or that of the one to come."""
-        return self._desk.plan or self._new
+        return self._desk.plan or self._desk.session.draft
 
     def find(self) -> None:
         """Retrieve what the page asks for, and open the next one."""
@@ -92,7 +91,7 @@ class ConceptPage:
             desk.session.set_plan(replace(asked, begun=True), what="find")
             desk.forget(name)
         if desk.name is None:
-            self._new = Plan("")
+            desk.session.draft = Plan("")
         desk.name = name
         desk.step = 1
         desk.load(name)
@@ -204,7 +203,7 @@ class ConceptPage:
         """Keep a change of the question. What was retrieved stays until it is asked again."""
         plan = replace(self.plan, **fields)  # type: ignore[arg-type]  # fields are the Plan's own
         if self._desk.name is None:
-            self._new = replace(plan, name="")
+            self._desk.session.draft = replace(plan, name="")
         else:
             self._desk.session.set_plan(plan, what="question")
         self._desk.changed()
