@@ -9,6 +9,7 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from reco_assist.archive import Archive
+from reco_assist.concepts import Quality
 from reco_assist.errors import ArchiveError
 from reco_assist.masks.edits import pack_edits
 from reco_assist.session import Session
@@ -297,6 +298,48 @@ def test_an_empty_painting_is_refused_in_words(place):
     send(page.gallery, bits, type="painting", id=page.gallery.items[0].id, width=20, height=15)
     assert "paint over the object" in page.gallery.error
     assert page.plan.examples == ()
+
+
+def test_object_and_background_can_be_swapped(place):
+    annotator = start(place, resume=True)
+    find(annotator)
+    page, desk = annotator.set_page, annotator.desk
+    assert page.swap.layout.display == "none"  # there is nothing to see of it before the seeds are shown
+    page.next.click()
+    assert page.swap.layout.display is None
+    assert f"about {desk.quality.remaining} more" in page.gallery.status
+    desk._judged["mug"] = desk.teaching.kept, Quality(-0.1, 7)
+    desk.changed()
+    assert "What is &#x27;mug&#x27; and what is around it may be" in page._doubt.value
+    before, plain = {item.id: item.seed for item in page.gallery.items}, desk.concept("mug")
+    page.swap.click()
+    assert annotator.wait(60)
+    assert page.swap.description == "Swap back"
+    assert page._doubt.value == ""
+    assert {item.id: item.seed for item in page.gallery.items} != before
+    assert np.array_equal(desk.concept("mug").foreground, plain.background)
+    assert annotator.session.plan("mug").swapped
+    second = start(place, resume=True)  # a restarted kernel
+    second._open(2)
+    assert second.wait(60)
+    assert second.desk.teaching.kept.draft.swapped
+    send(second.set_page.gallery, type="command", name="undo")
+    assert second.wait(60)
+    assert not second.desk.teaching.kept.draft.swapped
+    assert {item.id: item.seed for item in second.set_page.gallery.items} == before
+
+
+def test_what_is_suggested_for_dropping_comes_first(place, monkeypatch):
+    annotator = start(place, resume=True)
+    find(annotator)
+    annotator.set_page.next.click()
+    gallery = annotator.set_page.gallery
+    odd = gallery.items[-1].id
+    monkeypatch.setattr(type(annotator.desk.teaching), "outliers", lambda _: {odd})
+    annotator.desk.changed()
+    assert (gallery.items[0].id, gallery.items[0].outlier) == (odd, True)
+    supports = [item.support for item in gallery.items[1:]]
+    assert supports == sorted(supports, reverse=True)
 
 
 def test_contexts_are_chips(place):

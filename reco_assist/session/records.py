@@ -57,6 +57,7 @@ class Plan:
         dropped: Content hashes of images that were pruned.
         marks: Content hash and 1 for more, -1 for less of its kind.
         begun: Whether the curator has asked for it to be retrieved.
+        swapped: Foreground and background are exchanged, because they came out the wrong way round.
     """
 
     name: str
@@ -67,10 +68,11 @@ class Plan:
     dropped: tuple[str, ...] = ()
     marks: tuple[tuple[str, int], ...] = ()
     begun: bool = False
+    swapped: bool = False
 
     def question(self) -> "Plan":
         """The plan without what became of its answer: as long as this stays, pruning stays meaningful."""
-        return replace(self, added=(), dropped=(), marks=(), begun=False)
+        return replace(self, added=(), dropped=(), marks=(), begun=False, swapped=False)
 
     def to_json(self) -> dict[str, Any]:
         """Lists instead of tuples."""
@@ -95,6 +97,7 @@ class Plan:
             dropped=tuple(data["dropped"]),
             marks=tuple((digest, sign) for digest, sign in data["marks"]),
             begun=data["begun"],
+            swapped=data.get("swapped", False),
         )
 
 

@@ -9,12 +9,25 @@ import ipywidgets as w
 import numpy as np
 from numpy.typing import NDArray
 
+from reco_assist.concepts import unfamiliar
 from reco_assist.errors import InputError
 from reco_assist.session import Example, Plan
 from reco_assist.ui import examples
 from reco_assist.ui.desk import Desk
 from reco_assist.ui.gallery import Box, ExemplarGallery, GalleryItem, Mark
-from reco_assist.ui.parts import button, chips, field, on_enter, page, row, say, show, text, with_classes
+from reco_assist.ui.parts import (
+    button,
+    chips,
+    field,
+    on_enter,
+    page,
+    row,
+    say,
+    sentence,
+    show,
+    text,
+    with_classes,
+)
 from reco_assist.ui.pictures import ArchivePictures
 
 SUGGESTED = ("person", "hand", "table", "wall", "floor", "shelf", "tree", "sky")
@@ -136,15 +149,7 @@ class ConceptPage:
     def _show_knowledge(self) -> None:
         teaching = self._desk.teaching
         word = None if teaching is None else teaching.whole.word
-        if word is None or word.familiarity is None or word.familiarity >= 0.5:
-            say(self._known, "")
-            return
-        nearest = ", ".join(word.nearest)
-        say(
-            self._known,
-            f"The encoder hardly knows “{self.plan.name}” (it thinks of {nearest}): look at what was found, "
-            "and better draw two or three examples.",
-        )
+        say(self._known, sentence(unfamiliar(self.plan.name, word)))
 
     def _browse_archive(self) -> None:
         visible = self.gallery.layout.display == "none"

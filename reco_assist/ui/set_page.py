@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import torch
 
+from reco_assist.concepts import ambiguous
 from reco_assist.errors import InputError
 from reco_assist.retrieval import Retrieved
 from reco_assist.session import Plan
 from reco_assist.ui.concept_page import ConceptPage
 from reco_assist.ui.desk import Desk
 from reco_assist.ui.gallery import ExemplarGallery, GalleryItem
-from reco_assist.ui.parts import button, page, row, say, show, text
+from reco_assist.ui.parts import button, page, row, say, sentence, show, text
 from reco_assist.ui.pictures import ArchivePictures
 
 RETRIEVE, PRUNE = 1, 2
@@ -33,13 +34,19 @@ class SetPage:
         self.gallery.on_painting(concept_page.paint)
         self.gallery.on_command(self.command)
         self.gallery.observe(lambda _: desk.guarded(self._heat), "heat")
-        self._advice = text("", "soft")
+        self._advice, self._doubt = text("", "soft"), text("", "hint")
+        self.swap = button(
+            "Swap object and background",
+            lambda: desk.guarded(self._swap),
+            tooltip="For heat maps that mark what is around it",
+        )
         self.drop_outliers = button("", lambda: desk.guarded(self._drop_outliers))
         self.again = button("Find again", lambda: desk.guarded(concept_page.find), "primary")
         self.next = button("", lambda: desk.open(desk.step + 1), "primary")
         self.widget = page(
+            self._doubt,
             self.gallery,
-            row(self._advice, self.drop_outliers, self.again, self.next, kinds=["foot-row"]),
+            row(self._advice, self.swap, self.drop_outliers, self.again, self.next, kinds=["foot-row"]),
         )
 
     def refresh(self) -> None:
@@ -107,6 +114,7 @@ class SetPage:
         teaching = self._desk.teaching
         if teaching is not None:
             self._desk.teachings[plan.name] = teaching.follow(plan)
+            self._desk.judge(plan.name)
             if self.gallery.heat:
                 self._heat()
 
@@ -121,6 +129,7 @@ class SetPage:
         changed = replace(latest, added=added, marks=plan.marks if like else latest.marks)
         self._desk.teachings[plan.name] = grown.follow(changed)
         self._desk.session.set_plan(changed, what="more like this" if like else "load more", undoable=True)
+        self._desk.judge(plan.name)
         if self.gallery.heat:
             self._heat()
 
@@ -139,7 +148,9 @@ class SetPage:
         self._put(items)
         self.gallery.more = len(items) < len(self._desk.archive)
         kept = sum(item.kept for item in items)
-        self.gallery.status = f"{kept} of {len(items)} kept, out of {len(self._desk.archive):,} images"
+        quality = self._desk.quality
+        more = "" if quality is None else f" · about {quality.remaining:,} more are likely to show it"
+        self.gallery.status = f"{kept} of {len(items)} kept, out of {len(self._desk.archive):,} images{more}"
 
     def _put(self, items: list[GalleryItem]) -> None:
         if tuple(items) != self.gallery.items:
@@ -191,6 +202,14 @@ class SetPage:
         show(self.next, visible=not stale)
         advice = "Drop what does not show it: the points mark what the others agree on." if pruning else ""
         say(self._advice, "" if outliers else advice)
+        show(self.swap, visible=pruning and teaching is not None and not teaching.whole.exemplars)
+        self.swap.description = "Swap back" if plan.swapped else "Swap object and background"
+        doubt = "" if plan.swapped or not pruning else ambiguous(plan.name, desk.quality)
+        say(self._doubt, sentence(doubt))
+
+    def _swap(self) -> None:
+        plan = self._open_plan()
+        self._set(replace(plan, swapped=not plan.swapped), "swap")
 
     def _drop_outliers(self) -> None:
         teaching, plan = self._desk.teaching, self._open_plan()
