@@ -107,8 +107,11 @@ def test_index_says_what_became_of_each_file(tmp_path):
 
 
 def test_search_by_word_and_by_exemplar(archive, truth):
-    done = reco("search", archive, "mug", "-k", "5", "--json")
-    results = json.loads(done.stdout)["results"]
+    done = reco("search", archive, "mug", "-k", "5", "--remaining", "--json")
+    answer = json.loads(done.stdout)
+    results = answer["results"]
+    assert 0 <= answer["remaining"] <= 40
+    assert answer["hints"] == []
     assert len(results) == 5
     assert [one["score"] for one in results] == sorted((one["score"] for one in results), reverse=True)
     assert all(Path(one["image"]).is_file() and len(one["hash"]) == 64 for one in results)
@@ -126,6 +129,10 @@ def test_learn_with_drop_and_segment_an_archive(archive, tmp_path):
         reco("learn", archive, " mug ", "--out", tmp_path / "a.concept", "-k", "6", "--json").stdout
     )
     assert first["name"] == "mug"
+    assert [one["hash"] for one in first["set"]] == first["kept"]
+    assert all({"score", "support", "outlyingness"} < one.keys() for one in first["set"])
+    assert first["quality"]["distinctiveness"] > 0.2
+    assert first["hints"] == []
     path = next(
         one["image"]
         for one in json.loads(reco("search", archive, "mug", "-k", "6", "--json").stdout)["results"]
@@ -143,9 +150,12 @@ def test_learn_with_drop_and_segment_an_archive(archive, tmp_path):
         path,
         "--drop",
         first["kept"][4],
+        "--swap",
     )
     assert done.returncode == 0, done.stderr
+    assert "more are likely to show it" in done.stderr
     pruned = Concept.load(tmp_path / "b.concept").provenance
+    assert pruned.swapped
     assert pruned.kept == tuple(digest for i, digest in enumerate(first["kept"]) if i not in {2, 4})
     done = reco(
         "segment", tmp_path / "b.concept", "--images", archive, "--out", tmp_path / "out", "--format", "coco",
@@ -198,6 +208,10 @@ def test_wrong_usage_is_exit_status_2(archive):
         ("learn {archive} _ --out {out}", "no name"),
         ("learn {archive} mug -k 4 --out {out} --drop x", "not among the 4"),
         ("learn {archive} mug --out {out} --method magic", "assist or paper"),
+        (
+            "learn {archive} mug -k 4 --out {out} --exemplar {photo}#9,9,90,90 --swap",
+            "only what a word taught",
+        ),
         ("learn {archive} mug -k 4 --out {photo}/x", "Cannot write"),
         ("segment {nowhere} --images {photos} --out {o}", "reco-assist learn"),
         ("segment {photo} --images {photos} --out {o}", "not a Concept"),

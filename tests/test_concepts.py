@@ -319,7 +319,7 @@ def test_remaining_positives_are_estimated_whatever_their_share(share):
     found = expected_positives(archive, kept, total=count)
     assert found == pytest.approx(len(with_it) - 20, rel=0.25, abs=20)
     # A sample of an archive stands for all of it.
-    assert expected_positives(archive, kept, total=2 * count) == pytest.approx(2 * found + 20, abs=3)
+    assert 2 * found < expected_positives(archive, kept, total=2 * count) <= 2 * found + 20
 
 
 def test_what_was_dropped_lowers_the_estimate_of_what_remains(lesson):
