@@ -386,6 +386,33 @@ def test_two_concepts_share_the_images(place):
     assert annotator.session.review(frame.id, "mug").state == "pending"
 
 
+def test_a_concept_can_be_removed(place):
+    annotator = start(place, resume=True)
+    page = annotator.concept_page
+    assert page.remove_button.layout.display == "none"
+    find(annotator, "mug")
+    send(annotator.rail, type="add")
+    find(annotator, "spoon")
+    segment(annotator)
+    annotator.desk.open(0)
+    page.remove_button.click()
+    assert annotator.session.concepts == ("mug", "spoon")  # it is asked first
+    page.remove_button.click()
+    assert annotator.session.concepts == ("mug",)
+    assert (annotator.desk.name, page.word.value) == ("mug", "mug")
+    assert page.remove_button.description == "Remove this concept"
+    annotator.desk.open(3)
+    annotator.review_page.navigate("go", 0)
+    assert [layer.name for layer in annotator.review_page.canvas.frame.layers] == ["mug"]
+    annotator.desk.open(0)
+    for _ in range(2):
+        page.remove_button.click()
+    assert (annotator.session.concepts, page.word.value) == ((), "")
+    annotator.desk.open(3)
+    assert annotator.review_page.canvas.frame is None
+    assert annotator.rail.error == ""
+
+
 def test_a_decision_keeps_the_thresholds_that_were_seen(place):
     annotator = start(place, resume=True)
     find(annotator)

@@ -66,7 +66,7 @@ def learn(
     if k > len(opened):
         say(f"the archive holds {len(opened)} images, fewer than the {k} asked for", quiet=quiet)
     quality = concept.quality
-    doubts = unfamiliar(concept.name, lesson.word), "" if swap else ambiguous(concept.name, quality)
+    doubts = unfamiliar(concept.name, lesson.word), "" if swap or shown else ambiguous(concept.name, quality)
     hints = [doubt for doubt in doubts if doubt]
     for hint in hints:
         say(hint, quiet=quiet)

@@ -50,6 +50,8 @@ class ConceptPage:
         on_enter(self.word, lambda: desk.guarded(self.find))
         self.k = w.BoundedIntText(20, min=2, max=500, layout=w.Layout(width="84px"))
         self.find_button = button("Find images", lambda: desk.guarded(self.find), "primary", "large")
+        self.remove_button = button("", lambda: desk.guarded(self._remove))
+        self._sure = False
         self.context = w.Text(placeholder="another word", layout=w.Layout(width="150px"))
         on_enter(self.context, lambda: desk.guarded(lambda: self._add_context(self.context.value)))
         self._examples, self._contexts = row(), row()
@@ -68,7 +70,7 @@ class ConceptPage:
         self.widget = page(
             field(
                 "What are you looking for?",
-                row(self.word, text("Images", "soft"), self.k, self.find_button),
+                row(self.word, text("Images", "soft"), self.k, self.find_button, self.remove_button),
             ),
             self._known,
             field(
@@ -120,6 +122,9 @@ class ConceptPage:
     def refresh(self) -> None:
         """Show the plan as it is now."""
         plan = self.plan
+        self._sure &= self._drawn[:1] == (self._desk.name,)
+        show(self.remove_button, visible=self._desk.name is not None)
+        self.remove_button.description = "Really remove it" if self._sure else "Remove this concept"
         shown = (self._desk.name, plan.examples, plan.contexts, plan.k)
         self._show_knowledge()
         if shown == self._drawn:
@@ -150,6 +155,13 @@ class ConceptPage:
         teaching = self._desk.teaching
         word = None if teaching is None else teaching.whole.word
         say(self._known, sentence(unfamiliar(self.plan.name, word)))
+
+    def _remove(self) -> None:
+        """Remove the open concept at the second click."""
+        name, sure = self._desk.name, self._sure
+        self._sure = not sure
+        if sure and name is not None:
+            self._desk.remove(name)
 
     def _browse_archive(self) -> None:
         visible = self.gallery.layout.display == "none"

@@ -90,6 +90,12 @@ class Desk:
             self.load(name)
         self.changed()
 
+    def remove(self, name: str) -> None:
+        """Take a concept out of the job, and work on another one."""
+        self.session.remove_concept(name)
+        self.forget(name)
+        self.choose(next(iter(self.session.concepts), None))
+
     @property
     def cards(self) -> list[Card]:
         """The queue of the review."""

@@ -202,9 +202,11 @@ class SetPage:
         show(self.next, visible=not stale)
         advice = "Drop what does not show it: the points mark what the others agree on." if pruning else ""
         say(self._advice, "" if outliers else advice)
-        show(self.swap, visible=pruning and teaching is not None and not teaching.whole.exemplars)
         self.swap.description = "Swap back" if plan.swapped else "Swap object and background"
-        doubt = "" if plan.swapped or not pruning else ambiguous(plan.name, desk.quality)
+        led_by_word = teaching is not None and not teaching.whole.exemplars
+        show(self.swap, visible=pruning and led_by_word)
+        asked = pruning and led_by_word and not plan.swapped
+        doubt = ambiguous(plan.name, desk.quality) if asked else ""
         say(self._doubt, sentence(doubt))
 
     def _swap(self) -> None:
