@@ -55,7 +55,6 @@ class Lab:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self.kernel = ""
 
     def __enter__(self):
         config = self.folder / "config"
@@ -66,6 +65,10 @@ class Lab:
         themes.mkdir(parents=True, exist_ok=True)
         theme = "JupyterLab Dark" if self.dark else "JupyterLab Light"
         (themes / "themes.jupyterlab-settings").write_text(json.dumps({"theme": theme}))
+        # A slow page asks for a kernel before it has found the one that runs.
+        tracker = config / "settings" / "@jupyterlab" / "notebook-extension"
+        tracker.mkdir(parents=True, exist_ok=True)
+        (tracker / "tracker.jupyterlab-settings").write_text(json.dumps({"autoStartDefaultKernel": True}))
         environment = {
             **os.environ,
             "JUPYTER_CONFIG_DIR": str(config),
@@ -112,7 +115,7 @@ class Lab:
             return json.loads(answer.read() or b"null")
 
     def notebook(self, name, cells):
-        """Write a notebook and start its kernel, so that Lab asks for none; returns its address."""
+        """Write a notebook and start its kernel; returns its address."""
         empty = {"metadata": {}, "outputs": [], "execution_count": None}
         made = [
             {"cell_type": "code", "source": source, "id": f"c{number}", **empty}
@@ -122,16 +125,18 @@ class Lab:
         document = {"cells": made, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
         (self.folder / name).write_text(json.dumps(document))
         session = {"path": name, "type": "notebook", "name": "", "kernel": {"name": "python3"}}
-        self.kernel = self.api("sessions", session)["kernel"]["id"]
+        self.api("sessions", session)
         place = {"lab": f"lab/tree/{name}?reset&", "notebook": f"notebooks/{name}?"}[self.app]
         return f"http://127.0.0.1:{self.port}/{place}token={_TOKEN}"
 
     def kernel_process(self):
         """Process id of the kernel, to be killed."""
+        [session] = self.api("sessions")
+        kernel = session["kernel"]["id"]
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
-                    if self.kernel in (entry / "cmdline").read_bytes().decode(errors="replace"):
+                    if kernel in (entry / "cmdline").read_bytes().decode(errors="replace"):
                         return int(entry.name)
                 except OSError:
                     continue
