@@ -8,10 +8,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from reco_assist.errors import RecoAssistError, StorageError
+from reco_assist.errors import Damage, RecoAssistError, StorageError
 
 OUTPUT_MARKER = ".reco-output"
 """Name of the empty file that tells `list_images` that a folder holds results, not input."""
+
+TEMPORARY_SUFFIX = ".reco-tmp"
+"""Ending of hidden files that are being written; one that stays was left by a killed process."""
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space and run again",
@@ -87,7 +90,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """
     target = Path(os.path.realpath(path))
     # Hidden, so that no folder listing takes it for a result; short, so that long names stay legal.
-    temporary = target.with_name(f".{secrets.token_hex(8)}.reco-tmp")
+    temporary = target.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
     try:
         # Not tempfile: that would make the result private (0600) whatever the user's umask says.
         with temporary.open("xb") as file:
@@ -115,6 +118,32 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     with atomic_write(path) as file:
         file.write(data)
+
+
+def temporary_leftovers(folder: Path, *, repair: bool) -> Iterator[Damage]:
+    """Half-written files of killed processes below a folder. Nobody may be writing there meanwhile.
+
+    Args:
+        folder: Looked through in depth.
+        repair: Remove them.
+
+    Raises:
+        StorageError: One cannot be removed.
+    """
+    found = sorted(folder.rglob(f".*{TEMPORARY_SUFFIX}"))
+    if not found:
+        return
+    if repair:
+        for file in found:
+            try:
+                file.unlink()
+            except OSError as error:
+                raise storage_error(file, error) from error
+    yield Damage(
+        f"{len(found)} half-written files of a killed process are left.",
+        "remove them by --repair",
+        mended=repair,
+    )
 
 
 def _sync_folder(folder: Path) -> None:

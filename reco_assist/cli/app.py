@@ -5,7 +5,7 @@ import warnings
 
 import typer
 
-from reco_assist.cli import demo, evaluate, index, lab, learn, search, segment
+from reco_assist.cli import demo, doctor, evaluate, explain, index, lab, learn, search, segment
 from reco_assist.errors import RecoAssistError
 
 app = typer.Typer(
@@ -24,6 +24,8 @@ app.command()(search.search)
 app.command()(learn.learn)
 app.command()(segment.segment)
 app.command()(evaluate.evaluate)
+app.command()(explain.explain)
+app.command()(doctor.doctor)
 app.command()(lab.lab)
 
 

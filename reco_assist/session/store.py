@@ -26,7 +26,7 @@ from reco_assist.files import make_output_folder, storage_error, write_bytes
 
 FORMAT = 1
 
-_LOG = "audit.jsonl"
+LOG = "audit.jsonl"
 _SNAPSHOT = "snapshot.json"
 _LOCK = "session.lock"
 _SNAPSHOT_EVERY = 200  # changes
@@ -155,7 +155,7 @@ class Store:
 
     def log(self) -> Iterator[dict[str, Any]]:
         """All lines of the log."""
-        with (self.folder / _LOG).open("rb") as file:
+        with (self.folder / LOG).open("rb") as file:
             yield from (json.loads(line) for line in file if line.endswith(b"\n"))
 
     def close(self) -> None:
@@ -191,7 +191,7 @@ class Store:
         except OSError as error:
             self._log.truncate(end)
             self._log.seek(end)
-            raise storage_error(self.folder / _LOG, error) from error
+            raise storage_error(self.folder / LOG, error) from error
         self._apply(event, line)
         self._since_snapshot += 1
         if self._since_snapshot >= _SNAPSHOT_EVERY:
@@ -220,7 +220,7 @@ class Store:
         del history.done[:-_REMEMBERED]
 
     def _open(self) -> BinaryIO:
-        path = self.folder / _LOG
+        path = self.folder / LOG
         try:
             log = path.open("r+b" if path.exists() else "w+b")
         except OSError as error:
@@ -252,8 +252,8 @@ class Store:
                 self._apply(event, line)
             except (ValueError, KeyError, TypeError, IndexError) as error:
                 raise FormatError(
-                    f"Line {self._count + 2} of {self.folder / _LOG} is damaged; restore it from a copy, or "
-                    "start a new session."
+                    f"Line {self._count + 2} of {self.folder / LOG} is damaged; run 'reco-assist doctor "
+                    f"{self.folder} --repair', which leaves it out."
                 ) from error
             self._since_snapshot += 1
 
