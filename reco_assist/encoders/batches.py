@@ -31,8 +31,8 @@ def encode_within_memory(encoder: Encoder, pixels: torch.Tensor) -> Features:
     except (MemoryError, RuntimeError) as error:
         if str(error).startswith("CUDA error"):  # its class is younger than the oldest torch we support
             raise EncoderError(
-                f"the GPU failed ({str(error).splitlines()[0]}): run the same again, it goes on where it was; "
-                "--device cpu does without a GPU"
+                f"the GPU failed ({str(error).splitlines()[0]}): run the same again, which goes on where "
+                "it was; --device cpu does without a GPU"
             ) from error
         if not _is_out_of_memory(error):
             raise
