@@ -5,10 +5,10 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from reco_assist.errors import Damage, RecoAssistError, StorageError
+from reco_assist.errors import Damage, InputError, RecoAssistError, StorageError
 
 OUTPUT_MARKER = ".reco-output"
 """Name of the empty file that tells `list_images` that a folder holds results, not input."""
@@ -70,6 +70,26 @@ def make_output_folder(path: Path) -> Path:
     except OSError as error:
         raise storage_error(path, error) from error
     return path
+
+
+def inside(folder: Path, name: str, *, links: bool = False) -> Path:
+    """The file of a name that somebody else may have chosen, below a folder.
+
+    Args:
+        folder: What the name is relative to.
+        name: POSIX path.
+        links: Symbolic links may lead out of the folder: right for reading a user's photographs, wrong for
+            writing.
+
+    Raises:
+        InputError: The name is empty, absolute or climbs out of the folder.
+    """
+    path = PurePosixPath(name)
+    place = folder / path
+    climbs = path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name
+    if climbs or not (links or place.resolve().is_relative_to(folder.resolve())):
+        raise InputError(f"The file name {name!r} leads out of {folder}; rename the file, or leave it out.")
+    return place
 
 
 @contextmanager

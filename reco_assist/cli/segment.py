@@ -131,7 +131,7 @@ def export(
         How many regions each concept has.
     """
     from reco_assist.export import write_coco, write_label_map, write_label_studio, write_legend
-    from reco_assist.files import make_folder
+    from reco_assist.files import inside, make_folder
 
     names = [concept.name for concept in concepts]
     for concept in concepts:  # so that 'reco-assist explain' needs nothing but this folder
@@ -155,7 +155,7 @@ def export(
     if "png" in formats:
         write_legend(out / "masks", names)
         for prediction in journal.predictions():
-            path = (out / "masks" / prediction.image.file_name).with_suffix(".png")
+            path = inside(out / "masks", prediction.image.file_name).with_suffix(".png")
             path.parent.mkdir(parents=True, exist_ok=True)
             write_label_map(path, prediction, names)
     counts = dict.fromkeys(names, 0)
