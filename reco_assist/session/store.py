@@ -15,9 +15,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
+from io import FileIO
 from pathlib import Path
 from threading import RLock
-from typing import Any, BinaryIO
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -185,8 +186,9 @@ class Store:
             raise StorageError(f"The session {self.folder.name} was opened again elsewhere; go on there.")
         end = self._log.tell()
         try:
-            self._log.write(line)
-            self._log.flush()
+            rest = memoryview(line)
+            while rest:
+                rest = rest[self._log.write(rest) :]
             os.fsync(self._log.fileno())
         except OSError as error:
             self._log.truncate(end)
@@ -219,10 +221,11 @@ class Store:
         (history.undone if move == "undo" else history.done).append((event["what"], changes))
         del history.done[:-_REMEMBERED]
 
-    def _open(self) -> BinaryIO:
+    def _open(self) -> FileIO:
         path = self.folder / LOG
         try:
-            log = path.open("r+b" if path.exists() else "w+b")
+            # Unbuffered: a buffer that a full disk did not take would get in the way of cutting the log back.
+            log = path.open("r+b" if path.exists() else "w+b", buffering=0)
         except OSError as error:
             raise storage_error(path, error) from error
         try:
@@ -240,7 +243,7 @@ class Store:
             raise
         return log
 
-    def _replay(self, log: BinaryIO) -> None:
+    def _replay(self, log: FileIO) -> None:
         start = log.tell()
         data = log.read()
         end = data.rfind(b"\n") + 1  # what follows was cut short by a kill
