@@ -5,8 +5,10 @@ import warnings
 
 import typer
 
-from reco_assist.cli import demo, evaluate, index, lab, learn, search, segment
+from reco_assist.cli import demo, doctor, evaluate, explain, index, lab, learn, search, segment
 from reco_assist.errors import RecoAssistError
+
+_STOPPED = 130
 
 app = typer.Typer(
     name="reco-assist",
@@ -24,6 +26,8 @@ app.command()(search.search)
 app.command()(learn.learn)
 app.command()(segment.segment)
 app.command()(evaluate.evaluate)
+app.command()(explain.explain)
+app.command()(doctor.doctor)
 app.command()(lab.lab)
 
 
@@ -36,6 +40,7 @@ def main() -> None:
     except RecoAssistError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped: run the same command again to go on\n")
-        sys.exit(130)
+    except SystemExit as done:
+        if done.code == _STOPPED:  # what typer makes of Ctrl-C, without a word
+            sys.stderr.write("stopped: run the same command again to go on\n")
+        raise

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from reco_assist.errors import FormatError, InputError
+from reco_assist.files import inside
 from reco_assist.masks import Rle, rle
 
 VOID = (255,)
@@ -122,6 +123,8 @@ def read_coco(path: Path) -> Truth:
     data = _json(path)
     try:
         images = {one["id"]: (one["file_name"], one["height"], one["width"]) for one in data["images"]}
+        for _, height, width in images.values():
+            rle.check_size(height, width)
         masks: dict[tuple[int, str], tuple[list[Rle], list[Rle]]] = defaultdict(lambda: ([], []))
         for one in data["annotations"]:
             file_name, height, width = images[one["image_id"]]
@@ -130,7 +133,7 @@ def read_coco(path: Path) -> Truth:
             code = rle.from_coco(one["segmentation"], height, width)
             masks[one["category_id"], file_name][bool(one.get("iscrowd"))].append(code)
         categories = {one["id"]: str(one["name"]) for one in data["categories"]}
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"{path} is not a COCO data set ({error!r}): export the truth as COCO") from error
     return Truth(
         tuple(
@@ -173,10 +176,10 @@ def read_label_maps(
     """
     legend = folder / _LEGEND
     if legend.is_file():
-        names = {one["id"]: one["name"] for one in _json(legend)}
+        names = _legend(legend)
     if not names:
         raise InputError(f"nothing names the ids of {folder}: add {_LEGEND}, a list of id and name")
-    maps = {file: folder / PurePosixPath(file).with_suffix(".png") for file in images}
+    maps = {file: inside(folder, file, links=True).with_suffix(".png") for file in images}
     maps = {file: path for file, path in maps.items() if path.is_file()}
     if not maps:
         raise InputError(f"{folder} has no label map of any predicted image: map a/b.png is that of a/b.jpg")
@@ -206,19 +209,33 @@ def read_group(folder: Path, *, void: Collection[int] = VOID) -> Truth:
                 str(name),
                 str(entry["query"]),
                 {
-                    one["image"]: partial(_labelled, folder / one["mask"], tuple(one["ids"]), void)
+                    one["image"]: partial(_labelled, inside(folder, one["mask"], links=True), _ids(one), void)
                     for one in entry["positives"]
                 },
                 frozenset(entry["ignore"]),
             )
             for name, entry in _json(table)["concepts"].items()
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise FormatError(
             f"{table} is no table of concepts ({error!r}): see the group's own notes"
         ) from error
     files = (file for file in folder.glob("*/images/*") if not file.name.startswith("."))
     return Truth(concepts, frozenset(file.relative_to(folder).as_posix() for file in files), folder)
+
+
+def _legend(path: Path) -> dict[int, str]:
+    try:
+        return {int(one["id"]): str(one["name"]) for one in _json(path)}
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{path} is not a list of id and name ({error!r}): write it anew") from error
+
+
+def _ids(positive: Mapping[str, Any]) -> tuple[int, ...]:
+    ids = tuple(positive["ids"])
+    if not all(isinstance(number, int) for number in ids):
+        raise TypeError(f"ids {ids!r}")
+    return ids
 
 
 def _united(codes: list[Rle], crowds: list[Rle]) -> Labelled:
@@ -236,7 +253,7 @@ def _label_map(path: Path) -> NDArray[np.integer]:
     try:
         with Image.open(path) as image:
             labels = np.asarray(image)
-    except (OSError, UnidentifiedImageError) as error:
+    except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise FormatError(f"the label map {path} cannot be read ({error}): write it as PNG again") from error
     if labels.ndim != 2 or labels.dtype.kind not in "iub":
         raise FormatError(f"{path} is a picture, not a label map: its pixels must be single whole numbers")
