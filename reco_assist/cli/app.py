@@ -5,7 +5,7 @@ import warnings
 
 import typer
 
-from reco_assist.cli import demo, evaluate, index, lab, learn, search, segment
+from reco_assist.cli import demo, evaluate, index, lab, learn, models, reproduce, search, segment
 from reco_assist.errors import RecoAssistError
 
 app = typer.Typer(
@@ -24,7 +24,9 @@ app.command()(search.search)
 app.command()(learn.learn)
 app.command()(segment.segment)
 app.command()(evaluate.evaluate)
+app.command()(reproduce.reproduce)
 app.command()(lab.lab)
+app.add_typer(models.models, name="models")
 
 
 def main() -> None:

@@ -5,8 +5,20 @@ from typing import Annotated, cast
 
 import typer
 
-from reco_assist.cli.options import Device, Exemplars, Json, Quiet, Verbose, print_json, say, set_up, words
+from reco_assist.cli.options import (
+    Device,
+    EncoderName,
+    Exemplars,
+    Json,
+    Quiet,
+    Verbose,
+    print_json,
+    say,
+    set_up,
+    words,
+)
 
+_K = 20
 _UNFAMILIAR = 0.5
 
 
@@ -16,7 +28,10 @@ def learn(
         str, typer.Argument(help="The concept's name; without exemplars also what is looked for.")
     ],
     out: Annotated[Path, typer.Option(help="The concept's file, by convention NAME.concept.")],
-    k: Annotated[int, typer.Option("-k", min=1, help="How many images to retrieve.")] = 20,
+    k: Annotated[
+        int | None,
+        typer.Option("-k", min=1, help="How many images to retrieve; 20, or 50 with the encoder paper."),
+    ] = None,
     drop: Annotated[
         list[str] | None,
         typer.Option(
@@ -28,6 +43,7 @@ def learn(
         str | None, typer.Option(help="Words that compete with the concept, separated by commas.")
     ] = None,
     method: Annotated[str, typer.Option(help="assist, or the paper's.")] = "assist",
+    encoder: EncoderName = None,
     device: Device = "auto",
     json: Json = False,
     verbose: Verbose = 0,
@@ -40,7 +56,7 @@ def learn(
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.archive import Archive
     from reco_assist.concepts import Lesson, Method
-    from reco_assist.encoders import load_encoder
+    from reco_assist.encoders import load_encoder, preset_of
     from reco_assist.errors import InputError
     from reco_assist.retrieval import read_exemplar
 
@@ -48,7 +64,9 @@ def learn(
         raise InputError(f"there is no method {method!r}: choose assist or paper")
     opened = Archive.open(archive)
     shown = [read_exemplar(one) for one in exemplar or ()]
-    opened = Archive.open(archive, encoder=load_encoder(opened.encoder_name, device=device))
+    opened = Archive.open(archive, encoder=load_encoder(encoder or opened.encoder_name, device=device))
+    preset = preset_of(opened.encoder_name)
+    k = k or (preset.k if preset else _K)
     lesson = Lesson.begin(
         opened, text, k=k, exemplars=shown, contexts=words(context), method=cast("Method", method)
     )
