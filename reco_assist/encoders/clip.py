@@ -12,6 +12,7 @@ import open_clip
 import torch
 from huggingface_hub import constants
 from open_clip.tokenizer import HFTokenizer
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -25,6 +26,15 @@ from reco_assist.errors import EncoderError, InputError
 
 log = logging.getLogger("reco_assist")
 
+_UNFIT = (
+    RuntimeError,
+    KeyError,
+    ValueError,
+    OSError,
+    AssertionError,
+    SafetensorError,
+    pickle.UnpicklingError,
+)
 _TOGETHER = 4  # images a processor encodes at once; larger batches leave its cache
 
 
@@ -155,7 +165,7 @@ def _load(name: ModelName) -> tuple[nn.Module, str, Mapping[str, Any]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             model = open_clip.create_model(name.model, pretrained=str(file))
-    except (RuntimeError, KeyError, ValueError, OSError, pickle.UnpicklingError) as error:
+    except _UNFIT as error:
         raise EncoderError(
             f"{file} does not hold weights of the open_clip model {name.model}: give its checkpoint as "
             f"safetensors or as a plain state dict ({str(error).strip().splitlines()[0][:120]})"

@@ -8,6 +8,7 @@ from typing import Any
 
 import timm
 import torch
+from safetensors import SafetensorError
 from timm.models import load_state_dict
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
@@ -18,6 +19,16 @@ from reco_assist.encoders.weights import check_timm, file_hash, weight_file
 from reco_assist.encoders.windows import check_sizes
 from reco_assist.errors import EncoderError
 
+_UNFIT = (
+    RuntimeError,
+    ValueError,
+    KeyError,
+    OSError,
+    AttributeError,
+    AssertionError,
+    SafetensorError,
+    pickle.UnpicklingError,
+)
 _TOGETHER = 4  # images a processor encodes at once; larger batches leave its cache
 _HEADS = ("head", "fc_norm", "fc.", "classifier", "dist_token")  # what a backbone does without
 
@@ -52,7 +63,8 @@ class VitEncoder:
         patch = _patch(net)
         if patch is not None:
             check_sizes(name.model, size=self.input_size, window=None, patch=patch)
-        if stride := name.number("stride"):
+        self._overlapping = (stride := name.number("stride")) is not None
+        if stride is not None:
             _overlap(net, name.model, self.input_size, stride)
         self._blocks = [int(block) for block in name.options.get("blocks", "-1").split("/")]
         self._net: Any = net.to(self.device).eval().requires_grad_(requires_grad=False)
@@ -71,9 +83,14 @@ class VitEncoder:
 
     def _features(self, x: Tensor) -> Tensor:
         with autocast(self.device, self._precision):
+            # timm lays tokens out by the patch size, so overlapping patches are laid out here.
+            layout = "NLC" if self._overlapping else "NCHW"
             maps: list[Tensor] = self._net.forward_intermediates(
-                x, indices=self._blocks, norm=True, output_fmt="NCHW", intermediates_only=True
+                x, indices=self._blocks, norm=True, output_fmt=layout, intermediates_only=True
             )
+        if self._overlapping:
+            side = int(maps[0].shape[1] ** 0.5)
+            maps = [one.mT.reshape(len(one), -1, side, side) for one in maps]
         if len(maps) == 1:
             return maps[0].float()
         finest = max((one.shape[-2:] for one in maps), key=lambda grid: grid[0])
@@ -160,7 +177,7 @@ def _fill(net: nn.Module, file: Path, model: str) -> None:
         if filtered := getattr(module, "checkpoint_filter_fn", None):
             state = filtered(dict(state), net)
         missing, unexpected = net.load_state_dict(state, strict=False)
-    except (RuntimeError, ValueError, KeyError, OSError, AttributeError, pickle.UnpicklingError) as error:
+    except _UNFIT as error:
         reason = str(error).strip().splitlines()[0][:120]
         raise EncoderError(
             f"{file} does not hold weights of {model} ({reason}): give a safetensors file or a state dict"
