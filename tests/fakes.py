@@ -37,6 +37,10 @@ class FakeEncoder:
         self.vocabulary = functional.normalize(torch.randn(20, 32, generator=generator), dim=1)
         self.mean_embedding = torch.randn(32, generator=generator) / 10
 
+    @property
+    def mean_language(self) -> Tensor:
+        return self.mean_embedding
+
     def encode(self, pixels: Tensor) -> Features:
         time.sleep(self._delay)
         self.batches.append(len(pixels))

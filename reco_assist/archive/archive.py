@@ -27,7 +27,7 @@ from reco_assist.archive.header import Header, Mean, common_parent
 from reco_assist.archive.ingest import AddReport, Ingest, Ledger, encode_vectors, load_skipped
 from reco_assist.archive.search import Hit, Searcher
 from reco_assist.archive.table import CELL_COLUMNS, Shape, Table, cells_of, fixed_lists
-from reco_assist.encoders import load_encoder
+from reco_assist.encoders import identity, load_encoder
 from reco_assist.encoders.compact import Codes, CompactCells
 from reco_assist.encoders.protocols import Encoder
 from reco_assist.errors import ArchiveError, InputError, StorageError
@@ -189,7 +189,7 @@ class Archive:
 
     @property
     def mean(self) -> NDArray[np.float32]:
-        """(D,) mean embedding that centres the archive.
+        """(E,) mean embedding that centres the archive.
 
         The encoder's own mean at first; frozen to the archive's at the end of the first `add` that leaves
         `_IMAGES_FOR_MEAN` images or more, so that scores keep their meaning while the archive grows.
@@ -335,7 +335,12 @@ class Archive:
         return CompactCells(*parts)
 
     def search(
-        self, *, language: _Vector | None = None, dense: _Vector | None = None, k: int = 50
+        self,
+        *,
+        language: _Vector | None = None,
+        dense: _Vector | None = None,
+        whole: _Vector | None = None,
+        k: int = 50,
     ) -> list[Hit]:
         """The images that fit a word, exemplars, or both.
 
@@ -346,6 +351,7 @@ class Archive:
         Args:
             language: (D,) vector of a word, as `Encoder.encode_text` gives it.
             dense: (C,) foreground prototype minus background prototype.
+            whole: (E,) the word as global vectors know it (`TextEmbedding.whole`), if not by `language`.
             k: How many images; all of them where the archive has fewer.
 
         Returns:
@@ -358,12 +364,13 @@ class Archive:
             raise InputError("A search needs a word or exemplars; give `language`, `dense` or both.")
         shape = self._header.shape
         word = _vector("language", language, shape.language)
+        global_word = _vector("whole", language if whole is None else whole, shape.embedding)
         direction = _vector("dense", dense, shape.dense)
         if self._searcher is None:
             self._searcher = Searcher(
                 self._table, shape=shape, mean=self._header.mean, cache=self._path / _INDEX
             )
-        return self._searcher.search(language=word, dense=direction, k=k)
+        return self._searcher.search(language=word, whole=global_word, dense=direction, k=k)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -411,10 +418,10 @@ class Archive:
         if self._header.mean.version > 0 or len(self._table) < _IMAGES_FOR_MEAN:
             return
         order = self._table.spread(len(self._table))
-        total = np.zeros(self._header.shape.language)  # (D,)
+        total = np.zeros(self._header.shape.embedding)  # (E,)
         for start in range(0, len(order), _ROWS_PER_SUM):
             rows = self._table.take(order[start : start + _ROWS_PER_SUM].tolist(), ["embedding"])
-            total += fixed_lists(rows["embedding"]).sum(0, dtype=np.float64)  # (D,)
+            total += fixed_lists(rows["embedding"]).sum(0, dtype=np.float64)  # (E,)
         mean = Mean(version=1, images=len(order), values=(total / len(order)).astype(np.float32))
         self._header = replace(self._header, mean=mean)
         self._header.save(self._path)
@@ -441,18 +448,19 @@ def _shape(encoder: Encoder) -> Shape:
     """What an encoder makes of an image, by trying it on a grey one."""
     size = encoder.input_size
     grey = torch.full((1, 3, size, size), 128, dtype=torch.uint8)
-    kept = encode_vectors(encoder, grey)
-    dense = encoder.encode(grey).dense.shape[1]
+    kept, features = encode_vectors(encoder, grey), encoder.encode(grey)
+    language, embedding = features.language.shape[1], features.embedding.shape[1]
     return Shape(
-        kept.embedding.shape[1],
+        language,
         kept.cells.language.factors.shape[1],
-        dense,
+        features.dense.shape[1],
         kept.cells.dense.factors.shape[1],
+        whole=None if embedding == language else embedding,
     )
 
 
 def _check_encoder(folder: Path, header: Header, encoder: Encoder) -> None:
-    if (encoder.name, encoder.weights) != (header.encoder, header.weights):
+    if (identity(encoder.name), encoder.weights) != (identity(header.encoder), header.weights):
         raise ArchiveError(
             f"The archive {folder} was made with the encoder {header.encoder!r} (weights "
             f"{header.weights[:12]}), not with {encoder.name!r} (weights {encoder.weights[:12]}); open it "

@@ -27,7 +27,7 @@ class Mean:
     Attributes:
         version: 0 for the encoder's mean of ordinary photographs, 1 once the archive has its own.
         images: How many images it is the mean of; 0 for the encoder's.
-        values: (D,) float32.
+        values: (E,) float32.
     """
 
     version: int

@@ -119,7 +119,7 @@ _REVERSED = np.packbits(
 
 def _empty(shape: Shape) -> dict[str, _Part]:
     product = faiss.METRIC_INNER_PRODUCT
-    eight_bit = faiss.IndexScalarQuantizer(shape.language, faiss.ScalarQuantizer.QT_8bit, product)
+    eight_bit = faiss.IndexScalarQuantizer(shape.embedding, faiss.ScalarQuantizer.QT_8bit, product)
     parts = {"embedding": _Part(eight_bit, 1)}
     for name, dimensions, per_image in (
         ("language", shape.language, shape.language_cells),

@@ -319,10 +319,8 @@ def encode_vectors(encoder: Encoder, pixels: Tensor) -> Vectors:
         pixels: (B, 3, S, S) uint8 RGB.
     """
     features = encode_within_memory(encoder, pixels)
-    device = features.language.device
-    mean, vocabulary = encoder.mean_embedding.to(device), encoder.vocabulary.to(device)
-    embedding = features.embedding.half().cpu().numpy()  # (B, D)
-    return Vectors(embedding, compact_cells(features, mean, vocabulary))
+    embedding = features.embedding.half().cpu().numpy()  # (B, E)
+    return Vectors(embedding, compact_cells(features, encoder.mean_language, encoder.vocabulary))
 
 
 def _look(path: Path) -> _Examined:

@@ -1,6 +1,6 @@
 """Ranking the images of an archive by a word, by exemplars, or by both.
 
-n images, D language-image and C dense dimensions
+n images, E global, D language-image and C dense dimensions
 """
 
 from dataclasses import dataclass
@@ -44,20 +44,22 @@ class _Word:
     """How well an image fits a word: cos(embedding, word) + max over kept cells of cos(cell, word).
 
     Attributes:
-        vector: (D,) float32, unit length.
+        vector: (D,) float32, unit length: the word as cells know it.
+        whole: (E,) float32, unit length: the word as embeddings know it.
         mean: What embeddings are centred by.
     """
 
     vector: Tensor
+    whole: Tensor
     mean: Mean
 
     def scores(self, vectors: Vectors) -> NDArray[np.float32]:
-        whole: NDArray[np.float32] = centred(vectors.embedding, self.mean) @ self.vector.numpy()  # (n,)
+        whole: NDArray[np.float32] = centred(vectors.embedding, self.mean) @ self.whole.numpy()  # (n,)
         cell: NDArray[np.float32] = inner_products(vectors.cells.language, self.vector).max(1)  # (n,)
         return np.add(whole, cell)
 
     def candidates(self, index: SearchIndex, count: int) -> tuple[NDArray[np.int64], float]:
-        by_image, image_bound = index.best("embedding", self.vector.numpy(), count)
+        by_image, image_bound = index.best("embedding", self.whole.numpy(), count)
         by_cell, cell_bound = index.best("language", rotate(self.vector), count)
         return np.union1d(by_image, by_cell), image_bound + cell_bound
 
@@ -96,7 +98,9 @@ class Searcher:
         self._mean = mean
         self._index = SearchIndex.open(cache, table, shape=shape, mean=mean)
 
-    def search(self, *, language: Tensor | None, dense: Tensor | None, k: int) -> list[Hit]:
+    def search(
+        self, *, language: Tensor | None, whole: Tensor | None, dense: Tensor | None, k: int
+    ) -> list[Hit]:
         """The k best images, best first; equal scores by content hash.
 
         The ranking is exact up to the quantisation of the index: an image that is in no list of candidates
@@ -104,7 +108,8 @@ class Searcher:
         PODS 2001), so lists grow until the k-th score reaches that sum, or until `_MOST_CANDIDATES`.
 
         Args:
-            language: (D,) text vector.
+            language: (D,) text vector for cells.
+            whole: (E,) text vector for embeddings; given where `language` is.
             dense: (C,) difference of foreground and background prototype.
             k: How many images.
         """
@@ -112,8 +117,9 @@ class Searcher:
         if total == 0 or k < 1:
             return []
         terms: list[_Word | _Exemplars] = []
-        if language is not None:
-            terms.append(_Word(functional.normalize(language, dim=0), self._mean))
+        if language is not None and whole is not None:
+            cells, image = functional.normalize(language, dim=0), functional.normalize(whole, dim=0)
+            terms.append(_Word(cells, image, self._mean))
         if dense is not None:
             terms.append(_Exemplars(dense))
         count = max(_FIRST_CANDIDATES, 4 * k)

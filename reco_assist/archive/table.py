@@ -71,12 +71,19 @@ class Shape:
         language_cells: Kept language cells of each image.
         dense: C.
         dense_cells: Kept dense cells of each image.
+        whole: E, of global vectors; None where it is D.
     """
 
     language: int
     language_cells: int
     dense: int
     dense_cells: int
+    whole: int | None = None
+
+    @property
+    def embedding(self) -> int:
+        """E."""
+        return self.language if self.whole is None else self.whole
 
     def schema(self) -> pa.Schema:
         """Columns of a table for such images."""
@@ -87,7 +94,7 @@ class Shape:
             "height": pa.int32(),
             "bytes": pa.int64(),
             "mtime_ns": pa.int64(),
-            "embedding": pa.list_(pa.float16(), self.language),
+            "embedding": pa.list_(pa.float16(), self.embedding),
             "language_bits": pa.list_(pa.uint8(), self.language_cells * _packed(self.language)),
             "language_factors": pa.list_(pa.float16(), self.language_cells),
             "dense_bits": pa.list_(pa.uint8(), self.dense_cells * _packed(self.dense)),
@@ -102,7 +109,7 @@ class Vectors:
     """What the table keeps of n images for search.
 
     Attributes:
-        embedding: (n, D) float16 global vectors as the encoder gave them.
+        embedding: (n, E) float16 global vectors as the encoder gave them.
         cells: Their compact cells.
     """
 

@@ -5,7 +5,19 @@ import warnings
 
 import typer
 
-from reco_assist.cli import demo, doctor, evaluate, explain, index, lab, learn, search, segment
+from reco_assist.cli import (
+    demo,
+    doctor,
+    evaluate,
+    explain,
+    index,
+    lab,
+    learn,
+    models,
+    reproduce,
+    search,
+    segment,
+)
 from reco_assist.errors import RecoAssistError
 
 _STOPPED = 130
@@ -28,7 +40,9 @@ app.command()(segment.segment)
 app.command()(evaluate.evaluate)
 app.command()(explain.explain)
 app.command()(doctor.doctor)
+app.command()(reproduce.reproduce)
 app.command()(lab.lab)
+app.add_typer(models.models, name="models")
 
 
 def main() -> None:

@@ -6,10 +6,23 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from reco_assist.cli.options import Device, Exemplars, Json, Quiet, Verbose, print_json, say, set_up, words
+from reco_assist.cli.options import (
+    Device,
+    EncoderName,
+    Exemplars,
+    Json,
+    Quiet,
+    Verbose,
+    print_json,
+    say,
+    set_up,
+    words,
+)
 
 if TYPE_CHECKING:
     from reco_assist.concepts import Concept, Draft
+
+_K = 20
 
 
 def learn(
@@ -18,7 +31,10 @@ def learn(
         str, typer.Argument(help="The concept's name; without exemplars also what is looked for.")
     ],
     out: Annotated[Path, typer.Option(help="The concept's file, by convention NAME.concept.")],
-    k: Annotated[int, typer.Option("-k", min=1, help="How many images to retrieve.")] = 20,
+    k: Annotated[
+        int | None,
+        typer.Option("-k", min=1, help="How many images to retrieve; 20, or 50 with the encoder paper."),
+    ] = None,
     drop: Annotated[
         list[str] | None,
         typer.Option(
@@ -33,6 +49,7 @@ def learn(
     swap: Annotated[
         bool, typer.Option("--swap", help="Exchange foreground and background, where they came out inverted.")
     ] = False,
+    encoder: EncoderName = None,
     device: Device = "auto",
     json: Json = False,
     verbose: Verbose = 0,
@@ -45,7 +62,7 @@ def learn(
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.archive import Archive
     from reco_assist.concepts import Lesson, Method, ambiguous, unfamiliar
-    from reco_assist.encoders import load_encoder
+    from reco_assist.encoders import load_encoder, preset_of
     from reco_assist.errors import InputError
     from reco_assist.retrieval import read_exemplar
 
@@ -53,7 +70,9 @@ def learn(
         raise InputError(f"there is no method {method!r}: choose assist or paper")
     opened = Archive.open(archive)
     shown = [read_exemplar(one) for one in exemplar or ()]
-    opened = Archive.open(archive, encoder=load_encoder(opened.encoder_name, device=device))
+    opened = Archive.open(archive, encoder=load_encoder(encoder or opened.encoder_name, device=device))
+    preset = preset_of(opened.encoder_name)
+    k = k or (preset.k if preset else _K)
     lesson = Lesson.begin(
         opened, text, k=k, exemplars=shown, contexts=words(context), method=cast("Method", method)
     )

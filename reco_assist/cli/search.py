@@ -1,11 +1,22 @@
 """`reco-assist search`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from reco_assist.cli.options import Device, Exemplars, Json, Quiet, Verbose, print_json, say, set_up
+from reco_assist.cli.options import (
+    Device,
+    EncoderName,
+    Exemplars,
+    Json,
+    Quiet,
+    Verbose,
+    print_json,
+    say,
+    set_up,
+)
 
 
 def search(
@@ -17,6 +28,7 @@ def search(
         bool,
         typer.Option("--remaining", help="Also estimate how many more show it; looks at the k again."),
     ] = False,
+    encoder: EncoderName = None,
     device: Device = "auto",
     json: Json = False,
     verbose: Verbose = 0,
@@ -37,10 +49,11 @@ def search(
     if not text.strip() and not exemplar:
         raise InputError("there is nothing to look for: type a word, or show it by --exemplar FILE#x,y,w,h")
     shown = [read_exemplar(one) for one in exemplar or ()]
-    opened = Archive.open(archive, encoder=load_encoder(opened.encoder_name, device=device))
+    opened = Archive.open(archive, encoder=load_encoder(encoder or opened.encoder_name, device=device))
     word = opened.encoder.encode_text(text) if text.strip() else None
     dense = exemplar_query(opened, shown)[0].dense if shown else None
-    found = retrieve(opened, Query(None if word is None else word.vector, dense), k=k)
+    query = Query(dense=dense) if word is None else replace(Query.of(word), dense=dense)
+    found = retrieve(opened, query, k=k)
     if k > len(opened):
         say(f"the archive holds {len(opened)} images, fewer than the {k} asked for", quiet=quiet)
     hint = "" if shown else unfamiliar(text.strip(), word)

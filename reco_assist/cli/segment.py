@@ -9,7 +9,17 @@ import typer
 from tqdm.auto import tqdm
 
 from reco_assist.cli.explain import CONCEPTS
-from reco_assist.cli.options import Device, Json, Quiet, Verbose, existing_folder, print_json, say, set_up
+from reco_assist.cli.options import (
+    Device,
+    EncoderName,
+    Json,
+    Quiet,
+    Verbose,
+    existing_folder,
+    print_json,
+    say,
+    set_up,
+)
 from reco_assist.errors import InputError
 from reco_assist.version import __version__
 
@@ -36,6 +46,7 @@ def segment(
         str, typer.Option(help="components; split: part those that touch; none: one region for each concept.")
     ] = "components",
     overlap: Annotated[bool, typer.Option("--overlap", help="Let concepts share pixels.")] = False,
+    encoder: EncoderName = None,
     device: Device = "auto",
     json: Json = False,
     verbose: Verbose = 0,
@@ -55,7 +66,7 @@ def segment(
     targets = list_targets(images, out)
     segmenter = Segmenter(
         known,
-        encoder=load_encoder(known[0].provenance.encoder, device=device),
+        encoder=load_encoder(encoder or known[0].provenance.encoder, device=device),
         refine=_choice("--refine", refine, ("crf", "guided", "none")),
         threshold=_threshold(threshold),
         presence=_choice("--presence", presence, ("auto", "off")),

@@ -2,7 +2,7 @@
 
 from reco_assist.concepts.concept import Concept, Method, Provenance, Seed
 from reco_assist.concepts.draft import OUTLYING, Draft, word_activation
-from reco_assist.concepts.learn import PAPER_CONTEXTS, Lesson, exemplar_query, learn_concept
+from reco_assist.concepts.learn import PAPER_CONTEXTS, Lesson, exemplar_query, learn_concept, paper_reference
 from reco_assist.concepts.presence import Presence
 from reco_assist.concepts.quality import Quality, ambiguous, unfamiliar
 from reco_assist.concepts.remaining import expected_positives
@@ -22,6 +22,7 @@ __all__ = [
     "exemplar_query",
     "expected_positives",
     "learn_concept",
+    "paper_reference",
     "unfamiliar",
     "word_activation",
 ]

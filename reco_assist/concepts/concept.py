@@ -14,6 +14,7 @@ from torch import Tensor
 
 from reco_assist.concepts.presence import Presence
 from reco_assist.concepts.quality import Quality
+from reco_assist.encoders import identity
 from reco_assist.errors import EncoderError, FormatError, InputError
 from reco_assist.files import write_bytes
 
@@ -103,7 +104,7 @@ class Concept:
             EncoderError: The name or the weights differ.
         """
         mine = self.provenance
-        if (mine.encoder, mine.weights) != (name, weights):
+        if (identity(mine.encoder), mine.weights) != (identity(name), weights):
             raise EncoderError(
                 f"the concept {self.name!r} was learnt with the encoder {mine.encoder} ({mine.weights[:12]}) "
                 f"and this is {name} ({weights[:12]}): use the same encoder, or learn the concept again"

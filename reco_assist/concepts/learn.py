@@ -1,6 +1,6 @@
 """Learn a Concept: retrieve a set, let it be pruned, co-segment what is left."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -125,7 +125,7 @@ class Lesson:
             draft, saliency = _set_by_exemplars(archive, exemplars, k)
             return cls(archive, name, None, tuple(exemplars), names, references, draft, saliency)
         word = archive.encoder.encode_text(name)
-        draft, saliency = _set_by_word(archive, word.vector, k, method, references)
+        draft, saliency = _set_by_word(archive, word, k, method, references)
         return cls(archive, name, word, (), names, references, draft, saliency)
 
     def drop(self, content_hashes: Collection[str]) -> "Lesson":
@@ -223,6 +223,25 @@ class Lesson:
         )
 
 
+def paper_reference(
+    archive: Archive, name: str, *, k: int, contexts: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Reference embedding (C,) of a word by the paper's method, and the word's vector (D,) for its saliency.
+
+    Args:
+        archive: Where its images are looked for.
+        name: The word. A context has its own reference already.
+        k: Images to retrieve.
+        contexts: References (C,) of the contexts to eliminate, by name.
+    """
+    word = archive.encoder.encode_text(name)
+    if name in contexts:
+        return contexts[name], word.vector
+    others = torch.stack(list(contexts.values())) if contexts else _NOTHING
+    draft, _ = _set_by_word(archive, word, k, "paper", others)
+    return draft.reference, word.vector
+
+
 def exemplar_query(archive: Archive, exemplars: Sequence[Exemplar]) -> tuple[Query, Prototypes]:
     """What exemplars look for: their foreground prototype minus the background's, and the two.
 
@@ -237,10 +256,10 @@ def exemplar_query(archive: Archive, exemplars: Sequence[Exemplar]) -> tuple[Que
 
 
 def _set_by_word(
-    archive: Archive, vector: Tensor, k: int, method: Method, contexts: Tensor
+    archive: Archive, word: TextEmbedding, k: int, method: Method, contexts: Tensor
 ) -> tuple[Draft, tuple[float, float]]:
-    images = retrieve(archive, Query(language=vector), k=k)
-    features = _encode(archive, images)
+    images = retrieve(archive, Query.of(word), k=k)
+    features, vector = _encode(archive, images), word.vector
     guidance, saliency = standardise(word_activation(features.language, vector, _grid(features)))
     if method == "paper":
         weights = paper_weights(features.dense, features.language, vector, contexts)
@@ -265,8 +284,8 @@ def _set_by_exemplars(
 
 def _assist_contexts(archive: Archive, names: Sequence[str], k: int) -> Tensor:
     """(m, C) foreground prototype of each context, learnt like a concept of its own."""
-    vectors = (archive.encoder.encode_text(name).vector for name in names)
-    drafts = (_set_by_word(archive, vector, k, "assist", _NOTHING)[0] for vector in vectors)
+    words = (archive.encoder.encode_text(name) for name in names)
+    drafts = (_set_by_word(archive, word, k, "assist", _NOTHING)[0] for word in words)
     found = [draft.prototypes.foreground for draft in drafts]
     return torch.stack(found) if found else _NOTHING
 
@@ -275,8 +294,8 @@ def _paper_contexts(archive: Archive, names: Sequence[str], k: int) -> Tensor:
     """(m, C) reference embedding of each context, those before it eliminated."""
     references = _NOTHING
     for name in names:
-        vector = archive.encoder.encode_text(name).vector
-        draft, _ = _set_by_word(archive, vector, k, "paper", references)
+        word = archive.encoder.encode_text(name)
+        draft, _ = _set_by_word(archive, word, k, "paper", references)
         references = torch.cat([references.reshape(-1, len(draft.reference)), draft.reference[None]])
     return references
 

@@ -3,12 +3,14 @@
 import io
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
 from reco_assist.archive import Archive
+from reco_assist.encoders import TextEmbedding
 from reco_assist.errors import InputError
 from reco_assist.images import NEAR_DUPLICATE, perceptual_hash
 
@@ -22,10 +24,17 @@ class Query:
     Attributes:
         language: (D,) vector of a word, unit length.
         dense: (C,) foreground prototype minus background prototype of exemplars.
+        whole: (E,) the word as global vectors know it, where another model gives those.
     """
 
     language: Tensor | None = None
     dense: Tensor | None = None
+    whole: Tensor | None = None
+
+    @classmethod
+    def of(cls, word: TextEmbedding) -> Self:
+        """The query for a word."""
+        return cls(language=word.vector, whole=word.whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +68,9 @@ def retrieve(archive: Archive, query: Query, *, k: int = 50, fold: bool = True) 
     """
     if k < 1:
         raise InputError(f"k is {k}: retrieve at least 1 image")
-    language, dense = (None if vector is None else vector.numpy() for vector in (query.language, query.dense))
-    hits = archive.search(language=language, dense=dense, k=_SPARE * k if fold else k)
+    hits = archive.search(
+        language=query.language, dense=query.dense, whole=query.whole, k=_SPARE * k if fold else k
+    )
     found = [Retrieved(hit.content_hash, hit.path, hit.score) for hit in hits]
     if fold:
         found = _fold(found, archive.thumbnails([hit.content_hash for hit in hits]))

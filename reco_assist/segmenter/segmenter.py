@@ -200,7 +200,7 @@ class Segmenter:
         return [other for i, other in enumerate(self.concepts) if i != k and other.method == "assist"]
 
     def _verdicts(self, features: Features) -> list[list[Verdict]]:
-        cells = compact_cells(features, self.encoder.mean_embedding, self.encoder.vocabulary)
+        cells = compact_cells(features, self.encoder.mean_language, self.encoder.vocabulary)
         columns = []
         for concept in self.concepts:
             if concept.presence is None:

@@ -111,7 +111,7 @@ class Teaching:
         lesson = self.whole
         if lesson.exemplars:
             return exemplar_query(lesson.archive, lesson.exemplars)[0]
-        return Query(language=None if lesson.word is None else lesson.word.vector)
+        return Query() if lesson.word is None else Query.of(lesson.word)
 
     def _index(self, content_hash: str) -> int:
         for index, image in enumerate(self.whole.draft.images):
@@ -164,7 +164,7 @@ def first_look(archive: Archive, plan: Plan) -> list[Retrieved]:
     if plan.examples:
         query = exemplar_query(archive, exemplars(plan))[0]
     else:
-        query = Query(language=archive.encoder.encode_text(plan.name).vector)
+        query = Query.of(archive.encoder.encode_text(plan.name))
     return retrieve(archive, query, k=plan.k)
 
 
