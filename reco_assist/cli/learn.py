@@ -1,11 +1,16 @@
 """`reco-assist learn`."""
 
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from reco_assist.cli.options import Device, Exemplars, Json, Quiet, Verbose, print_json, say, set_up, words
+
+if TYPE_CHECKING:
+    from reco_assist.archive import Archive
+    from reco_assist.retrieval import Exemplar
+    from reco_assist.session.corrections import Gain
 
 _UNFAMILIAR = 0.5
 
@@ -24,6 +29,10 @@ def learn(
         ),
     ] = None,
     exemplar: Exemplars = None,
+    corrections: Annotated[
+        Path | None,
+        typer.Option(help="What 'reco-assist pull' fetched: corrected masks become exemplars."),
+    ] = None,
     context: Annotated[
         str | None, typer.Option(help="Words that compete with the concept, separated by commas.")
     ] = None,
@@ -49,6 +58,10 @@ def learn(
     opened = Archive.open(archive)
     shown = [read_exemplar(one) for one in exemplar or ()]
     opened = Archive.open(archive, encoder=load_encoder(opened.encoder_name, device=device))
+    gain = None
+    if corrections is not None:
+        taught, gain = _corrected(opened, corrections, text.strip(), k, words(context), quiet=quiet)
+        shown += taught
     lesson = Lesson.begin(
         opened, text, k=k, exemplars=shown, contexts=words(context), method=cast("Method", method)
     )
@@ -68,6 +81,30 @@ def learn(
             quiet=quiet,
         )
     if json:
-        print_json({"concept": str(out), "name": concept.name, "kept": list(concept.provenance.kept)})
+        result: dict[str, Any] = {"concept": str(out), "name": concept.name}
+        result["kept"] = list(concept.provenance.kept)
+        if corrections is not None:
+            result["gain"] = None if gain is None else gain.to_json()
+        print_json(result)
         return
     say(f"{out}: learnt {concept.name!r} from {kept} of {len(opened)} images", quiet=quiet)
+
+
+def _corrected(
+    archive: "Archive", folder: Path, name: str, k: int, contexts: list[str] | None, *, quiet: bool
+) -> "tuple[list[Exemplar], Gain | None]":
+    """Exemplars from corrections, and what they are worth, which is said."""
+    from reco_assist.label_studio import read_pulled
+    from reco_assist.session.corrections import correction_exemplars, measure_gain
+
+    inside = folder / "corrections"
+    pulled = read_pulled(inside if inside.is_dir() else folder)
+    exemplars, missing = correction_exemplars(pulled, name)
+    if missing:
+        say(f"{missing} corrected images are not in {pulled.images}: they teach nothing", quiet=quiet)
+    negatives = sum(exemplar.negative for exemplar in exemplars)
+    say(f"learning from {len(exemplars) - negatives} corrected masks, {negatives} rejected", quiet=quiet)
+    gain = measure_gain(archive, pulled, name, k=k, contexts=contexts)
+    few = "too few corrections to keep some aside and measure the gain"
+    say(few if gain is None else f"{gain}; the concept now learns from all of them", quiet=quiet)
+    return exemplars, gain

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from reco_assist.annotations import ImageRef, Verdict
+from reco_assist.masks import Rle
 
 State = Literal["pending", "accepted", "rejected", "absent", "skipped"]
 STATES: tuple[State, ...] = get_args(State)
@@ -16,17 +17,34 @@ AUTOMATIC = 128
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A box around an example of a concept.
+    """An example of a concept: a box around it, or its mask.
 
     Attributes:
         path: The image file.
         content_hash: SHA-256 of its bytes.
         box: x, y, width and height in pixels of the upright image.
+        mask: The object itself, where it is known better than by its box.
+        negative: Whether it shows what the concept is not.
     """
 
     path: str
     content_hash: str
     box: tuple[int, int, int, int]
+    mask: Rle | None = None
+    negative: bool = False
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The inverse of `asdict`, but for the list that JSON makes of the box."""
+        mask = data.get("mask")
+        box = tuple(data["box"])
+        return cls(
+            data["path"],
+            data["content_hash"],
+            box,
+            Rle(**mask) if mask else None,
+            data.get("negative", False),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +54,7 @@ class Plan:
     Attributes:
         name: The word, and the category's name.
         k: Images to retrieve.
-        examples: Boxes that lead where they are given.
+        examples: Boxes and masks that lead where they are given.
         contexts: Words that compete with the concept.
         added: Content hashes of images that were added to the retrieved ones.
         dropped: Content hashes of images that were pruned.
@@ -74,9 +92,7 @@ class Plan:
         return cls(
             name=data["name"],
             k=data["k"],
-            examples=tuple(
-                Example(one["path"], one["content_hash"], tuple(one["box"])) for one in data["examples"]
-            ),
+            examples=tuple(Example.from_json(one) for one in data["examples"]),
             contexts=tuple(data["contexts"]),
             added=tuple(data["added"]),
             dropped=tuple(data["dropped"]),

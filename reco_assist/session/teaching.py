@@ -13,7 +13,8 @@ from reco_assist.concepts import Lesson, exemplar_query, word_activation
 from reco_assist.cosegment import prototype_scores
 from reco_assist.encoders.batches import encode_files
 from reco_assist.errors import InputError
-from reco_assist.retrieval import Exemplar, Query, Retrieved, box_exemplar, retrieve
+from reco_assist.masks import rle
+from reco_assist.retrieval import Exemplar, Query, Retrieved, box_exemplar, mask_exemplar, retrieve
 from reco_assist.session.records import Plan
 
 _DEVIATIONS = 2.5  # robust deviations below the median support from which an image is unlike the others
@@ -144,7 +145,11 @@ def exemplars(plan: Plan) -> list[Exemplar]:
     """
     found = []
     for example in plan.examples:
-        exemplar = box_exemplar(Path(example.path), *example.box)
+        if example.mask is None:
+            exemplar = box_exemplar(Path(example.path), *example.box)
+        else:
+            mask = rle.decode(example.mask)
+            exemplar = mask_exemplar(Path(example.path), mask, source="mask", negative=example.negative)
         if exemplar.content_hash != example.content_hash:
             raise InputError(
                 f"{example.path} is not the file any more that an example was drawn on; draw it anew."

@@ -157,6 +157,8 @@ class ConceptPage:
         marks: dict[str, list[Box]] = {}
         items = []
         for example in self.plan.examples:
+            if example.mask is not None:  # a corrected target: it need not be in the archive
+                continue
             marks.setdefault(example.content_hash, []).append(self._relative(example))
         for number, entry in enumerate(desk.archive.images()):
             if number == _BROWSED:
