@@ -1,15 +1,16 @@
 # Each target sets up what it needs: `make demo` and `make test` work on a fresh machine with Python 3.11 or newer.
 PYTHON ?= python3
 VENV := .venv
+LABEL_STUDIO := .venv-label-studio
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check lab soak bench clean
+.PHONY: demo test check lab soak bench clean label-studio
 
 demo: $(VENV)/.ready
 	$(BIN)/reco-assist demo --out demo
 
-test: $(VENV)/.ready-dev $(VENV)/.browser
+test: $(VENV)/.ready-dev $(VENV)/.browser label-studio
 	$(BIN)/python -m pytest -m "not soak" -rs
 
 check: $(VENV)/.ready-dev
@@ -39,7 +40,17 @@ $(VENV)/.browser: $(VENV)/.ready-dev
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) $(LABEL_STUDIO) demo
+
+# A real server for the tests, in an environment of its own: it pins packages that we need in other versions.
+label-studio: $(VENV)/.python
+	@test -f $(LABEL_STUDIO)/.ready || $(MAKE) --no-print-directory $(LABEL_STUDIO)/.ready \
+	  || echo "Label Studio could not be installed: the tests that need its server are skipped"
+
+$(LABEL_STUDIO)/.ready:
+	$(PYTHON) -m venv $(LABEL_STUDIO)
+	$(LABEL_STUDIO)/bin/python -m pip install --quiet --disable-pip-version-check label-studio==1.23.2
+	touch $@
 
 $(VENV)/.python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "reco-assist needs Python 3.11 or newer: make PYTHON=python3.11")'

@@ -14,6 +14,7 @@ from reco_assist.cli import (
     lab,
     learn,
     models,
+    push,
     reproduce,
     search,
     segment,
@@ -37,6 +38,8 @@ app.command()(index.index)
 app.command()(search.search)
 app.command()(learn.learn)
 app.command()(segment.segment)
+app.command()(push.push)
+app.command()(push.pull)
 app.command()(evaluate.evaluate)
 app.command()(explain.explain)
 app.command()(doctor.doctor)

@@ -20,7 +20,10 @@ from reco_assist.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from reco_assist.archive import Archive
     from reco_assist.concepts import Concept, Draft
+    from reco_assist.retrieval import Exemplar
+    from reco_assist.session.corrections import Gain
 
 _K = 20
 
@@ -42,6 +45,10 @@ def learn(
         ),
     ] = None,
     exemplar: Exemplars = None,
+    corrections: Annotated[
+        Path | None,
+        typer.Option(help="What 'reco-assist pull' fetched: corrected masks become exemplars."),
+    ] = None,
     context: Annotated[
         str | None, typer.Option(help="Words that compete with the concept, separated by commas.")
     ] = None,
@@ -73,6 +80,10 @@ def learn(
     opened = Archive.open(archive, encoder=load_encoder(encoder or opened.encoder_name, device=device))
     preset = preset_of(opened.encoder_name)
     k = k or (preset.k if preset else _K)
+    gain = None
+    if corrections is not None:
+        taught, gain = _corrected(opened, corrections, text.strip(), k, words(context), quiet=quiet)
+        shown += taught
     lesson = Lesson.begin(
         opened, text, k=k, exemplars=shown, contexts=words(context), method=cast("Method", method)
     )
@@ -90,7 +101,10 @@ def learn(
     for hint in hints:
         say(hint, quiet=quiet)
     if json:
-        print_json({"concept": str(out), **_described(concept, lesson.draft), "hints": hints})
+        result = {"concept": str(out), **_described(concept, lesson.draft), "hints": hints}
+        if corrections is not None:
+            result["gain"] = None if gain is None else gain.to_json()
+        print_json(result)
         return
     more = "" if quality is None else f"; about {quality.remaining} more are likely to show it"
     say(f"{out}: learnt {concept.name!r} from {kept} of {len(opened)} images{more}", quiet=quiet)
@@ -111,3 +125,23 @@ def _described(concept: "Concept", draft: "Draft") -> dict[str, Any]:
     ]
     quality = None if concept.quality is None else asdict(concept.quality)
     return {"name": concept.name, "kept": list(concept.provenance.kept), "set": images, "quality": quality}
+
+
+def _corrected(
+    archive: "Archive", folder: Path, name: str, k: int, contexts: list[str] | None, *, quiet: bool
+) -> "tuple[list[Exemplar], Gain | None]":
+    """Exemplars from corrections, and what they are worth, which is said."""
+    from reco_assist.label_studio import read_pulled
+    from reco_assist.session.corrections import correction_exemplars, measure_gain
+
+    inside = folder / "corrections"
+    pulled = read_pulled(inside if inside.is_dir() else folder)
+    exemplars, missing = correction_exemplars(pulled, name)
+    if missing:
+        say(f"{missing} corrected images are not in {pulled.images}: they teach nothing", quiet=quiet)
+    negatives = sum(exemplar.negative for exemplar in exemplars)
+    say(f"learning from {len(exemplars) - negatives} corrected masks, {negatives} rejected", quiet=quiet)
+    gain = measure_gain(archive, pulled, name, k=k, contexts=contexts)
+    few = "too few corrections to keep some aside and measure the gain"
+    say(few if gain is None else f"{gain}; the concept now learns from all of them", quiet=quiet)
+    return exemplars, gain

@@ -251,7 +251,8 @@ def exemplar_query(archive: Archive, exemplars: Sequence[Exemplar]) -> tuple[Que
     features = encode_files(archive.encoder, [exemplar.path for exemplar in exemplars])
     grid = (features.dense.shape[2], features.dense.shape[3])
     coverage = torch.stack([mask_coverage(torch.from_numpy(exemplar.mask), grid) for exemplar in exemplars])
-    prototypes = exemplar_prototypes(features.dense, coverage)
+    negative = torch.tensor([exemplar.negative for exemplar in exemplars])  # (n,)
+    prototypes = exemplar_prototypes(features.dense, coverage, negative=negative)
     return Query(dense=prototypes.foreground - prototypes.background), prototypes
 
 

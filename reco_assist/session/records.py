@@ -24,12 +24,14 @@ class Example:
         content_hash: SHA-256 of its bytes.
         box: x, y, width and height in pixels of the upright image.
         mask: What was painted, as COCO's compressed run lengths at the image's size; None for the box itself.
+        negative: Whether it shows what the concept is not.
     """
 
     path: str
     content_hash: str
     box: tuple[int, int, int, int]
     mask: Rle | None = None
+    negative: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Lists instead of tuples."""
@@ -40,7 +42,11 @@ class Example:
         """The inverse of `to_json`; sessions of release 0.1 know boxes alone."""
         mask = data.get("mask")
         return cls(
-            data["path"], data["content_hash"], tuple(data["box"]), None if mask is None else Rle(**mask)
+            data["path"],
+            data["content_hash"],
+            tuple(data["box"]),
+            None if mask is None else Rle(**mask),
+            data.get("negative", False),
         )
 
 
@@ -51,7 +57,7 @@ class Plan:
     Attributes:
         name: The word, and the category's name.
         k: Images to retrieve.
-        examples: Boxes that lead where they are given.
+        examples: Boxes and masks that lead where they are given.
         contexts: Words that compete with the concept.
         added: Content hashes of images that were added to the retrieved ones.
         dropped: Content hashes of images that were pruned.

@@ -155,8 +155,8 @@ def _exemplar(example: Example) -> Exemplar:
     path = Path(example.path)
     if example.mask is None:
         return box_exemplar(path, *example.box)
-    around = ",".join(map(str, example.box))
-    return mask_exemplar(path, rle.decode(example.mask), source=f"painted within {around}")
+    source = "painted within " + ",".join(map(str, example.box))
+    return mask_exemplar(path, rle.decode(example.mask), source=source, negative=example.negative)
 
 
 def first_look(archive: Archive, plan: Plan) -> list[Retrieved]:

@@ -1,4 +1,4 @@
-"""Annotator: the notebook application. From a word to exported masks in five steps."""
+"""Annotator: the notebook application. From a word to exported and corrected masks, step by step."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from reco_assist.ui.export_page import ExportPage
 from reco_assist.ui.parts import button, page, row, show, text, with_classes
 from reco_assist.ui.rail import StepRail
 from reco_assist.ui.review_page import ReviewPage
+from reco_assist.ui.server_page import ServerPage
 from reco_assist.ui.set_page import SetPage
 
 _OFF = (
@@ -100,8 +101,15 @@ class Annotator:
         self.set_page = SetPage(desk, self.concept_page)
         self.review_page = ReviewPage(desk)
         self.export_page = ExportPage(desk)
-        self._pages: list[Page] = [self.concept_page, self.set_page, self.review_page, self.export_page]
-        self._of_step = [0, 1, 1, 2, 3]
+        self.server_page = ServerPage(desk)
+        self._pages: list[Page] = [
+            self.concept_page,
+            self.set_page,
+            self.review_page,
+            self.export_page,
+            self.server_page,
+        ]
+        self._of_step = [0, 1, 1, 2, 3, 4, 4]
         self.panel.children = [self.rail, *(one.widget for one in self._pages)]
         desk.listen(self._refresh)
         desk.learning.run(self._warm_up)
@@ -167,6 +175,8 @@ class Annotator:
                 bool(total) and not figures.left,
             ],
             ["Export", f"{accepted:,} accepted" if total else "", bool(total), exported],
+            ["Push", "to Label Studio", bool(total), False],
+            ["Pull", "corrections", bool(total), bool(desk.session.store.items("pulled/"))],
         ]
 
     def _offer(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reco_assist.concepts import unfamiliar
-from reco_assist.errors import InputError
+from reco_assist.errors import ArchiveError, InputError
 from reco_assist.session import Example, Plan
 from reco_assist.ui import examples
 from reco_assist.ui.desk import Desk
@@ -177,7 +177,10 @@ class ConceptPage:
         desk = self._desk
         drawn: dict[str, list[Mark]] = {}
         for example in self.plan.examples:
-            entry = desk.archive.entry(example.content_hash)
+            try:
+                entry = desk.archive.entry(example.content_hash)
+            except ArchiveError:  # a corrected target, which need not be in the archive
+                continue
             drawn.setdefault(example.content_hash, []).extend(examples.marks(entry, example))
         listed = list(islice(desk.archive.images(), self._browsed))
         items = [
