@@ -5,7 +5,7 @@ import warnings
 
 import typer
 
-from reco_assist.cli import demo, evaluate, index, lab, learn, search, segment
+from reco_assist.cli import datasets, demo, evaluate, index, lab, learn, search, segment
 from reco_assist.errors import RecoAssistError
 
 app = typer.Typer(
@@ -24,6 +24,10 @@ app.command()(search.search)
 app.command()(learn.learn)
 app.command()(segment.segment)
 app.command()(evaluate.evaluate)
+app.command()(datasets.convert)
+app.command()(datasets.merge)
+app.command()(datasets.diff)
+app.command()(datasets.report)
 app.command()(lab.lab)
 
 

@@ -1,7 +1,7 @@
 """Predictions as Label Studio tasks with pre-annotations, and the labelling configuration they fit."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -11,11 +11,11 @@ import numpy as np
 
 from reco_assist.annotations import ImageRef, Prediction
 from reco_assist.errors import InputError
-from reco_assist.export.checks import check_prediction, number_concepts, round_score
+from reco_assist.export.checks import Concepts, check_prediction, number_concepts, round_score
 from reco_assist.export.stream import Numbers, write_array
 from reco_assist.files import atomic_write
 from reco_assist.masks import Rle, brush, polygons, rle
-from reco_assist.masks.colours import css, palette
+from reco_assist.masks.colours import colours_of, css
 
 Shape = Literal["brush", "polygon"]
 
@@ -33,7 +33,7 @@ def local_files_url(image: ImageRef) -> str:
     return "/data/local-files/?d=" + quote(os.fsencode(image.file_name), safe="/")
 
 
-def label_config(concepts: Sequence[str], *, shape: Shape = "brush") -> str:
+def label_config(concepts: Concepts, *, shape: Shape = "brush") -> str:
     """The labelling configuration (XML) for a project that imports the tasks of `to_label_studio`.
 
     Raises:
@@ -43,7 +43,7 @@ def label_config(concepts: Sequence[str], *, shape: Shape = "brush") -> str:
     tag = _tag(shape)
     labels = "".join(
         f"    <Label value={quoteattr(concept)} background={quoteattr(css(colour))}/>\n"
-        for concept, colour in zip(numbers, palette(len(numbers)), strict=True)
+        for concept, colour in zip(numbers, colours_of(numbers.values()), strict=True)
     )
     return (
         "<View>\n"
@@ -57,7 +57,7 @@ def label_config(concepts: Sequence[str], *, shape: Shape = "brush") -> str:
 
 def to_label_studio(
     predictions: Iterable[Prediction],
-    concepts: Sequence[str],
+    concepts: Concepts,
     *,
     model_version: str,
     image_url: Callable[[ImageRef], str] = local_files_url,
@@ -89,7 +89,7 @@ def to_label_studio(
 def write_label_studio(
     path: Path,
     predictions: Iterable[Prediction],
-    concepts: Sequence[str],
+    concepts: Concepts,
     *,
     model_version: str,
     image_url: Callable[[ImageRef], str] = local_files_url,
@@ -108,7 +108,7 @@ def write_label_studio(
 
 def _tasks(
     predictions: Iterable[Prediction],
-    concepts: Sequence[str],
+    concepts: Concepts,
     *,
     model_version: str,
     image_url: Callable[[ImageRef], str],
