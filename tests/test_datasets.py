@@ -123,13 +123,33 @@ def test_a_correction_replaces_what_it_judges_and_nothing_else(base, new):
     untouched = Counter({fact: n for fact, n in facts(base).items() if not judged(fact)})
     corrected = Counter({fact: n for fact, n in facts(new).items() if judged(fact)})
     crowds = Counter({fact: n for fact, n in facts(new).items() if not judged(fact)})
-    assert facts(done) == (untouched | crowds) + corrected
+    result = facts(done)
+    ours = Counter({fact: n for fact, n in result.items() if judged(fact)})
+    assert result - ours == untouched | crowds
+    assert _covered(ours) == _covered(corrected)
+    for key, pixels in _covered(
+        ours
+    ).items():  # instances of the base where nothing changed, else of the correction
+        source = facts(base) if _covered(facts(base)).get(key) == pixels else corrected
+        assert {f: n for f, n in ours.items() if f[:2] == key} == {
+            f: n for f, n in source.items() if f[:2] == key and not f[2]
+        }
     base_ids = {one["id"] for one in base.document["annotations"]}
     owners = {one["id"]: one["author"] for one in base.document["annotations"]}
     kept = [one for one in done.document["annotations"] if one["id"] in base_ids]
     same = facts(base) & facts(new)
     assert all(one["id"] in owners for one in kept)
     assert len(kept) >= same.total()  # what did not change kept its id
+
+
+def _covered(found):
+    """The pixels that each (file, concept) has in all, crowds left out."""
+    unions = {}
+    for file, concept, crowd, pixels in found:
+        if not crowd:
+            mask = np.frombuffer(pixels, np.uint8)
+            unions[file, concept] = mask | unions.get((file, concept), np.zeros_like(mask))
+    return {key: mask.tobytes() for key, mask in unions.items()}
 
 
 def test_a_corrected_mask_keeps_its_id_and_its_other_fields():

@@ -1,11 +1,14 @@
 """`reco-assist learn`."""
 
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from reco_assist.cli.options import Device, Exemplars, Json, Quiet, Verbose, print_json, say, set_up, words
+
+if TYPE_CHECKING:
+    from reco_assist.retrieval import Exemplar
 
 _UNFAMILIAR = 0.5
 
@@ -24,6 +27,11 @@ def learn(
         ),
     ] = None,
     exemplar: Exemplars = None,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(help="A COCO file or folder of label maps: its masks of TEXT are exemplars, at most 5."),
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="The folder of the data set's images.")] = None,
     context: Annotated[
         str | None, typer.Option(help="Words that compete with the concept, separated by commas.")
     ] = None,
@@ -48,6 +56,8 @@ def learn(
         raise InputError(f"there is no method {method!r}: choose assist or paper")
     opened = Archive.open(archive)
     shown = [read_exemplar(one) for one in exemplar or ()]
+    if dataset is not None:
+        shown += _examples(dataset, text, images)
     opened = Archive.open(archive, encoder=load_encoder(opened.encoder_name, device=device))
     lesson = Lesson.begin(
         opened, text, k=k, exemplars=shown, contexts=words(context), method=cast("Method", method)
@@ -71,3 +81,23 @@ def learn(
         print_json({"concept": str(out), "name": concept.name, "kept": list(concept.provenance.kept)})
         return
     say(f"{out}: learnt {concept.name!r} from {kept} of {len(opened)} images", quiet=quiet)
+
+
+def _examples(source: Path, name: str, images: Path | None) -> "list[Exemplar]":
+    """Exemplars from the masks of a data set."""
+    from reco_assist.datasets import example_masks, read_dataset
+    from reco_assist.errors import InputError
+    from reco_assist.masks import rle
+    from reco_assist.retrieval.exemplars import mask_exemplar
+
+    if images is None:
+        raise InputError("the exemplars of a data set need its photographs: name their folder by --images")
+    dataset = read_dataset(source, images=images)
+    return [
+        mask_exemplar(
+            images / dataset.images[one["image_id"]]["file_name"],
+            rle.decode(dataset.mask(one)),
+            source=f"{source.name}:{one['id']}",
+        )
+        for one in example_masks(dataset, name)
+    ]

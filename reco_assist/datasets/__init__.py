@@ -4,6 +4,7 @@ from pathlib import Path
 
 from reco_assist.datasets.coco import Dataset, by_concept, is_crowd, read_coco, write_coco
 from reco_assist.datasets.diffing import Diff, diff, write_diff_picture
+from reco_assist.datasets.examples import example_masks
 from reco_assist.datasets.label_maps import read_label_maps
 from reco_assist.datasets.merging import Merged, merge
 from reco_assist.datasets.splitting import hold_out, near_duplicates
@@ -15,6 +16,7 @@ __all__ = [
     "Merged",
     "by_concept",
     "diff",
+    "example_masks",
     "hold_out",
     "is_crowd",
     "merge",

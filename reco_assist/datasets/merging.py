@@ -8,6 +8,7 @@ from typing import Any, Literal
 from reco_assist.datasets.coco import Dataset, Id, Record, is_crowd
 from reco_assist.datasets.matching import pair_images, pair_masks
 from reco_assist.errors import InputError
+from reco_assist.masks import rle
 
 Mode = Literal["add", "correct"]
 
@@ -45,8 +46,9 @@ def merge(base: Dataset, new: Dataset, *, mode: Mode = "add", prefix: str = "") 
         base: Somebody's data set.
         new: What is to be added to it.
         mode: add: masks are added unless the base has the very same. correct: in the images of `new` its
-            masks take the place of the base's, for the concepts that `new` judges there; a corrected mask
-            keeps the id and the other fields of the one it corrects. Crowds of the base stay.
+            masks take the place of the base's, for the concepts that `new` judges there, unless they cover
+            the same pixels in all; a corrected mask keeps the id and the other fields of the one it corrects.
+            Crowds of the base stay.
         prefix: Put before the file names of `new`: "val/" where the base says "val/a.jpg" and `new` "a.jpg".
 
     Raises:
@@ -111,10 +113,17 @@ def _annotations(
             same = {j for _, j, overlap in places if overlap == 1}
             result.known[name] += len(same)
             left = [one for j, one in enumerate(after) if j not in same]
-            if mode == "correct" and not crowd and name in judged:
+            if (
+                mode == "correct"
+                and not crowd
+                and name in judged
+                and not _same_pixels(base, before, new, after)
+            ):
                 left = _correct(before, after, places, fates)
                 result.changed[name] += sum(overlap < 1 for *_, overlap in places)
                 result.removed[name] += len(before) - len(places)
+            elif mode == "correct" and not crowd and name in judged:
+                left = []
             result.added[name] += len(left)
             fresh += [
                 {
@@ -145,6 +154,12 @@ def _correct(
             fates[old["id"]] = {**old, **after[partner[i][0]], **own}
     corrected = {j for _, j, _ in places}
     return [one for j, one in enumerate(after) if j not in corrected]
+
+
+def _same_pixels(base: Dataset, before: list[Record], new: Dataset, after: list[Record]) -> bool:
+    """Whether annotations cover the same pixels in all: sessions join the instances that touch."""
+    unions = [rle.union([data.mask(one) for one in part]) for data, part in ((base, before), (new, after))]
+    return unions[0] == unions[1]
 
 
 def _judged(new: Dataset, image: Record, news: Mapping[tuple[str, bool], object]) -> set[str]:

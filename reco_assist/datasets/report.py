@@ -261,8 +261,11 @@ def _example(
         if pixels.shape[:2] != (image["height"], image["width"]):
             raise ImageError(f"{image['file_name']} has another size than the data set says.")
     except ImageError as error:
-        if str(error) not in problems:
-            problems.append(str(error))
+        problem = str(error).replace(
+            f"{folder}/", ""
+        )  # whoever reads the page need not know where it was made
+        if problem not in problems:
+            problems.append(problem)
         return None
     mask = dataset.mask(one.annotation)
     x, y, width, height = rle.bbox(mask)
@@ -293,7 +296,7 @@ def _remarks(masks: Sequence[_Mask], sections: Sequence[Section], problems: Sequ
     if edge:
         remarks.append(f"{edge:,} of {len(masks):,} masks touch the border of their image.")
     if problems:
-        remarks.append(f"{len(problems):,} images could not be shown; the first: {problems[0]}")
+        remarks.append(f"Photographs that could not be shown: {len(problems):,}. The first: {problems[0]}")
     return remarks
 
 
