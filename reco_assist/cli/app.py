@@ -5,7 +5,7 @@ import warnings
 
 import typer
 
-from reco_assist.cli import datasets, demo, evaluate, import_, index, lab, learn, search, segment
+from reco_assist.cli import concepts, datasets, demo, evaluate, import_, index, lab, learn, search, segment
 from reco_assist.errors import RecoAssistError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command()(search.search)
 app.command()(learn.learn)
 app.command()(segment.segment)
 app.command()(evaluate.evaluate)
+app.add_typer(concepts.app, name="concepts")
 app.command("import")(import_.import_)
 app.command()(datasets.convert)
 app.command()(datasets.merge)

@@ -3,6 +3,7 @@
 from reco_assist.concepts.concept import Concept, Method, Provenance, Seed
 from reco_assist.concepts.draft import Draft, word_activation
 from reco_assist.concepts.learn import PAPER_CONTEXTS, Lesson, exemplar_query, learn_concept
+from reco_assist.concepts.merging import merge_concepts, rename_concept
 from reco_assist.concepts.presence import Presence
 
 __all__ = [
@@ -16,5 +17,7 @@ __all__ = [
     "Seed",
     "exemplar_query",
     "learn_concept",
+    "merge_concepts",
+    "rename_concept",
     "word_activation",
 ]
