@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check lab soak bench clean
+.PHONY: demo test check docs lab soak bench clean
 
 demo: $(VENV)/.ready
 	$(BIN)/reco-assist demo --out demo
@@ -20,6 +20,10 @@ check: $(VENV)/.ready-dev
 	@if command -v npm >/dev/null; then cd widgets && npm ci --silent --no-fund --no-audit && npx --no-install tsc; \
 	else echo "skipped: the widgets' types need npm, which is not installed"; fi
 
+docs: $(VENV)/.ready-docs
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python scripts/check_links.py docs/_build/html
+
 lab: $(VENV)/.ready
 	$(BIN)/reco-assist lab
 
@@ -31,7 +35,7 @@ bench: $(VENV)/.ready-dev
 	$(BIN)/python benchmarks/interaction.py
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo docs/_build docs/_made
 
 $(VENV)/.python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "reco-assist needs Python 3.11 or newer: make PYTHON=python3.11")'
@@ -41,6 +45,10 @@ $(VENV)/.python:
 $(VENV)/.ready: $(VENV)/.python pyproject.toml constraints.txt
 	$(PIP) --constraint constraints.txt torch torchvision
 	$(PIP) --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.ready-docs: $(VENV)/.ready
+	$(PIP) --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready

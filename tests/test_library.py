@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from html.parser import HTMLParser
 
 import numpy as np
@@ -12,7 +10,9 @@ import torch
 from conftest import SAMPLES
 from PIL import Image
 from torch.nn.functional import cosine_similarity
+from typer.testing import CliRunner
 
+from reco_assist.cli.app import app
 from reco_assist.concepts import Concept, learn_concept, merge_concepts, rename_concept
 from reco_assist.errors import EncoderError, InputError
 from reco_assist.library import Library, file_name
@@ -22,10 +22,10 @@ from reco_assist.segmenter import Segmenter, Target
 
 @pytest.fixture(scope="module")
 def two(samples):
-    """The same thing as two curators taught it: by six images and by sixteen, with a context each."""
+    """The same thing as two curators taught it: by six images and by twelve, with a context each."""
     return (
         learn_concept(samples, "mug", k=6, contexts=["bottle"]),
-        learn_concept(samples, "mug", k=16, contexts=["bottle", "lamp"]),
+        learn_concept(samples, "mug", k=12, contexts=["bottle", "lamp"]),
     )
 
 
@@ -55,7 +55,7 @@ def test_a_merged_concept_lies_between_and_segments_as_well(samples, two, merged
         assert cosine_similarity(a, between, dim=0) >= apart - 1e-6
         assert cosine_similarity(b, between, dim=0) >= apart - 1e-6
         assert torch.isclose(between.norm(), a.norm(), atol=1e-5)
-    # Sixteen images weigh more than six.
+    # Twelve images weigh more than six.
     assert cosine_similarity(two[1].foreground, merged.foreground, dim=0) > cosine_similarity(
         two[0].foreground, merged.foreground, dim=0
     )
@@ -141,9 +141,8 @@ def test_the_commands_list_and_compare(samples, two, merged, tmp_path):
     merged.save(tmp_path / "merged.concept")
 
     def run(*arguments):
-        command = [sys.executable, "-m", "reco_assist.cli", "concepts", *map(str, arguments), "--json"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        done = CliRunner().invoke(app, ["concepts", *map(str, arguments), "--json", "--quiet"])
+        assert done.exit_code == 0, done.output
         return json.loads(done.stdout)
 
     sheet = tmp_path / "all.png"

@@ -170,7 +170,8 @@ def compare(
         from reco_assist.export.sheet import write_sheet
 
         paths = {target.file_name: target.path for target in targets}
-        tiles = [_tile(one, name, paths[one.image.file_name]) for _, one in found[:_SHOWN] for name in names]
+        shown = [one for overlap, one in found if overlap < 1][:_SHOWN] or [found[0][1]]
+        tiles = [_tile(one, name, paths[one.image.file_name]) for one in shown for name in names]
         title = f"{len(found)} images, mean overlap {agreement:.2f}; those that differ most"
         write_sheet(sheet, tiles, ["mask"], title=title, columns=len(names))
     if json:
