@@ -6,7 +6,9 @@
     │   └── FormatError  a file is not of the kind or version that was expected
     ├── EncoderError     a model, its weights or its identity does not fit
     ├── ArchiveError     an archive is missing, incompatible, busy or damaged
-    └── StorageError     a place cannot be written: full, read-only, gone
+    ├── StorageError     a place cannot be written: full, read-only, gone
+    └── ServerError      a labelling server refuses
+        └── UnreachableError    or does not answer: it may if asked again
 
 A message is one sentence that says what was given, what was expected and what to do.
 The command line prints it alone (exit status 1); notebooks show it in the panel.
@@ -39,6 +41,14 @@ class ArchiveError(RecoAssistError):
 
 class StorageError(RecoAssistError, OSError):
     """A place cannot be written: full, read-only or gone."""
+
+
+class ServerError(RecoAssistError):
+    """A labelling server refuses what it is asked for."""
+
+
+class UnreachableError(ServerError):
+    """A labelling server does not answer, or is too busy; it may answer if asked again."""
 
 
 class RecoAssistWarning(UserWarning):

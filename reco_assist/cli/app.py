@@ -5,7 +5,19 @@ import warnings
 
 import typer
 
-from reco_assist.cli import concepts, datasets, demo, evaluate, import_, index, lab, learn, search, segment
+from reco_assist.cli import (
+    concepts,
+    datasets,
+    demo,
+    evaluate,
+    import_,
+    index,
+    lab,
+    learn,
+    push,
+    search,
+    segment,
+)
 from reco_assist.errors import RecoAssistError
 
 app = typer.Typer(
@@ -23,6 +35,8 @@ app.command()(index.index)
 app.command()(search.search)
 app.command()(learn.learn)
 app.command()(segment.segment)
+app.command()(push.push)
+app.command()(push.pull)
 app.command()(evaluate.evaluate)
 app.add_typer(concepts.app, name="concepts")
 app.command("import")(import_.import_)

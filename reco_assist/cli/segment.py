@@ -47,6 +47,7 @@ def segment(
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.concepts import Concept
     from reco_assist.encoders import load_encoder
+    from reco_assist.label_studio.outputs import note_images
     from reco_assist.segmenter import Segmenter
 
     chosen = _formats(formats)
@@ -69,6 +70,7 @@ def segment(
         "overlap": overlap,
     }
     journal = run_job(segmenter, targets, out, options, progress=not quiet)
+    note_images(out, root_of(images))
     counts = export(journal, known, out, chosen, options)
     _report(journal, counts, out, json=json, quiet=quiet)
 
@@ -94,6 +96,15 @@ def list_targets(images: Path, out: Path) -> "list[Target]":
     if not found:
         raise InputError(f"{images} holds no images (JPEG, PNG, WebP, TIFF, BMP or GIF): name another folder")
     return found
+
+
+def root_of(images: Path) -> Path:
+    """The folder that the targets' names are relative to."""
+    from reco_assist.archive import Archive
+
+    if (images / "archive.json").is_file():
+        return Archive.open(images).root or images
+    return images
 
 
 def run_job(
