@@ -17,6 +17,7 @@ from reco_assist.cli import (
     push,
     search,
     segment,
+    serve,
 )
 from reco_assist.errors import RecoAssistError
 
@@ -37,6 +38,7 @@ app.command()(learn.learn)
 app.command()(segment.segment)
 app.command()(push.push)
 app.command()(push.pull)
+app.command()(serve.serve)
 app.command()(evaluate.evaluate)
 app.add_typer(concepts.app, name="concepts")
 app.command("import")(import_.import_)
