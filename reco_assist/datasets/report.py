@@ -25,7 +25,7 @@ from reco_assist.masks.colours import colours_of, css
 from reco_assist.version import __version__
 
 _SIZES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)  # shares of the image that part the histogram of sizes
-_SIZE_NAMES = ("< 0.1 %", "0.1 %", "0.3 %", "1 %", "3 %", "10 %", "≥ 30 %")
+_SIZE_NAMES = ("<0.1%", "0.1%", "0.3%", "1%", "3%", "10%", "≥30%")
 _GRID = 12  # cells of the map of positions along each side
 _EXAMPLES = 6  # of each kind
 _ROOM = (300, 220)  # pixels of an example
