@@ -482,3 +482,17 @@ def test_fingerprints_of_recompressed_pictures_are_near():
     picture.resize((120, 80)).save(buffer, "JPEG", quality=60)
     marks = [perceptual_hash(np.asarray(one.convert("RGB"))) for one in (picture, Image.open(buffer))]
     assert len(set(near_duplicates([*marks, marks[0] ^ 0xFFFF]))) == 2
+
+
+def test_masks_that_hardly_overlap_are_two_objects():
+    def shown(x):
+        mask = np.zeros(SHAPE, bool)
+        mask[2:10, x : x + 6] = True
+        image = {"id": 1, "file_name": "a.png", "height": SHAPE[0], "width": SHAPE[1]}
+        one = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": rle.to_coco(rle.encode(mask))}
+        return Dataset(
+            {"images": [image], "annotations": [one], "categories": [{"id": 1, "name": "mug"}]}, "x"
+        )
+
+    assert diff(shown(2), shown(3)).concepts()["mug"] == {"changed": 1}  # 5 of 7 columns
+    assert diff(shown(2), shown(5)).concepts()["mug"] == {"removed": 1, "added": 1}  # 3 of 9 columns
