@@ -88,9 +88,7 @@ def main() -> None:
     print(row(f"/predict, {REQUESTS} at once", together))
     print(row("/health meanwhile", health))
     print(row("/setup meanwhile", setup))
-    print(
-        f"\nall {REQUESTS}: {at_once:.2f} s at once, {one_by_one:.2f} s one by one ({at_once / one_by_one:.2f})"
-    )
+    print(f"\nall: {at_once:.2f} s at once, {one_by_one:.2f} s one by one ({at_once / one_by_one:.2f} of it)")
 
 
 if __name__ == "__main__":

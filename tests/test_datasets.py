@@ -22,7 +22,6 @@ from reco_assist.datasets import (
     diff,
     hold_out,
     merge,
-    near_duplicates,
     read_dataset,
     write_coco,
     write_diff_picture,
@@ -31,7 +30,7 @@ from reco_assist.datasets.panoptic import write_panoptic
 from reco_assist.datasets.yolo import write_yolo
 from reco_assist.errors import FormatError, InputError
 from reco_assist.export import to_coco, write_label_map, write_legend
-from reco_assist.images import NEAR_DUPLICATE, perceptual_hash
+from reco_assist.images import NEAR_DUPLICATE, near_duplicate_groups, perceptual_hash
 from reco_assist.masks import rle
 
 SHAPE = (12, 16)
@@ -296,7 +295,7 @@ def test_near_duplicates_stay_together_and_every_concept_is_on_both_sides(data):
     reference = (
         DBSCAN(eps=NEAR_DUPLICATE + 0.5, min_samples=1, metric="cityblock").fit(bits.astype(int)).labels_
     )
-    ours = near_duplicates(list(marks.values()))
+    ours = near_duplicate_groups(list(marks.values()))
     assert len(set(zip(ours, reference.tolist(), strict=True))) == len(set(ours)) == len(set(reference))
     for group in set(ours):
         members = {one for one, number in zip(marks, ours, strict=True) if number == group}
@@ -481,7 +480,7 @@ def test_fingerprints_of_recompressed_pictures_are_near():
     buffer = BytesIO()
     picture.resize((120, 80)).save(buffer, "JPEG", quality=60)
     marks = [perceptual_hash(np.asarray(one.convert("RGB"))) for one in (picture, Image.open(buffer))]
-    assert len(set(near_duplicates([*marks, marks[0] ^ 0xFFFF]))) == 2
+    assert len(set(near_duplicate_groups([*marks, marks[0] ^ 0xFFFF]))) == 2
 
 
 def test_masks_that_hardly_overlap_are_two_objects():

@@ -15,11 +15,13 @@ from label_studio_sdk.converter import brush as reference
 from PIL import Image
 from starlette.testclient import TestClient
 
+from reco_assist.annotations import ImageRef, Prediction, Region
 from reco_assist.archive import Archive
 from reco_assist.concepts import learn_concept
 from reco_assist.concepts.corrections import begin, correct, read_correction
 from reco_assist.errors import ImageError, InputError
 from reco_assist.export import label_config
+from reco_assist.masks import rle
 from reco_assist.serving import ImageStore, Teacher, create_app
 from reco_assist.serving.journal import CorrectionLog
 
@@ -280,6 +282,31 @@ def test_corrections_survive_a_kill_and_are_saved_as_concepts(concept, photos, t
     first.learn(event)
     assert second.version("7") == first.version("7")  # learnt late is learnt the same
     assert (tmp_path / "state" / "project-7" / "thing.concept").is_file()
+
+
+def test_a_student_answers_until_somebody_corrects(concept, photos):
+    class Student:
+        digests = {"thing": "0" * 64, "unasked": "0" * 64}
+
+        def predict(self, images):
+            for target in images:
+                mask = np.zeros((30, 40), bool)
+                mask[3:9, 4:30] = True
+                image = ImageRef(target.file_name, "0" * 64, 40, 30)
+                names = ("thing", "unasked")
+                yield Prediction(image, tuple(Region(name, rle.encode(mask), 0.9) for name in names))
+
+    made = teacher(concept, photos, student=Student())
+    assert made.version("7") != teacher(concept, photos).version("7")
+    (first,) = made.predict("7", [task(1, "a/001.png")], CONFIG)
+    assert len(first["result"]) == 1
+    assert pixels(first)[3:9, 4:30].all()
+    assert pixels(first).sum() == 6 * 26
+    event = {"project": "7", "annotation": 5, "task": task(1, "a/001.png"), "result": [stroke()]}
+    made.learn(event)
+    (second,) = made.predict("7", [task(1, "a/001.png")], CONFIG)
+    assert not np.array_equal(pixels(second), pixels(first))
+    assert made.predict("8", [task(1, "a/001.png")], CONFIG)[0]["result"] == first["result"]
 
 
 def test_an_absent_concept_is_passed_over_after_the_correction(concept, photos):

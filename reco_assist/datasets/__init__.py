@@ -7,7 +7,7 @@ from reco_assist.datasets.diffing import Diff, diff, write_diff_picture
 from reco_assist.datasets.examples import example_masks
 from reco_assist.datasets.label_maps import read_label_maps
 from reco_assist.datasets.merging import Merged, merge
-from reco_assist.datasets.splitting import hold_out, near_duplicates
+from reco_assist.datasets.splitting import hold_out
 from reco_assist.errors import InputError
 
 __all__ = [
@@ -20,7 +20,6 @@ __all__ = [
     "hold_out",
     "is_crowd",
     "merge",
-    "near_duplicates",
     "read_coco",
     "read_dataset",
     "read_label_maps",

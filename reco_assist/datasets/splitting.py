@@ -4,37 +4,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from hashlib import sha256
 
-import numpy as np
-from numpy.typing import NDArray
-
 from reco_assist.errors import InputError
-from reco_assist.images import NEAR_DUPLICATE
-
-
-def near_duplicates(fingerprints: Sequence[int]) -> list[int]:
-    """The number of each fingerprint's group: near-duplicates of near-duplicates are together.
-
-    Args:
-        fingerprints: 64 bits each, see `images.perceptual_hash`.
-
-    Returns:
-        Numbers from 0 in the order of the groups' first members.
-    """
-    marks = np.array(fingerprints, np.uint64)  # (n,)
-    unique, place = np.unique(marks, return_inverse=True)  # (m,), (n,)
-    leader = list(range(len(unique)))
-
-    def root(index: int) -> int:
-        while leader[index] != index:
-            leader[index] = leader[leader[index]]
-            index = leader[index]
-        return index
-
-    for first, second in _near(unique):
-        leader[root(second)] = root(first)
-    roots = [root(int(index)) for index in place]
-    numbers = {one: number for number, one in enumerate(dict.fromkeys(roots))}
-    return [numbers[one] for one in roots]
+from reco_assist.images import near_duplicate_groups
 
 
 def hold_out(
@@ -67,7 +38,9 @@ def hold_out(
     if not share or not digests:
         return frozenset()
     groups: dict[int, list[str]] = {}
-    for number, digest in zip(near_duplicates([fingerprints[one] for one in digests]), digests, strict=True):
+    for number, digest in zip(
+        near_duplicate_groups([fingerprints[one] for one in digests]), digests, strict=True
+    ):
         groups.setdefault(number, []).append(digest)
     # Large groups first, so that small ones can make up for them; else in an order that means nothing.
     order = sorted(groups.values(), key=lambda part: (-len(part), sha256(part[0].encode()).digest()))
@@ -93,17 +66,3 @@ def hold_out(
 def _shown(concepts: Mapping[str, Collection[str]], digests: Sequence[str]) -> Counter[str]:
     """How many images of a group show each concept; "" stands for those without any."""
     return Counter(concept for digest in digests for concept in (set(concepts.get(digest, ())) or {""}))
-
-
-def _near(marks: NDArray[np.uint64]) -> list[tuple[int, int]]:
-    """Pairs of different fingerprints that differ in at most `NEAR_DUPLICATE` bits."""
-    if not len(marks):
-        return []
-    import faiss  # noqa: PLC0415  (slow to load, and only this needs it)
-
-    index = faiss.IndexBinaryFlat(64)
-    codes = marks.view(np.uint8).reshape(-1, 8)  # (m, 8)
-    index.add(codes)
-    limits, _, found = index.range_search(codes, NEAR_DUPLICATE + 1)
-    rows = np.repeat(np.arange(len(marks)), np.diff(limits.astype(np.int64)))
-    return [(int(i), int(j)) for i, j in zip(rows, found, strict=True) if i < j]
