@@ -6,22 +6,22 @@ Prints the waiting times of twenty parallel predictions against as many one afte
 /health and /setup meanwhile. Loopback only.
 """
 
+import shutil
 import socket
 import statistics
+import subprocess
+import sys
 import tempfile
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
-import uvicorn
 
 from reco_assist.archive import Archive
 from reco_assist.concepts import learn_concept
 from reco_assist.encoders import load_encoder
 from reco_assist.export import label_config
-from reco_assist.serving import ImageStore, Teacher, create_app
 
 SAMPLES = Path(__file__).parents[1] / "reco_assist" / "samples"
 REQUESTS = 20
@@ -37,22 +37,37 @@ def row(name: str, seconds: list[float]) -> str:
 def main() -> None:
     """Serve, ask, print."""
     encoder = load_encoder("offline", device="cpu")
-    with tempfile.TemporaryDirectory() as folder:
-        archive = Archive.create(Path(folder) / "samples.reco", encoder=encoder)
-        archive.add(SAMPLES / "archive", progress=False)
-        concept = learn_concept(archive, "mug", k=12)
-    teacher = Teacher([concept], ImageStore((SAMPLES / "targets",)), encoder=encoder)
+    folder = Path(tempfile.mkdtemp())
+    archive = Archive.create(folder / "samples.reco", encoder=encoder)
+    archive.add(SAMPLES / "archive", progress=False)
+    learn_concept(archive, "mug", k=12).save(folder / "mug.concept")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = uvicorn.Server(
-        uvicorn.Config(create_app(teacher), host="127.0.0.1", port=port, log_level="warning")
-    )
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    while not server.started:
-        time.sleep(0.05)
     url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "reco_assist.cli", "serve", "--concept", str(folder / "mug.concept")]
+    command += ["--files", str(SAMPLES / "targets"), "--state", str(folder / "state"), "--port", str(port)]
+    server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    try:
+        while not answers(url):
+            time.sleep(0.1)
+        measure(url)
+    finally:
+        server.terminate()
+        server.wait()
+        shutil.rmtree(folder)
+
+
+def answers(url: str) -> bool:
+    """Whether the backend is up."""
+    try:
+        return httpx.get(f"{url}/health", timeout=1).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def measure(url: str) -> None:
+    """Ask and print."""
     names = sorted(path.name for path in (SAMPLES / "targets").glob("*.jpg"))[:REQUESTS]
 
     def predict(name: str) -> float:
@@ -68,21 +83,19 @@ def main() -> None:
     one_by_one = time.perf_counter() - begun
     health, setup = [], []
     begun = time.perf_counter()
-    with ThreadPoolExecutor(REQUESTS) as pool:
-        answers = [pool.submit(predict, name) for name in names]
-        while not all(answer.done() for answer in answers):
+    with httpx.Client() as client, ThreadPoolExecutor(REQUESTS) as pool:
+        waiting = [pool.submit(predict, name) for name in names]
+        while not all(answer.done() for answer in waiting):
             for path, waits in (("/health", health), ("/setup", setup)):
                 asked = time.perf_counter()
                 if path == "/health":
-                    httpx.get(f"{url}{path}", timeout=1).raise_for_status()
+                    client.get(f"{url}{path}", timeout=1).raise_for_status()
                 else:
-                    httpx.post(f"{url}{path}", json={"project": "1"}, timeout=3).raise_for_status()
+                    client.post(f"{url}{path}", json={"project": "1"}, timeout=3).raise_for_status()
                 waits.append(time.perf_counter() - asked)
-            time.sleep(0.02)
-        together = [answer.result() for answer in answers]
+            time.sleep(0.1)
+        together = [answer.result() for answer in waiting]
     at_once = time.perf_counter() - begun
-    server.should_exit = True
-    thread.join()
     print("| request | number | median s | 95 % | longest |\n| --- | --- | --- | --- | --- |")
     print(row("/predict, one after the other", alone))
     print(row(f"/predict, {REQUESTS} at once", together))
