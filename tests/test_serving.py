@@ -286,7 +286,9 @@ def test_corrections_survive_a_kill_and_are_saved_as_concepts(concept, photos, t
 
 def test_a_student_answers_until_somebody_corrects(concept, photos):
     class Student:
-        digests = {"thing": "0" * 64, "unasked": "0" * 64}
+        @property
+        def digests(self):
+            return {"thing": "0" * 64, "unasked": "0" * 64}
 
         def predict(self, images):
             for target in images:
