@@ -5,15 +5,18 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from fakes import FakeEncoder, write_photos
 from predictions import CONCEPTS, predictions
 from pycocotools import mask as coco
 
+from reco_assist.archive import Archive
 from reco_assist.datasets import Dataset, diff, merge, read_coco
 from reco_assist.errors import InputError
 from reco_assist.export import to_coco
 from reco_assist.masks import rle
 from reco_assist.session import Choice, Session, export, queue
 from reco_assist.session.importing import import_dataset
+from reco_assist.ui import Annotator
 
 
 @pytest.fixture
@@ -96,3 +99,17 @@ def test_another_picture_is_skipped_and_a_missing_folder_refused(original, tmp_p
     assert {card.state for card in queue(session)} == {"pending"}
     with pytest.raises(InputError, match="no folder"):
         import_dataset(session, original, tmp_path / "nowhere")
+
+
+def test_the_notebook_goes_on_with_the_review(original, tmp_path):
+    archive = Archive.create(tmp_path / "x.reco", encoder=FakeEncoder())
+    write_photos(tmp_path / "indexed", 6)
+    archive.add(tmp_path / "indexed", progress=False)
+    session = Session.open(Session.beside(archive.path))
+    import_dataset(session, original, tmp_path / "photos")
+    session.close()
+    annotator = Annotator(archive)
+    annotator._go_on()
+    assert annotator.desk.step == 3
+    assert len(annotator.desk.cards) == 6
+    assert annotator.rail.steps[3][2]  # enabled, also after leaving it
