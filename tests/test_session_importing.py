@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
 from fakes import FakeEncoder, write_photos
+from PIL import Image
 from predictions import CONCEPTS, predictions
 from pycocotools import mask as coco
 

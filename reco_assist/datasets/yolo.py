@@ -1,7 +1,7 @@
 """YOLO's segmentation format: images/, labels/ and data.yaml.
 
-Written here and not by supervision, whose converter gave up on one in a few hundred real masks (0.31: "No
-foreground-contained seam found"). It is the reader in the tests.
+Written here and not by supervision, whose converter (0.31) gave up on 2 of 1,075 masks of real photographs
+("No foreground-contained seam found"). It is the reader in the tests.
 """
 
 import os
