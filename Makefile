@@ -9,8 +9,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 demo: $(VENV)/.ready
 	$(BIN)/reco-assist demo --out demo
 
-test: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -m "not soak"
+test: $(VENV)/.ready-dev $(VENV)/.browser
+	$(BIN)/python -m pytest -m "not soak" -rs
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
@@ -33,6 +33,14 @@ soak: $(VENV)/.ready-dev
 bench: $(VENV)/.ready-dev
 	$(BIN)/python benchmarks/cosegment.py
 	$(BIN)/python benchmarks/interaction.py
+
+# The browser tests want a Chromium: the system's, else Debian's where we may install it, else Playwright's own.
+$(VENV)/.browser: $(VENV)/.ready-dev
+	@test -n "$$CHROMIUM" || command -v chromium >/dev/null || command -v chromium-browser >/dev/null \
+	|| { test "$$(id -u)" = 0 && apt-get update && apt-get install -y chromium; } >/dev/null 2>&1 \
+	|| $(BIN)/playwright install chromium >/dev/null 2>&1 \
+	|| echo "no Chromium could be installed: the browser tests are skipped"
+	touch $@
 
 clean:
 	rm -rf $(VENV) demo docs/_build docs/_made

@@ -16,6 +16,8 @@ A message is one sentence that says what was given, what was expected and what t
 The command line prints it alone (exit status 1); notebooks show it in the panel.
 """
 
+from dataclasses import dataclass
+
 
 class RecoAssistError(Exception):
     """Base of every error that reco-assist raises on purpose."""
@@ -55,3 +57,18 @@ class UnreachableError(ServerError):
 
 class RecoAssistWarning(UserWarning):
     """Something the user should know, though the work went on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Something wrong with stored data, found by looking for it.
+
+    Attributes:
+        what: What is wrong, one sentence.
+        cure: What mends it, as an instruction.
+        mended: Whether it has been mended.
+    """
+
+    what: str
+    cure: str
+    mended: bool = False

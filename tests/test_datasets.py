@@ -495,3 +495,17 @@ def test_masks_that_hardly_overlap_are_two_objects():
 
     assert diff(shown(2), shown(3)).concepts()["mug"] == {"changed": 1}  # 5 of 7 columns
     assert diff(shown(2), shown(5)).concepts()["mug"] == {"removed": 1, "added": 1}  # 3 of 9 columns
+
+
+@pytest.mark.parametrize("name", ["../out.png", "/etc/out.png", "a/../../out.png", "..\\out.png"])
+def test_names_that_lead_out_of_the_folder_write_nothing(name, tmp_path):
+    image = {"id": 1, "file_name": name, "height": 4, "width": 4}
+    dataset = Dataset({"images": [image], "annotations": [], "categories": [{"id": 1, "name": "mug"}]}, "x")
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "out.png")
+    before = sorted(tmp_path.rglob("*.png"))
+    with pytest.raises(InputError, match="leads out"):
+        write_panoptic(tmp_path / "in", dataset)
+    with pytest.raises(InputError, match="leads out"):
+        write_yolo(tmp_path / "in", {"all": dataset}, tmp_path / "in")
+    assert sorted(tmp_path.rglob("*.png")) == before

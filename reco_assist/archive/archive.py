@@ -33,10 +33,10 @@ from reco_assist.encoders.protocols import Encoder
 from reco_assist.errors import ArchiveError, InputError, StorageError
 from reco_assist.files import make_folder, make_output_folder, storage_error
 
-_TABLE = "images.lance"
+TABLE = "images.lance"
 _SKIPPED = "skipped.json"
 _INDEX = "index"
-_LOCK = "writer.lock"
+LOCK = "writer.lock"
 
 _ROWS_PER_SUM = 4096
 _IMAGES_FOR_MEAN = 64  # fewer say more about the subject than about the kind of photographs
@@ -99,7 +99,7 @@ class Archive:
         self._path = path
         self._header = header
         self._encoder = encoder
-        self._table = Table(path / _TABLE)
+        self._table = Table(path / TABLE)
         self._searcher: Searcher | None = None
 
     @classmethod
@@ -132,7 +132,7 @@ class Archive:
         draft = folder.with_name(f".{uuid.uuid4().hex}.reco")
         try:
             make_output_folder(draft)  # never read as input, whatever the folder is called
-            Table.create(draft / _TABLE, header.shape)
+            Table.create(draft / TABLE, header.shape)
             header.save(draft)
             draft.replace(folder)
         except OSError as error:
@@ -368,7 +368,7 @@ class Archive:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """Hold the writer's lock; the system frees it when a process dies. Work on the latest version."""
-        lock = FileLock(self._path / _LOCK, timeout=0)
+        lock = FileLock(self._path / LOCK, timeout=0)
         try:
             lock.acquire()
         except Timeout as error:
@@ -379,7 +379,7 @@ class Archive:
             raise storage_error(self._path, error) from error
         try:
             self._header = Header.load(self._path)
-            self._table = Table(self._path / _TABLE)
+            self._table = Table(self._path / TABLE)
             self._searcher = None
             yield
         finally:

@@ -25,6 +25,7 @@ from tqdm.auto import tqdm
 
 from reco_assist.archive.decoding import DecodePool, DecodeProcess, DecoderCrashError, Picture
 from reco_assist.archive.table import ImageRow, Row, Table, Vectors
+from reco_assist.encoders.batches import encode_within_memory
 from reco_assist.encoders.compact import compact_cells
 from reco_assist.encoders.protocols import Encoder
 from reco_assist.errors import EncoderError, ImageError, InputError
@@ -317,7 +318,7 @@ def encode_vectors(encoder: Encoder, pixels: Tensor) -> Vectors:
         encoder: What encodes them.
         pixels: (B, 3, S, S) uint8 RGB.
     """
-    features = encoder.encode(pixels)
+    features = encode_within_memory(encoder, pixels)
     device = features.language.device
     mean, vocabulary = encoder.mean_embedding.to(device), encoder.vocabulary.to(device)
     embedding = features.embedding.half().cpu().numpy()  # (B, D)

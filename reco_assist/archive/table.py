@@ -25,6 +25,7 @@ _FRAGMENTS = 64  # reading from more files than this is noticeably slower
 _ROWS_PER_FRAGMENT = 1 << 16
 _KEEP_VERSIONS = timedelta(hours=1)  # for readers in other processes, which hold the version they opened
 _HASHES_PER_QUERY = 4096
+_UNREADABLE = (OSError, pa.ArrowInvalid)  # Lance's words for a version that is gone and for damaged data
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ class Table:
             self._data = lance.dataset(str(path))
         except (OSError, ValueError) as error:
             raise ArchiveError(
-                f"The table {path} cannot be read; restore the archive from a copy, or index the images anew."
+                f"The table {path} cannot be read; run 'reco-assist doctor {path.parent}'."
             ) from error
 
     @staticmethod
@@ -243,7 +244,7 @@ class Table:
         """
         try:
             yield from self._data.to_batches(columns=columns, batch_size=batch_size, scan_in_order=True)
-        except OSError as error:
+        except _UNREADABLE as error:
             raise self._read_error(error) from error
 
     def take(self, positions: Sequence[int], columns: list[str]) -> pa.Table:
@@ -254,7 +255,7 @@ class Table:
         """
         try:
             return self._data.take([int(position) for position in positions], columns=columns)
-        except OSError as error:
+        except _UNREADABLE as error:
             raise self._read_error(error) from error
 
     def spread(self, most: int) -> NDArray[np.int64]:
@@ -281,13 +282,13 @@ class Table:
                 for part in _parts(hashes)
                 for values in self._data.to_table(columns=wanted, filter=_among(part)).to_pylist()
             }
-        except OSError as error:
+        except _UNREADABLE as error:
             raise self._read_error(error) from error
 
-    def _read_error(self, error: OSError) -> ArchiveError:
+    def _read_error(self, error: Exception) -> ArchiveError:
         return ArchiveError(
             f"{self._path} cannot be read ({str(error).splitlines()[0]}); if another process has changed the "
-            "archive, open it again."
+            f"archive, open it again, else run 'reco-assist doctor {self._path.parent}'."
         )
 
 

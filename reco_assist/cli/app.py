@@ -9,7 +9,9 @@ from reco_assist.cli import (
     concepts,
     datasets,
     demo,
+    doctor,
     evaluate,
+    explain,
     import_,
     index,
     lab,
@@ -20,6 +22,8 @@ from reco_assist.cli import (
     serve,
 )
 from reco_assist.errors import RecoAssistError
+
+_STOPPED = 130
 
 app = typer.Typer(
     name="reco-assist",
@@ -40,6 +44,8 @@ app.command()(push.push)
 app.command()(push.pull)
 app.command()(serve.serve)
 app.command()(evaluate.evaluate)
+app.command()(explain.explain)
+app.command()(doctor.doctor)
 app.add_typer(concepts.app, name="concepts")
 app.command("import")(import_.import_)
 app.command()(datasets.convert)
@@ -58,6 +64,7 @@ def main() -> None:
     except RecoAssistError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped: run the same command again to go on\n")
-        sys.exit(130)
+    except SystemExit as done:
+        if done.code == _STOPPED:  # what typer makes of Ctrl-C, without a word
+            sys.stderr.write("stopped: run the same command again to go on\n")
+        raise

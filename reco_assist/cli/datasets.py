@@ -183,6 +183,7 @@ def report(
 def _split(dataset: "Dataset", folder: Path, share: float, *, quiet: bool) -> "dict[str, Dataset]":
     """`train` and `val`, by what the image files themselves look like."""
     from reco_assist.datasets import hold_out, is_crowd
+    from reco_assist.files import inside
     from reco_assist.images import content_hash, decode, perceptual_hash, read_bytes
 
     digests: dict[Any, str] = {}
@@ -190,7 +191,7 @@ def _split(dataset: "Dataset", folder: Path, share: float, *, quiet: bool) -> "d
     shown: dict[str, set[str]] = {}
     records = tqdm(dataset.images.items(), unit="image", desc="compare", disable=True if quiet else None)
     for number, image in records:
-        data = read_bytes(folder / cast("str", image["file_name"]))
+        data = read_bytes(inside(folder, cast("str", image["file_name"]), links=True))
         digests[number] = content_hash(data)
         marks[digests[number]] = perceptual_hash(decode(data, reduce_to=64).pixels)
         single = (one for one in dataset.annotations[number] if not is_crowd(one))

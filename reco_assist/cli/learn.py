@@ -1,16 +1,16 @@
 """`reco-assist learn`."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from reco_assist.cli.options import Device, Exemplars, Json, Quiet, Verbose, print_json, say, set_up, words
 
 if TYPE_CHECKING:
+    from reco_assist.concepts import Concept, Draft
     from reco_assist.retrieval import Exemplar
-
-_UNFAMILIAR = 0.5
 
 
 def learn(
@@ -36,6 +36,9 @@ def learn(
         str | None, typer.Option(help="Words that compete with the concept, separated by commas.")
     ] = None,
     method: Annotated[str, typer.Option(help="assist, or the paper's.")] = "assist",
+    swap: Annotated[
+        bool, typer.Option("--swap", help="Exchange foreground and background, where they came out inverted.")
+    ] = False,
     device: Device = "auto",
     json: Json = False,
     verbose: Verbose = 0,
@@ -47,7 +50,7 @@ def learn(
     """
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.archive import Archive
-    from reco_assist.concepts import Lesson, Method
+    from reco_assist.concepts import Lesson, Method, ambiguous, unfamiliar
     from reco_assist.encoders import load_encoder
     from reco_assist.errors import InputError
     from reco_assist.retrieval import read_exemplar
@@ -65,28 +68,45 @@ def learn(
     by_path = {str(image.path): image.content_hash for image in lesson.draft.images}
     dropped = [by_path.get(str(Path(one).absolute()), one) for one in drop or ()]
     lesson = lesson.drop(dropped)
-    concept = lesson.concept()
+    concept = (lesson.swap() if swap else lesson).concept()
     concept.save(out)
     kept = len(lesson.draft.images)
     if k > len(opened):
         say(f"the archive holds {len(opened)} images, fewer than the {k} asked for", quiet=quiet)
-    word = lesson.word
-    if word is not None and word.familiarity is not None and word.familiarity < _UNFAMILIAR:
-        say(
-            f"the encoder hardly knows {text.strip()!r} (it thinks of {', '.join(word.nearest)}): "
-            "look at what was found, and better give 2 or 3 exemplars",
-            quiet=quiet,
-        )
+    quality = concept.quality
+    doubts = unfamiliar(concept.name, lesson.word), "" if swap or shown else ambiguous(concept.name, quality)
+    hints = [doubt for doubt in doubts if doubt]
+    for hint in hints:
+        say(hint, quiet=quiet)
     if json:
-        print_json({"concept": str(out), "name": concept.name, "kept": list(concept.provenance.kept)})
+        print_json({"concept": str(out), **_described(concept, lesson.draft), "hints": hints})
         return
-    say(f"{out}: learnt {concept.name!r} from {kept} of {len(opened)} images", quiet=quiet)
+    more = "" if quality is None else f"; about {quality.remaining} more are likely to show it"
+    say(f"{out}: learnt {concept.name!r} from {kept} of {len(opened)} images{more}", quiet=quiet)
+
+
+def _described(concept: "Concept", draft: "Draft") -> dict[str, Any]:
+    """What programs may want to know of a concept and its set."""
+    columns = (draft.images, draft.support.tolist(), draft.outlyingness.tolist())
+    images = [
+        {
+            "image": str(image.path),
+            "hash": image.content_hash,
+            "score": image.score,
+            "support": support,
+            "outlyingness": outlyingness,
+        }
+        for image, support, outlyingness in zip(*columns, strict=True)
+    ]
+    quality = None if concept.quality is None else asdict(concept.quality)
+    return {"name": concept.name, "kept": list(concept.provenance.kept), "set": images, "quality": quality}
 
 
 def _examples(source: Path, name: str, images: Path | None) -> "list[Exemplar]":
     """Exemplars from the masks of a data set."""
     from reco_assist.datasets import example_masks, read_dataset
     from reco_assist.errors import InputError
+    from reco_assist.files import inside
     from reco_assist.masks import rle
     from reco_assist.retrieval.exemplars import mask_exemplar
 
@@ -95,7 +115,7 @@ def _examples(source: Path, name: str, images: Path | None) -> "list[Exemplar]":
     dataset = read_dataset(source, images=images)
     return [
         mask_exemplar(
-            images / dataset.images[one["image_id"]]["file_name"],
+            inside(images, dataset.images[one["image_id"]]["file_name"], links=True),
             rle.decode(dataset.mask(one)),
             source=f"{source.name}:{one['id']}",
         )

@@ -13,6 +13,10 @@ def search(
     text: Annotated[str, typer.Argument(help="What to look for; may be '' where exemplars show it.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many images.")] = 50,
     exemplar: Exemplars = None,
+    remaining: Annotated[
+        bool,
+        typer.Option("--remaining", help="Also estimate how many more show it; looks at the k again."),
+    ] = False,
     device: Device = "auto",
     json: Json = False,
     verbose: Verbose = 0,
@@ -24,7 +28,7 @@ def search(
     """
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.archive import Archive
-    from reco_assist.concepts import exemplar_query
+    from reco_assist.concepts import Lesson, exemplar_query, unfamiliar
     from reco_assist.encoders import load_encoder
     from reco_assist.errors import InputError
     from reco_assist.retrieval import Query, read_exemplar, retrieve
@@ -39,9 +43,17 @@ def search(
     found = retrieve(opened, Query(None if word is None else word.vector, dense), k=k)
     if k > len(opened):
         say(f"the archive holds {len(opened)} images, fewer than the {k} asked for", quiet=quiet)
+    hint = "" if shown else unfamiliar(text.strip(), word)
+    say(hint, quiet=quiet or not hint)
+    quality = None
+    if remaining:
+        quality = Lesson.begin(opened, text.strip() or "it", k=k, exemplars=shown).concept().quality
     if json:
         results = [{"image": str(one.path), "hash": one.content_hash, "score": one.score} for one in found]
-        print_json({"results": results})
+        hints = {"hints": [hint] if hint else []}
+        print_json({"results": results, **({"remaining": quality.remaining} if quality else {}), **hints})
         return
     for one in found:
         typer.echo(f"{one.score:8.4f}  {one.path}")
+    if quality is not None:
+        say(f"about {quality.remaining} more of the archive's images are likely to show it", quiet=quiet)

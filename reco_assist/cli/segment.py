@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from tqdm.auto import tqdm
 
+from reco_assist.cli.explain import CONCEPTS
 from reco_assist.cli.options import Device, Json, Quiet, Verbose, existing_folder, print_json, say, set_up
 from reco_assist.errors import InputError
 from reco_assist.version import __version__
@@ -142,6 +143,7 @@ def export(
     """
     from reco_assist.datasets import read_coco
     from reco_assist.export import keep_numbers, write_coco, write_label_map, write_label_studio, write_legend
+    from reco_assist.files import inside, make_folder
 
     earlier = out / "coco.json"  # its categories keep their ids
     known = (
@@ -150,6 +152,8 @@ def export(
         else {}
     )
     names = keep_numbers([concept.name for concept in concepts], known)
+    for concept in concepts:  # so that 'reco-assist explain' needs nothing but this folder
+        concept.save(make_folder(out / CONCEPTS) / f"{concept.digest}.concept")
     about = [
         {
             "name": concept.name,
@@ -169,7 +173,7 @@ def export(
     if "png" in formats:
         write_legend(out / "masks", names)
         for prediction in journal.predictions():
-            path = (out / "masks" / prediction.image.file_name).with_suffix(".png")
+            path = inside(out / "masks", prediction.image.file_name).with_suffix(".png")
             path.parent.mkdir(parents=True, exist_ok=True)
             write_label_map(path, prediction, names)
     counts = dict.fromkeys(names, 0)

@@ -1,12 +1,15 @@
 """Concepts: learn one from an archive, keep it in a file, apply it anywhere."""
 
 from reco_assist.concepts.concept import Concept, Method, Provenance, Seed
-from reco_assist.concepts.draft import Draft, word_activation
+from reco_assist.concepts.draft import OUTLYING, Draft, word_activation
 from reco_assist.concepts.learn import PAPER_CONTEXTS, Lesson, exemplar_query, learn_concept
 from reco_assist.concepts.merging import merge_concepts, rename_concept
 from reco_assist.concepts.presence import Presence
+from reco_assist.concepts.quality import Quality, ambiguous, unfamiliar
+from reco_assist.concepts.remaining import expected_positives
 
 __all__ = [
+    "OUTLYING",
     "PAPER_CONTEXTS",
     "Concept",
     "Draft",
@@ -14,10 +17,14 @@ __all__ = [
     "Method",
     "Presence",
     "Provenance",
+    "Quality",
     "Seed",
+    "ambiguous",
     "exemplar_query",
+    "expected_positives",
     "learn_concept",
     "merge_concepts",
     "rename_concept",
+    "unfamiliar",
     "word_activation",
 ]

@@ -13,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from reco_assist.concepts.presence import Presence
+from reco_assist.concepts.quality import Quality
 from reco_assist.errors import EncoderError, FormatError, InputError
 from reco_assist.files import write_bytes
 
@@ -48,6 +49,7 @@ class Provenance:
         familiarity: How well the encoder knows the word, 0 to 1; None without a word.
         nearest: The words that the encoder explains the word by.
         version: Of reco-assist.
+        swapped: Foreground and background were exchanged by the curator.
     """
 
     encoder: str
@@ -61,6 +63,7 @@ class Provenance:
     familiarity: float | None
     nearest: tuple[str, ...]
     version: str
+    swapped: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,11 +76,12 @@ class Concept:
         foreground: (C,) what the concept looks like, unit length.
         background: (C,) what surrounds it, unit length; None with the paper's method.
         contexts: (m, C) what else competes with it, unit length; (0, 0) where nothing does.
-        text: (D,) vector of the word; None where exemplars alone define the concept.
+        text: (D,) vector of the word; None where exemplars alone define the concept, and after a swap.
         saliency: Mean and standard deviation of the word's activation over the cells of the set.
         threshold: Mean automatic threshold over the set; None where each target decides alone.
         presence: When an image contains the concept at all; None where this was not learnt.
         provenance: Where all this comes from.
+        quality: How far to trust it; None with the paper's method, and from files that do not say.
     """
 
     name: str
@@ -90,6 +94,7 @@ class Concept:
     threshold: float | None
     presence: Presence | None
     provenance: Provenance = field(repr=False)
+    quality: Quality | None = None
 
     def check_encoder(self, name: str, weights: str) -> None:
         """Refuse another encoder than the concept was learnt with.
@@ -120,6 +125,7 @@ class Concept:
             "saliency": self.saliency,
             "threshold": self.threshold,
             "presence": None if self.presence is None else asdict(self.presence),
+            "quality": None if self.quality is None else asdict(self.quality),
             "provenance": asdict(self.provenance),
         }
         # One metadata key: the order of several is not fixed, and the bytes would differ from run to run.
@@ -185,7 +191,7 @@ class Concept:
             raise ValueError("vectors that are not finite")
         if data["method"] not in ("assist", "paper"):
             raise ValueError(f"unknown method {data['method']!r}")
-        origin = data["provenance"]
+        origin, quality = data["provenance"], data.get("quality")
         mean, deviation = data["saliency"]
         return cls(
             name=str(data["name"]),
@@ -197,6 +203,7 @@ class Concept:
             saliency=(float(mean), float(deviation)),
             threshold=None if data["threshold"] is None else float(data["threshold"]),
             presence=None if data["presence"] is None else Presence.from_json(data["presence"]),
+            quality=None if quality is None else Quality.from_json(quality),
             provenance=Provenance(
                 encoder=str(origin["encoder"]),
                 weights=str(origin["weights"]),
@@ -209,5 +216,6 @@ class Concept:
                 familiarity=None if origin["familiarity"] is None else float(origin["familiarity"]),
                 nearest=tuple(map(str, origin["nearest"])),
                 version=str(origin["version"]),
+                swapped=bool(origin.get("swapped", False)),
             ),
         )

@@ -11,6 +11,8 @@ from reco_assist.archive import Archive
 from reco_assist.concepts.concept import Concept, Method, Provenance, Seed
 from reco_assist.concepts.draft import Draft, paper_weights, standardise, word_activation
 from reco_assist.concepts.presence import Presence
+from reco_assist.concepts.quality import Quality, distinctiveness
+from reco_assist.concepts.remaining import expected_positives
 from reco_assist.cosegment import (
     Prototypes,
     exemplar_prototypes,
@@ -18,7 +20,7 @@ from reco_assist.cosegment import (
     mask_coverage,
     prototype_scores,
 )
-from reco_assist.encoders import Encoder, Features, TextEmbedding
+from reco_assist.encoders import CompactCells, Encoder, Features, TextEmbedding
 from reco_assist.encoders.batches import encode_files
 from reco_assist.errors import InputError
 from reco_assist.retrieval import Exemplar, Query, Retrieved, retrieve
@@ -41,6 +43,7 @@ def learn_concept(
     exemplars: Sequence[Exemplar] = (),
     contexts: Sequence[str] | None = None,
     method: Method = "assist",
+    swap: bool = False,
 ) -> Concept:
     """Learn a concept from an archive, by a word or by exemplars.
 
@@ -53,13 +56,16 @@ def learn_concept(
         contexts: Words that compete with the concept; none by default with `assist`, and
             `PAPER_CONTEXTS` with `paper`.
         method: `assist`, or the `paper`'s.
+        swap: Take for the concept what was learnt as its surroundings, see `Lesson.swap`.
 
     Raises:
-        InputError: No text, no image left, exemplars with the paper's method, or unusable exemplars.
+        InputError: No text, no image left, exemplars with the paper's method or a swap, or unusable
+            exemplars.
         EncoderError: The archive's encoder is not available.
     """
     lesson = Lesson.begin(archive, text, k=k, exemplars=exemplars, contexts=contexts, method=method)
-    return lesson.drop(drop).concept()
+    lesson = lesson.drop(drop)
+    return (lesson.swap() if swap else lesson).concept()
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,19 +148,32 @@ class Lesson:
         draft = self.draft.drop([position[digest] for digest in content_hashes])
         return replace(self, draft=draft, dropped=tuple(sorted({*self.dropped, *content_hashes})))
 
+    def swap(self) -> "Lesson":
+        """The lesson with foreground and background exchanged, or exchanged back.
+
+        Co-segmentation finds two sides that differ; of stuff such as road or sky it may call the wrong one
+        the concept. The word, which pointed there, does not count any more then.
+
+        Raises:
+            InputError: Exemplars or the paper's method, which leave nothing to exchange.
+        """
+        if self.exemplars or self.draft.method == "paper":
+            raise InputError(
+                "only what a word taught with assist can be swapped: exemplars show what the concept is, and "
+                "the paper's method learns no background"
+            )
+        return replace(self, draft=replace(self.draft, swapped=not self.draft.swapped))
+
     def concept(self) -> Concept:
         """What the set teaches, as it is now."""
         draft, encoder = self.draft, self.archive.encoder
         paper = draft.method == "paper"
         foreground = draft.reference if paper else draft.prototypes.foreground
-        text = None if self.word is None else self.word.vector
+        text = None if self.word is None or draft.swapped else self.word.vector
         kept = self.archive.cells_at([image.content_hash for image in draft.images])
+        archive = self.archive.cells(most=_ARCHIVE_SAMPLE)
         presence = Presence.learn(
-            normalize(foreground, dim=0),
-            text,
-            kept=kept,
-            archive=self.archive.cells(most=_ARCHIVE_SAMPLE),
-            ordinary=encoder.ordinary,
+            normalize(foreground, dim=0), text, kept=kept, archive=archive, ordinary=encoder.ordinary
         )
         return Concept(
             name=self.name,
@@ -166,7 +185,19 @@ class Lesson:
             saliency=self.saliency,
             threshold=draft.threshold if self.exemplars else None,
             presence=presence,
+            quality=None if paper else self._quality(presence, text, kept, archive),
             provenance=self._provenance(encoder),
+        )
+
+    def _quality(
+        self, presence: Presence, text: Tensor | None, kept: CompactCells, archive: CompactCells
+    ) -> Quality:
+        prototypes = self.draft.prototypes
+        dropped = [self.archive.cells_at(self.dropped)] if self.dropped else []
+        scores = [presence.score(cells, prototypes.foreground, text) for cells in (archive, kept, *dropped)]
+        return Quality(
+            distinctiveness(prototypes.foreground, prototypes.background, kept=kept, archive=archive),
+            round(expected_positives(*scores, total=len(self.archive))),
         )
 
     def _provenance(self, encoder: Encoder) -> Provenance:
@@ -188,6 +219,7 @@ class Lesson:
             familiarity=None if self.word is None else self.word.familiarity,
             nearest=() if self.word is None else self.word.nearest,
             version=__version__,
+            swapped=self.draft.swapped,
         )
 
 

@@ -22,8 +22,8 @@ from reco_assist.encoders import CompactCells, compact
 _SHARES = (0.3, 0.65)
 _LEAST = 1.0
 # Logistic map from the distance to the threshold to the probability of presence, fitted by
-# benchmarks/calibration.py where a fifth of the images have the concept (expected calibration error .02).
-_SLOPE, _OFFSET = 1.13, -1.15
+# benchmarks/calibration.py where that share of the images has the concept (expected calibration error .02).
+SLOPE, OFFSET, SHARE = 1.13, -1.15, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Presence:
     @staticmethod
     def probability(score: float) -> float:
         """The probability of presence, 0 to 1, of a score."""
-        return float(1 / (1 + np.exp(-(_SLOPE * score + _OFFSET))))
+        return float(1 / (1 + np.exp(-(SLOPE * score + OFFSET))))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

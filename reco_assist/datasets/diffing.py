@@ -10,8 +10,9 @@ import numpy as np
 
 from reco_assist.datasets.coco import Dataset, Id, Record, is_crowd
 from reco_assist.datasets.matching import pair_images, pair_masks
-from reco_assist.errors import ImageError
+from reco_assist.errors import InputError
 from reco_assist.export.sheet import Tile, write_sheet
+from reco_assist.files import inside
 from reco_assist.images import decode
 from reco_assist.masks import Rle, rle
 
@@ -135,8 +136,8 @@ def write_diff_picture(
     tiles = []
     for image in changed[:most]:
         try:
-            pixels = decode(folder / image.file_name).pixels
-        except ImageError as error:
+            pixels = decode(inside(folder, image.file_name, links=True)).pixels
+        except InputError as error:
             on_skip(str(error))
             continue
         tiles.append(Tile(pixels, _labels(image, (pixels.shape[0], pixels.shape[1])), _caption(image)))

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from reco_assist.datasets.coco import Dataset, Record, is_crowd
+from reco_assist.datasets.coco import Dataset, Record, is_crowd, name_key
 from reco_assist.export.stream import dumps
-from reco_assist.files import make_folder, make_output_folder, write_bytes
+from reco_assist.files import inside, make_folder, make_output_folder, write_bytes
 from reco_assist.masks import rle
 
 
@@ -29,6 +29,7 @@ def write_panoptic(folder: Path, dataset: Dataset, *, name: str = "panoptic") ->
         name: Of the file and the folder.
 
     Raises:
+        InputError: The name of an image leads out of the folder.
         FormatError: A mask is damaged.
         StorageError: The files cannot be written.
     """
@@ -36,13 +37,14 @@ def write_panoptic(folder: Path, dataset: Dataset, *, name: str = "panoptic") ->
     annotations = []
     for number, image in dataset.images.items():
         ids, segments = _segments(dataset, image, dataset.annotations[number])
-        file = PurePosixPath(image["file_name"]).with_suffix(".png")
-        make_folder((maps / file).parent)
+        file = PurePosixPath(name_key(image["file_name"])).with_suffix(".png")
+        place = inside(maps, file.as_posix())
+        make_folder(place.parent)
         buffer = BytesIO()
         Image.fromarray(np.stack([ids & 255, ids >> 8 & 255, ids >> 16], 2).astype(np.uint8)).save(
             buffer, "PNG"
         )
-        write_bytes(maps / file, buffer.getvalue())
+        write_bytes(place, buffer.getvalue())
         annotations.append({"image_id": number, "file_name": file.as_posix(), "segments_info": segments})
     categories = [{"supercategory": "", **one, "isthing": 1} for one in dataset.document["categories"]]
     document = {**dataset.document, "annotations": annotations, "categories": categories}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from reco_assist.datasets.coco import Dataset, Record, by_concept, is_crowd
 from reco_assist.errors import ImageError, InputError
 from reco_assist.export.sheet import overlay
-from reco_assist.files import write_bytes
+from reco_assist.files import inside, write_bytes
 from reco_assist.images import decode
 from reco_assist.masks import rle
 from reco_assist.masks.colours import colours_of, css
@@ -257,10 +257,10 @@ def _example(
     """A mask with its surroundings, half its size on each side."""
     image = dataset.images[one.annotation["image_id"]]
     try:
-        pixels = decode(folder / image["file_name"]).pixels  # (H, W, 3)
+        pixels = decode(inside(folder, image["file_name"], links=True)).pixels  # (H, W, 3)
         if pixels.shape[:2] != (image["height"], image["width"]):
             raise ImageError(f"{image['file_name']} has another size than the data set says.")
-    except ImageError as error:
+    except InputError as error:
         problem = str(error).replace(
             f"{folder}/", ""
         )  # whoever reads the page need not know where it was made

@@ -8,16 +8,16 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
-from reco_assist.datasets.coco import Dataset, Id, Record, is_crowd
+from reco_assist.datasets.coco import Dataset, Id, Record, is_crowd, name_key
 from reco_assist.errors import InputError
-from reco_assist.files import make_folder, make_output_folder, storage_error, write_bytes
+from reco_assist.files import inside, make_folder, make_output_folder, storage_error, write_bytes
 from reco_assist.masks import label, polygons, rle
 
 
@@ -47,15 +47,11 @@ def write_yolo(folder: Path, parts: Mapping[str, Dataset], images: Path) -> int:
     crowds = 0
     for part, dataset in parts.items():
         for number, image in dataset.images.items():
-            name = PurePosixPath(image["file_name"].replace("\\", "/"))
-            if name.is_absolute() or ".." in name.parts:
-                raise InputError(
-                    f"the image {name} lies outside the data set's folder: give it a name below it"
-                )
-            _place(images / name, folder / "images" / part / name)
+            name = name_key(image["file_name"])
+            _place(inside(images, name, links=True), inside(folder / "images" / part, name))
             single = [one for one in dataset.annotations[number] if not is_crowd(one)]
             crowds += len(dataset.annotations[number]) - len(single)
-            target = folder / "labels" / part / name.with_suffix(".txt")
+            target = inside(folder / "labels" / part, name).with_suffix(".txt")
             make_folder(target.parent)
             write_bytes(target, "".join(f"{line}\n" for line in _lines(dataset, single, classes)).encode())
     write_bytes(folder / "data.yaml", _yaml(parts, list(first.categories.values())).encode())

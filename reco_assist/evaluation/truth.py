@@ -5,13 +5,14 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reco_assist.errors import FormatError, InputError
+from reco_assist.files import inside
 from reco_assist.masks import Rle, rle
 from reco_assist.masks.label_maps import VOID, LabelNames, mask_folder, read_label_map, read_names
 
@@ -118,6 +119,8 @@ def read_coco(path: Path) -> Truth:
     data = _json(path)
     try:
         images = {one["id"]: (one["file_name"], one["height"], one["width"]) for one in data["images"]}
+        for _, height, width in images.values():
+            rle.check_size(height, width)
         masks: dict[tuple[int, str], tuple[list[Rle], list[Rle]]] = defaultdict(lambda: ([], []))
         for one in data["annotations"]:
             file_name, height, width = images[one["image_id"]]
@@ -126,7 +129,7 @@ def read_coco(path: Path) -> Truth:
             code = rle.from_coco(one["segmentation"], height, width)
             masks[one["category_id"], file_name][bool(one.get("iscrowd"))].append(code)
         categories = {one["id"]: str(one["name"]) for one in data["categories"]}
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"{path} is not a COCO data set ({error!r}): export the truth as COCO") from error
     return Truth(
         tuple(
@@ -171,7 +174,7 @@ def read_label_maps(
     known = read_names(folder) or LabelNames(dict(names or {}))
     if not known.names:
         raise InputError(f"nothing names the ids of {folder}: add legend.json, a list of id and name")
-    maps = {file: folder / PurePosixPath(file).with_suffix(".png") for file in images}
+    maps = {file: inside(folder, file, links=True).with_suffix(".png") for file in images}
     maps = {file: path for file, path in maps.items() if path.is_file()}
     if not maps:
         raise InputError(f"{folder} has no label map of any predicted image: map a/b.png is that of a/b.jpg")
@@ -201,19 +204,33 @@ def read_group(folder: Path, *, void: Collection[int] = VOID) -> Truth:
                 str(name),
                 str(entry["query"]),
                 {
-                    one["image"]: partial(_labelled, folder / one["mask"], tuple(one["ids"]), void)
+                    one["image"]: partial(_labelled, inside(folder, one["mask"], links=True), _ids(one), void)
                     for one in entry["positives"]
                 },
                 frozenset(entry["ignore"]),
             )
             for name, entry in _json(table)["concepts"].items()
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise FormatError(
             f"{table} is no table of concepts ({error!r}): see the group's own notes"
         ) from error
     files = (file for file in folder.glob("*/images/*") if not file.name.startswith("."))
     return Truth(concepts, frozenset(file.relative_to(folder).as_posix() for file in files), folder)
+
+
+def _legend(path: Path) -> dict[int, str]:
+    try:
+        return {int(one["id"]): str(one["name"]) for one in _json(path)}
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{path} is not a list of id and name ({error!r}): write it anew") from error
+
+
+def _ids(positive: Mapping[str, Any]) -> tuple[int, ...]:
+    ids = tuple(positive["ids"])
+    if not all(isinstance(number, int) for number in ids):
+        raise TypeError(f"ids {ids!r}")
+    return ids
 
 
 def _united(codes: list[Rle], crowds: list[Rle]) -> Labelled:

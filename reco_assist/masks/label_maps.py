@@ -63,7 +63,7 @@ def read_names(folder: Path) -> LabelNames | None:
                 continue
             try:
                 return reader(path.read_text(encoding="utf-8"))
-            except (ValueError, KeyError, TypeError, IndexError) as error:
+            except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
                 raise FormatError(f"{path} does not name classes ({error!r}): write it anew") from error
     return None
 
@@ -84,7 +84,7 @@ def read_label_map(path: Path, colours: Mapping[Colour, int] | None = None) -> N
     try:
         with Image.open(path) as image:
             pixels = np.asarray(image)
-    except (OSError, UnidentifiedImageError) as error:
+    except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise FormatError(f"the label map {path} cannot be read ({error}): write it as PNG again") from error
     if pixels.ndim == 3 and pixels.dtype == np.uint8 and colours:
         return _by_colour(path, pixels[:, :, :3], colours)

@@ -15,7 +15,7 @@ from scipy.special import expit, logit
 from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
 from reco_assist.concepts import Concept, Presence
 from reco_assist.encoders import Encoder, Features, compact_cells, load_encoder
-from reco_assist.encoders.batches import BATCH, pixels_of
+from reco_assist.encoders.batches import BATCH, encode_within_memory, pixels_of
 from reco_assist.errors import ImageError, InputError
 from reco_assist.images import content_hash, decode, read_bytes, squash
 from reco_assist.masks.components import encode_labels, label, split_touching
@@ -145,7 +145,7 @@ class Segmenter:
         readable = [one for one in loaded if isinstance(one, _Loaded)]
         if not readable:
             return [one for one in loaded if isinstance(one, Skipped)]
-        features = self.encoder.encode(pixels_of([one.square for one in readable]))
+        features = encode_within_memory(self.encoder, pixels_of([one.square for one in readable]))
         done = iter(self._refined(readable, features))
         return [one if isinstance(one, Skipped) else next(done) for one in loaded]
 

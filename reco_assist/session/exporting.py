@@ -15,7 +15,7 @@ from reco_assist.annotations import Prediction, Region, Verdict
 from reco_assist.datasets import hold_out
 from reco_assist.errors import InputError
 from reco_assist.export import keep_numbers, write_coco, write_label_map, write_label_studio, write_legend
-from reco_assist.files import make_folder, make_output_folder
+from reco_assist.files import inside, make_folder, make_output_folder
 from reco_assist.masks import encode_labels, label
 from reco_assist.session.records import Result
 from reco_assist.session.session import Session
@@ -213,7 +213,7 @@ def _write(
         files.append("masks/")
         write_legend(folder / "masks", concepts)
         for prediction in everything:
-            path = (folder / "masks" / prediction.image.file_name).with_suffix(".png")
+            path = inside(folder / "masks", prediction.image.file_name).with_suffix(".png")
             make_folder(path.parent)
             write_label_map(path, prediction, concepts)
     return tuple(files)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.datasets import Dataset, is_crowd
 from reco_assist.errors import ImageError, InputError
+from reco_assist.files import inside
 from reco_assist.images import content_hash, decode, read_bytes
 from reco_assist.masks import rle
 from reco_assist.session.records import Plan
@@ -83,10 +84,10 @@ def import_dataset(
     done, masks, crowds, shared = 0, 0, 0, 0
     skipped: list[tuple[str, str]] = []
     for number, record in dataset.images.items():
-        path = images.absolute() / record["file_name"]
         try:
+            path = inside(images.absolute(), record["file_name"], links=True)
             image = _image(path, record)
-        except ImageError as error:
+        except InputError as error:
             skipped.append((record["file_name"], str(error)))
             continue
         single = [one for one in dataset.annotations[number] if not is_crowd(one)]

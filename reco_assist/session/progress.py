@@ -56,7 +56,8 @@ def queue(session: Session) -> list[Card]:
 
     Skipped ones come last, so that they are met again once the rest is done.
     """
-    cards = [_card(session, result) for result in session.results()]
+    names = set(session.concepts)
+    cards = [_card(session, result) for result in session.results() if names & result.findings.keys()]
 
     def place(card: Card) -> tuple[int, float, str]:
         if card.state in {"pending", "skipped"}:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from reco_assist.annotations import ImageRef, Verdict
+from reco_assist.masks import Rle
 
 State = Literal["pending", "accepted", "rejected", "absent", "skipped"]
 STATES: tuple[State, ...] = get_args(State)
@@ -16,17 +17,31 @@ AUTOMATIC = 128
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A box around an example of a concept.
+    """An example of a concept: a box around it, or its mask.
 
     Attributes:
         path: The image file.
         content_hash: SHA-256 of its bytes.
         box: x, y, width and height in pixels of the upright image.
+        mask: What was painted, as COCO's compressed run lengths at the image's size; None for the box itself.
     """
 
     path: str
     content_hash: str
     box: tuple[int, int, int, int]
+    mask: Rle | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Lists instead of tuples."""
+        return {**asdict(self), "box": list(self.box)}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The inverse of `to_json`; sessions of release 0.1 know boxes alone."""
+        mask = data.get("mask")
+        return cls(
+            data["path"], data["content_hash"], tuple(data["box"]), None if mask is None else Rle(**mask)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +57,7 @@ class Plan:
         dropped: Content hashes of images that were pruned.
         marks: Content hash and 1 for more, -1 for less of its kind.
         begun: Whether the curator has asked for it to be retrieved.
+        swapped: Foreground and background are exchanged, because they came out the wrong way round.
     """
 
     name: str
@@ -52,16 +68,17 @@ class Plan:
     dropped: tuple[str, ...] = ()
     marks: tuple[tuple[str, int], ...] = ()
     begun: bool = False
+    swapped: bool = False
 
     def question(self) -> "Plan":
         """The plan without what became of its answer: as long as this stays, pruning stays meaningful."""
-        return replace(self, added=(), dropped=(), marks=(), begun=False)
+        return replace(self, added=(), dropped=(), marks=(), begun=False, swapped=False)
 
     def to_json(self) -> dict[str, Any]:
         """Lists instead of tuples."""
         return {
             **asdict(self),
-            "examples": [{**asdict(one), "box": list(one.box)} for one in self.examples],
+            "examples": [one.to_json() for one in self.examples],
             "contexts": list(self.contexts),
             "added": list(self.added),
             "dropped": list(self.dropped),
@@ -74,14 +91,13 @@ class Plan:
         return cls(
             name=data["name"],
             k=data["k"],
-            examples=tuple(
-                Example(one["path"], one["content_hash"], tuple(one["box"])) for one in data["examples"]
-            ),
+            examples=tuple(Example.from_json(one) for one in data["examples"]),
             contexts=tuple(data["contexts"]),
             added=tuple(data["added"]),
             dropped=tuple(data["dropped"]),
             marks=tuple((digest, sign) for digest, sign in data["marks"]),
             begun=data["begun"],
+            swapped=data.get("swapped", False),
         )
 
 

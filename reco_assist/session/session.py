@@ -3,7 +3,7 @@
 import base64
 import io
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -91,8 +91,8 @@ class Session:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to go on with: no concept was ever looked for."""
-        return not self.concepts
+        """Whether there is nothing to go on with: no concept was ever looked for, and none was begun."""
+        return not self.concepts and self.draft == Plan("")
 
     @property
     def last_change(self) -> datetime | None:
@@ -139,6 +139,16 @@ class Session:
             self.store.put(what, values, forget=self.scope(name))
         else:
             self.store.put("add concept", {"concepts": [*self.concepts, name], **values})
+
+    @property
+    def draft(self) -> Plan:
+        """The plan of the next concept, which has no name yet: its examples and contexts."""
+        data = self.store.get("draft")
+        return Plan("") if data is None else Plan.from_json(data)
+
+    @draft.setter
+    def draft(self, plan: Plan) -> None:
+        self.store.put("question", {"draft": None if plan == Plan("") else plan.to_json()})
 
     def remove_concept(self, name: str) -> None:
         """Take a concept out of the job; what was decided about it stays in the log and in the store."""
@@ -243,7 +253,7 @@ class Session:
             findings[name] = Finding(
                 digests[name], verdict.present, verdict.probability, doubt(scores, verdict.probability)
             )
-            write_bytes(self._map_path(image.content_hash, name), _png(scores))
+            write_bytes(self.map_path(image.content_hash, name), _png(scores))
         pixels = decode(path, reduce_to=64).pixels
         result = Result(image, path, perceptual_hash(pixels), findings)
         file = {"hash": image.content_hash, "stamp": _stamp(path)}
@@ -254,7 +264,7 @@ class Session:
     def scores(self, content_hash: str, concept: str) -> NDArray[np.uint8]:
         """(H, W) uint8 refined probability: the bytes that are shown and exported."""
         image = self.result(content_hash).image
-        path = self._map_path(content_hash, concept)
+        path = self.map_path(content_hash, concept)
         if not path.is_file():
             return np.zeros((image.height, image.width), np.uint8)
         with Image.open(path) as opened:
@@ -348,7 +358,13 @@ class Session:
             mask[:] = False
         return mask
 
-    def _map_path(self, content_hash: str, concept: str) -> Path:
+    def forget_files(self, content_hashes: Collection[str]) -> None:
+        """Let the files of some images count as not segmented; results and decisions stay until they are."""
+        gone = {f"file/{name}": None for name, digest in self.files().items() if digest in content_hashes}
+        self.store.put("forget", gone)
+
+    def map_path(self, content_hash: str, concept: str) -> Path:
+        """Where the map of a concept in an image lies."""
         # Concept names are any text; file names are not.
         name = sha256(concept.encode()).hexdigest()[:16]
         return make_folder(self.folder / "maps" / content_hash[:2]) / f"{content_hash}-{name}.png"

@@ -15,9 +15,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
+from io import FileIO
 from pathlib import Path
 from threading import RLock
-from typing import Any, BinaryIO
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -26,7 +27,7 @@ from reco_assist.files import make_output_folder, storage_error, write_bytes
 
 FORMAT = 1
 
-_LOG = "audit.jsonl"
+LOG = "audit.jsonl"
 _SNAPSHOT = "snapshot.json"
 _LOCK = "session.lock"
 _SNAPSHOT_EVERY = 200  # changes
@@ -155,7 +156,7 @@ class Store:
 
     def log(self) -> Iterator[dict[str, Any]]:
         """All lines of the log."""
-        with (self.folder / _LOG).open("rb") as file:
+        with (self.folder / LOG).open("rb") as file:
             yield from (json.loads(line) for line in file if line.endswith(b"\n"))
 
     def close(self) -> None:
@@ -185,13 +186,14 @@ class Store:
             raise StorageError(f"The session {self.folder.name} was opened again elsewhere; go on there.")
         end = self._log.tell()
         try:
-            self._log.write(line)
-            self._log.flush()
+            rest = memoryview(line)
+            while rest:
+                rest = rest[self._log.write(rest) :]
             os.fsync(self._log.fileno())
         except OSError as error:
             self._log.truncate(end)
             self._log.seek(end)
-            raise storage_error(self.folder / _LOG, error) from error
+            raise storage_error(self.folder / LOG, error) from error
         self._apply(event, line)
         self._since_snapshot += 1
         if self._since_snapshot >= _SNAPSHOT_EVERY:
@@ -219,10 +221,11 @@ class Store:
         (history.undone if move == "undo" else history.done).append((event["what"], changes))
         del history.done[:-_REMEMBERED]
 
-    def _open(self) -> BinaryIO:
-        path = self.folder / _LOG
+    def _open(self) -> FileIO:
+        path = self.folder / LOG
         try:
-            log = path.open("r+b" if path.exists() else "w+b")
+            # Unbuffered: a buffer that a full disk did not take would get in the way of cutting the log back.
+            log = path.open("r+b" if path.exists() else "w+b", buffering=0)
         except OSError as error:
             raise storage_error(path, error) from error
         try:
@@ -240,7 +243,7 @@ class Store:
             raise
         return log
 
-    def _replay(self, log: BinaryIO) -> None:
+    def _replay(self, log: FileIO) -> None:
         start = log.tell()
         data = log.read()
         end = data.rfind(b"\n") + 1  # what follows was cut short by a kill
@@ -252,8 +255,8 @@ class Store:
                 self._apply(event, line)
             except (ValueError, KeyError, TypeError, IndexError) as error:
                 raise FormatError(
-                    f"Line {self._count + 2} of {self.folder / _LOG} is damaged; restore it from a copy, or "
-                    "start a new session."
+                    f"Line {self._count + 2} of {self.folder / LOG} is damaged; run 'reco-assist doctor "
+                    f"{self.folder} --repair', which leaves it out."
                 ) from error
             self._since_snapshot += 1
 

@@ -131,9 +131,10 @@ class ReviewPage:
         session = self._desk.session
         moved = session.undo() if name == "undo" else session.redo()
         if moved is not None:
-            self._shown = moved.keys[0].split("/")[1]
             self._count()
-            self._show(self._shown)
+            about = moved.keys[0].split("/")[1]
+            if any(card.result.image.content_hash == about for card in self._cards):
+                self._show(about)
         self._desk.changed()
 
     def refresh(self) -> None:
@@ -148,7 +149,9 @@ class ReviewPage:
         self.canvas.busy = running
         say(self._status, self._line)
         self._count()
-        if self._cards and not self._shown:
+        if not self._cards:
+            self._shown, self.canvas.frame = "", None
+        elif not self._shown:
             self._show(self._next_open(""))
         self._place()
         self._show_figures()
