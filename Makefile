@@ -5,7 +5,7 @@ LABEL_STUDIO := .venv-label-studio
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check lab soak bench clean label-studio
+.PHONY: demo test check docs lab soak bench clean label-studio
 
 demo: $(VENV)/.ready
 	$(BIN)/reco-assist demo --out demo
@@ -20,6 +20,10 @@ check: $(VENV)/.ready-dev
 	$(BIN)/lint-imports
 	@if command -v npm >/dev/null; then cd widgets && npm ci --silent --no-fund --no-audit && npx --no-install tsc; \
 	else echo "skipped: the widgets' types need npm, which is not installed"; fi
+
+docs: $(VENV)/.ready-docs
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python scripts/check_links.py docs/_build/html
 
 lab: $(VENV)/.ready
 	$(BIN)/reco-assist lab
@@ -40,7 +44,7 @@ $(VENV)/.browser: $(VENV)/.ready-dev
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(LABEL_STUDIO) demo
+	rm -rf $(VENV) $(LABEL_STUDIO) demo docs/_build docs/_made
 
 # A real server for the tests, in an environment of its own: it pins packages that we need in other versions.
 label-studio: $(VENV)/.python
@@ -60,6 +64,10 @@ $(VENV)/.python:
 $(VENV)/.ready: $(VENV)/.python pyproject.toml constraints.txt
 	$(PIP) --constraint constraints.txt torch torchvision
 	$(PIP) --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.ready-docs: $(VENV)/.ready
+	$(PIP) --constraint constraints.txt --editable '.[docs]'
 	touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready

@@ -1,5 +1,7 @@
 """Every error that reco-assist raises on purpose.
 
+They form a tree::
+
     RecoAssistError
     ├── InputError       an argument, file or folder that was given cannot be used
     │   ├── ImageError   one image cannot be read (reported and skipped in bulk work)

@@ -144,8 +144,8 @@ class Lab:
 
 
 @contextmanager
-def opened(address, *, dark=False, width=1440, height=1180):
-    """A page on a notebook, ready to run."""
+def visited(address, *, dark=False, width=1440, height=1180):
+    """A page in Chromium. Its problems and requests are noted in `page.problems` and `page.requests`."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play:
@@ -156,15 +156,13 @@ def opened(address, *, dark=False, width=1440, height=1180):
         page = context.new_page()
         # Long, because other work may share the machine; nothing waits for it where things go well.
         page.set_default_timeout(120_000)
-        page.problems = []
+        page.problems, page.requests = [], []
         page.on("pageerror", lambda error: page.problems.append(error.stack or str(error)))
+        page.on(
+            "dialog", lambda dialog: (page.problems.append(f"dialog: {dialog.message}"), dialog.dismiss())
+        )
+        page.on("request", lambda request: page.requests.append(request.url))
         page.goto(address)
-        page.wait_for_selector(".jp-Notebook .jp-Cell")
-        page.locator(".jp-NotebookPanel-toolbar").wait_for()
-        idle(page)
-        if page.locator(".jp-FileBrowser:visible").count():
-            # The file browser takes room that a curator would give to the pictures.
-            page.keyboard.press("Control+b")
         try:
             yield page
         except BaseException:
@@ -172,6 +170,19 @@ def opened(address, *, dark=False, width=1440, height=1180):
             raise
         finally:
             browser.close()
+
+
+@contextmanager
+def opened(address, *, dark=False):
+    """A page on a notebook, ready to run."""
+    with visited(address, dark=dark) as page:
+        page.wait_for_selector(".jp-Notebook .jp-Cell")
+        page.locator(".jp-NotebookPanel-toolbar").wait_for()
+        idle(page)
+        if page.locator(".jp-FileBrowser:visible").count():
+            # The file browser takes room that a curator would give to the pictures.
+            page.keyboard.press("Control+b")
+        yield page
 
 
 def run_all(page):

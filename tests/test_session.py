@@ -375,3 +375,26 @@ def test_exports_that_make_no_sense_are_refused(job, tmp_path, choice, reason):
     with pytest.raises(InputError, match=reason):
         export(job.session, tmp_path / "out", choice)
     assert not (tmp_path / "out" / "coco.json").exists()
+
+
+def test_category_ids_stay_what_they_were_when_concepts_come_and_go(job, tmp_path):
+    digest = job.add("a.png")
+    job.session.decide(digest, dict.fromkeys(NAMES, "accepted"))
+
+    def exported():
+        export(job.session, tmp_path / "out")
+        document = json.loads((tmp_path / "out" / "coco.json").read_text())
+        legend = json.loads((tmp_path / "out" / "masks" / "legend.json").read_text())
+        numbers = {one["name"]: one["id"] for one in document["categories"]}
+        assert {one["name"]: one["id"] for one in legend if one["id"]} == numbers
+        labels = np.asarray(Image.open(tmp_path / "out" / "masks" / "a.png"))
+        assert set(np.unique(labels)) <= {0, *numbers.values()}
+        return numbers
+
+    assert exported() == {"mug": 1, "spoon": 2}
+    job.session.remove_concept("mug")
+    assert exported() == {"spoon": 2}
+    job.session.set_plan(Plan("cat"))
+    assert exported() == {"spoon": 2, "cat": 3}
+    job.session.set_plan(Plan("mug"))
+    assert exported() == {"spoon": 2, "cat": 3, "mug": 1}

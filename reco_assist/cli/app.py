@@ -6,10 +6,13 @@ import warnings
 import typer
 
 from reco_assist.cli import (
+    concepts,
+    datasets,
     demo,
     doctor,
     evaluate,
     explain,
+    import_,
     index,
     lab,
     learn,
@@ -18,6 +21,7 @@ from reco_assist.cli import (
     reproduce,
     search,
     segment,
+    serve,
 )
 from reco_assist.errors import RecoAssistError
 
@@ -40,9 +44,16 @@ app.command()(learn.learn)
 app.command()(segment.segment)
 app.command()(push.push)
 app.command()(push.pull)
+app.command()(serve.serve)
 app.command()(evaluate.evaluate)
 app.command()(explain.explain)
 app.command()(doctor.doctor)
+app.add_typer(concepts.app, name="concepts")
+app.command("import")(import_.import_)
+app.command()(datasets.convert)
+app.command()(datasets.merge)
+app.command()(datasets.diff)
+app.command()(datasets.report)
 app.command()(reproduce.reproduce)
 app.command()(lab.lab)
 app.add_typer(models.models, name="models")

@@ -49,6 +49,11 @@ def learn(
         Path | None,
         typer.Option(help="What 'reco-assist pull' fetched: corrected masks become exemplars."),
     ] = None,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(help="A COCO file or folder of label maps: its masks of TEXT are exemplars, at most 5."),
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="The folder of the data set's images.")] = None,
     context: Annotated[
         str | None, typer.Option(help="Words that compete with the concept, separated by commas.")
     ] = None,
@@ -77,6 +82,8 @@ def learn(
         raise InputError(f"there is no method {method!r}: choose assist or paper")
     opened = Archive.open(archive)
     shown = [read_exemplar(one) for one in exemplar or ()]
+    if dataset is not None:
+        shown += _examples(dataset, text, images)
     opened = Archive.open(archive, encoder=load_encoder(encoder or opened.encoder_name, device=device))
     preset = preset_of(opened.encoder_name)
     k = k or (preset.k if preset else _K)
@@ -145,3 +152,24 @@ def _corrected(
     few = "too few corrections to keep some aside and measure the gain"
     say(few if gain is None else f"{gain}; the concept now learns from all of them", quiet=quiet)
     return exemplars, gain
+
+
+def _examples(source: Path, name: str, images: Path | None) -> "list[Exemplar]":
+    """Exemplars from the masks of a data set."""
+    from reco_assist.datasets import example_masks, read_dataset
+    from reco_assist.errors import InputError
+    from reco_assist.files import inside
+    from reco_assist.masks import rle
+    from reco_assist.retrieval.exemplars import mask_exemplar
+
+    if images is None:
+        raise InputError("the exemplars of a data set need its photographs: name their folder by --images")
+    dataset = read_dataset(source, images=images)
+    return [
+        mask_exemplar(
+            inside(images, dataset.images[one["image_id"]]["file_name"], links=True),
+            rle.decode(dataset.mask(one)),
+            source=f"{source.name}:{one['id']}",
+        )
+        for one in example_masks(dataset, name)
+    ]

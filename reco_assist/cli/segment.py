@@ -152,10 +152,17 @@ def export(
     Returns:
         How many regions each concept has.
     """
-    from reco_assist.export import write_coco, write_label_map, write_label_studio, write_legend
+    from reco_assist.datasets import read_coco
+    from reco_assist.export import keep_numbers, write_coco, write_label_map, write_label_studio, write_legend
     from reco_assist.files import inside, make_folder
 
-    names = [concept.name for concept in concepts]
+    earlier = out / "coco.json"  # its categories keep their ids
+    known = (
+        {name: int(number) for number, name in read_coco(earlier).categories.items()}
+        if earlier.is_file()
+        else {}
+    )
+    names = keep_numbers([concept.name for concept in concepts], known)
     for concept in concepts:  # so that 'reco-assist explain' needs nothing but this folder
         concept.save(make_folder(out / CONCEPTS) / f"{concept.digest}.concept")
     about = [

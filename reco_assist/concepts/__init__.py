@@ -3,6 +3,7 @@
 from reco_assist.concepts.concept import Concept, Method, Provenance, Seed
 from reco_assist.concepts.draft import OUTLYING, Draft, word_activation
 from reco_assist.concepts.learn import PAPER_CONTEXTS, Lesson, exemplar_query, learn_concept, paper_reference
+from reco_assist.concepts.merging import merge_concepts, rename_concept
 from reco_assist.concepts.presence import Presence
 from reco_assist.concepts.quality import Quality, ambiguous, unfamiliar
 from reco_assist.concepts.remaining import expected_positives
@@ -22,7 +23,9 @@ __all__ = [
     "exemplar_query",
     "expected_positives",
     "learn_concept",
+    "merge_concepts",
     "paper_reference",
+    "rename_concept",
     "unfamiliar",
     "word_activation",
 ]

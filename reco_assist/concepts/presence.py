@@ -97,6 +97,12 @@ class Presence:
         threshold = max(_LEAST, lowest, min(parting, highest))
         return cls(*scales, total=total, threshold=round(threshold, 6))
 
+    def rescaled(self, foreground: Tensor, text: Tensor | None, ordinary: CompactCells) -> Self:
+        """The same threshold, in deviations from ordinary photographs, for a foreground that has moved."""
+        dense, language = _best(ordinary, foreground, None if self.language is None else text)
+        scales = Scale.of(dense), None if language is None else Scale.of(language)
+        return type(self)(*scales, Scale.of(_sum(scales, dense, language)), self.threshold)
+
     def score(self, cells: CompactCells, foreground: Tensor, text: Tensor | None) -> NDArray[np.float32]:
         """How far each of n images lies above the threshold: (n,) float32, present where positive."""
         best = _best(cells, foreground, None if self.language is None else text)

@@ -12,11 +12,11 @@ import numpy as np
 
 from reco_assist.annotations import ImageRef, Prediction
 from reco_assist.errors import InputError
-from reco_assist.export.checks import check_prediction, number_concepts, round_score
+from reco_assist.export.checks import Concepts, check_prediction, number_concepts, round_score
 from reco_assist.export.stream import Numbers, write_array
 from reco_assist.files import atomic_write
 from reco_assist.masks import Rle, brush, polygons, rle
-from reco_assist.masks.colours import css, palette
+from reco_assist.masks.colours import colours_of, css
 
 Shape = Literal["brush", "polygon"]
 Tool = Literal["brush", "polygon", "box"]
@@ -44,7 +44,7 @@ def local_files_url(image: ImageRef) -> str:
     return "/data/local-files/?d=" + quote(os.fsencode(image.file_name), safe="/")
 
 
-def label_config(concepts: Sequence[str], *, shape: Shape = "brush", also: Sequence[Tool] = ()) -> str:
+def label_config(concepts: Concepts, *, shape: Shape = "brush", also: Sequence[Tool] = ()) -> str:
     """The labelling configuration (XML) for a project that imports the tasks of `to_label_studio`.
 
     Args:
@@ -59,7 +59,7 @@ def label_config(concepts: Sequence[str], *, shape: Shape = "brush", also: Seque
     _tag(shape)
     labels = "".join(
         f"    <Label value={quoteattr(concept)} background={quoteattr(css(colour))}/>\n"
-        for concept, colour in zip(numbers, palette(len(numbers)), strict=True)
+        for concept, colour in zip(numbers, colours_of(numbers.values()), strict=True)
     )
     image = Names().image
     tools: list[tuple[str, str]] = [(_TAGS[shape], Names().labels)]
@@ -74,7 +74,7 @@ def label_config(concepts: Sequence[str], *, shape: Shape = "brush", also: Seque
 
 def to_label_studio(
     predictions: Iterable[Prediction],
-    concepts: Sequence[str],
+    concepts: Concepts,
     *,
     model_version: str,
     image_url: Callable[[ImageRef], str] = local_files_url,
@@ -106,7 +106,7 @@ def to_label_studio(
 def write_label_studio(
     path: Path,
     predictions: Iterable[Prediction],
-    concepts: Sequence[str],
+    concepts: Concepts,
     *,
     model_version: str,
     image_url: Callable[[ImageRef], str] = local_files_url,
@@ -125,7 +125,7 @@ def write_label_studio(
 
 def _tasks(
     predictions: Iterable[Prediction],
-    concepts: Sequence[str],
+    concepts: Concepts,
     *,
     model_version: str,
     image_url: Callable[[ImageRef], str],

@@ -144,6 +144,24 @@ def iou(first: Rle, second: Rle) -> float:
     return int(lengths[in_first & in_second].sum()) / union if union else 1.0
 
 
+def union(masks: Sequence[Rle]) -> Rle | None:
+    """All pixels of some masks as one; None without any.
+
+    Raises:
+        FormatError: Counts are no COCO counts of their size.
+        InputError: The masks differ in size.
+    """
+    if not masks:
+        return None
+    height, width = masks[0].height, masks[0].width
+    if any((one.height, one.width) != (height, width) for one in masks):
+        raise InputError("Masks of different sizes cannot be united; bring them to one size.")
+    for one in masks:
+        _counts(one)  # pycocotools trusts them
+    merged = coco.merge([to_coco(one) for one in masks])
+    return Rle(height, width, merged["counts"].decode("ascii"))
+
+
 def to_coco(rle: Rle) -> dict[str, Any]:
     """The mask as COCO writes it: `{"size": [height, width], "counts": text}`, ready for JSON."""
     return {"size": [rle.height, rle.width], "counts": rle.counts}

@@ -222,6 +222,8 @@ class Session:
         maps: NDArray[np.uint8],
         verdicts: Sequence[Verdict],
         digests: Mapping[str, str],
+        *,
+        specks: bool = False,
     ) -> Result:
         """Keep what a segmenter made of a target. What the curator decided already stays as it is.
 
@@ -234,6 +236,7 @@ class Session:
             maps: (K, H, W) uint8 refined probability.
             verdicts: One per map.
             digests: Digest of each concept by its name, in the order of the maps.
+            specks: Keep the specks: people drew them.
 
         Raises:
             StorageError: It cannot be written.
@@ -249,7 +252,8 @@ class Session:
         for k, (name, verdict) in enumerate(zip(digests, verdicts, strict=True)):
             if name in fixed:
                 continue
-            scores = despeckled(np.where(free & (winner == k), maps[k], np.uint8(0)))
+            scores: NDArray[np.uint8] = np.where(free & (winner == k), maps[k], np.uint8(0))  # (H, W)
+            scores = scores if specks else despeckled(scores)
             findings[name] = Finding(
                 digests[name], verdict.present, verdict.probability, doubt(scores, verdict.probability)
             )

@@ -171,7 +171,7 @@ class Annotator:
             [
                 "Segment and review",
                 f"{total - figures.left:,} of {total:,} reviewed" if total else "",
-                any_begun,
+                any_begun or bool(total),  # masks that were imported are reviewed without a concept
                 bool(total) and not figures.left,
             ],
             ["Export", f"{accepted:,} accepted" if total else "", bool(total), exported],
