@@ -15,7 +15,7 @@ from reco_assist.annotations import Prediction, Region, Verdict
 from reco_assist.errors import InputError
 from reco_assist.export import write_coco, write_label_map, write_label_studio, write_legend
 from reco_assist.files import make_folder, make_output_folder
-from reco_assist.images import NEAR_DUPLICATE
+from reco_assist.images import near_duplicate_groups
 from reco_assist.masks import encode_labels, label
 from reco_assist.session.records import Result
 from reco_assist.session.session import Session
@@ -23,7 +23,6 @@ from reco_assist.version import __version__
 
 Format = Literal["coco", "label-studio", "png"]
 FORMATS: tuple[Format, ...] = ("coco", "label-studio", "png")
-_BITS = np.array([byte.bit_count() for byte in range(256)], np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +139,7 @@ def split(
     if not validation:
         return {"all": list(predictions)}
     digests = sorted({prediction.image.content_hash for prediction in predictions})
-    marks = np.array([session.result(digest).fingerprint for digest in digests], np.uint64)  # (n,)
-    group = _groups(marks)
+    group = near_duplicate_groups([session.result(digest).fingerprint for digest in digests])
     members: dict[int, list[str]] = {}
     for number, digest in zip(group, digests, strict=True):
         members.setdefault(number, []).append(digest)
@@ -154,24 +152,6 @@ def split(
     for prediction in predictions:
         sides["val" if prediction.image.content_hash in held else "train"].append(prediction)
     return sides
-
-
-def _groups(marks: NDArray[np.uint64]) -> list[int]:
-    """The number of each fingerprint's group: near-duplicates of near-duplicates are together."""
-    leader = list(range(len(marks)))
-
-    def root(index: int) -> int:
-        while leader[index] != index:
-            leader[index] = leader[leader[index]]
-            index = leader[index]
-        return index
-
-    for index in range(len(marks)):
-        differing = (marks[index + 1 :] ^ marks[index]).view(np.uint8).reshape(-1, 8)  # (rest, 8)
-        near = np.flatnonzero(_BITS[differing].sum(1) <= NEAR_DUPLICATE)
-        for other in near + index + 1:
-            leader[root(int(other))] = root(index)
-    return [root(index) for index in range(len(marks))]
 
 
 def _prediction(session: Session, result: Result, choice: Choice) -> Prediction | None:
