@@ -52,8 +52,8 @@ class Network(nn.Module):
             self.body = smp.DeepLabV3Plus(name, encoder_weights=None, classes=1 + len(design.concepts))
         except (KeyError, RuntimeError, ValueError) as error:
             raise EncoderError(
-                f"segmentation-models-pytorch has no encoder {name!r} for DeepLabv3+: choose another, such as "
-                "resnet50, or tu-NAME for a timm model"
+                f"segmentation-models-pytorch has no encoder {name!r} for DeepLabv3+: choose another, such "
+                "as resnet50, or tu-NAME for a timm model"
             ) from error
         mean, deviation = ((0.5,) * 3, (0.5,) * 3) if offline else _statistics(name)
         self.register_buffer("mean", torch.tensor(mean)[:, None, None] * 255, persistent=False)

@@ -63,8 +63,8 @@ def corrected_label(masks: Mapping[int, NDArray[np.bool_] | None], side: int) ->
     """Classes and weights from masks that somebody has corrected: certain wherever they were drawn.
 
     Args:
-        masks: (H, W) bool by class 1..K, or None where nothing was said about a class. Where masks overlap the
-            later class wins.
+        masks: (H, W) bool by class 1..K, or None where nothing was said about a class. Where masks overlap
+            the later class wins.
         side: S, pixels of the square label.
     """
     classes = np.zeros((side, side), np.uint8)  # (S, S)

@@ -51,8 +51,8 @@ class Recipe:
             )
         if self.accumulate < 1 or self.batch % self.accumulate or self.batch // self.accumulate < 2:
             raise InputError(
-                f"a batch of {self.batch} cannot be split into {self.accumulate} parts of two images or more: "
-                "choose a divisor"
+                f"a batch of {self.batch} cannot be split into {self.accumulate} parts of two images or "
+                "more: choose a divisor"
             )
         if not 0 <= self.validation <= 0.5:
             raise InputError(f"the validation share is {self.validation}: give one from 0 to 0.5")
