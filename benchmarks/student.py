@@ -4,8 +4,10 @@
 
 GROUP has concepts.json, SET/images and SET/masks (see `reco_assist.evaluation.read_group`). Of the images
 with the concepts and of those without any, a sample is drawn and parted, near-duplicates on one side. The
-teacher is a Concept learnt by its word from the training images; their truth is only used as the ten corrected
-masks. All scores are those of unseen images: IoU is the mean over concepts of the mean over images that show
+teacher is a Concept learnt by its word from the training images; their truth is only used as the ten
+corrected masks.
+
+All scores are those of unseen images: IoU is the mean over concepts of the mean over images that show
 them, as exported, presence decision and all; `false` is the share of images without a concept with a mask.
 
 The review curve is simulated: after n reviews the n images that come first in an order have their true mask,
@@ -272,7 +274,7 @@ def table(result: dict[str, object]) -> str:
     rows = list(result["seeds"].values())
     teacher = result["teacher"]
     lines = [
-        f"{result['train']} training images, {result['test']} unseen; {len(rows)} seeds: mean (lowest to highest)\n",
+        f"{result['train']} training images, {result['test']} unseen; {len(rows)} seeds: mean (range)\n",
         "| | IoU | false |",
         "| --- | --- | --- |",
         f"| teacher | {teacher['iou']:.3f} | {teacher['false']:.3f} |",

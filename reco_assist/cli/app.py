@@ -5,7 +5,7 @@ import warnings
 
 import typer
 
-from reco_assist.cli import demo, evaluate, index, lab, learn, search, segment
+from reco_assist.cli import demo, evaluate, index, lab, learn, search, segment, train
 from reco_assist.errors import RecoAssistError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command()(index.index)
 app.command()(search.search)
 app.command()(learn.learn)
 app.command()(segment.segment)
+app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(lab.lab)
 

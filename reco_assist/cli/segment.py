@@ -13,7 +13,6 @@ from reco_assist.errors import InputError
 from reco_assist.version import __version__
 
 if TYPE_CHECKING:
-    from reco_assist.concepts import Concept
     from reco_assist.segmenter import Journal, Target
 
 FORMATS = ("coco", "label-studio", "png")
@@ -22,13 +21,13 @@ _JOURNAL = "journal.jsonl"
 
 
 def segment(
-    concepts: Annotated[list[Path], typer.Argument(help="Concept files made by 'reco-assist learn'.")],
+    concepts: Annotated[list[Path], typer.Argument(help="Concept files, or one student.")],
     images: Annotated[Path, typer.Option(help="A folder of images, or an archive.")],
     out: Annotated[Path, typer.Option(help="Where the results go.")],
     formats: Annotated[str, typer.Option("--format", help="Any of coco,label-studio,png.")] = ",".join(
         FORMATS
     ),
-    refine: Annotated[str, typer.Option(help="crf, guided or none.")] = "crf",
+    refine: Annotated[str, typer.Option(help="auto, crf, guided or none.")] = "auto",
     threshold: Annotated[str, typer.Option(help="auto, or a probability from 0 to 1.")] = "auto",
     presence: Annotated[str, typer.Option(help="auto: no mask where a concept is absent; or off.")] = "auto",
     instances: Annotated[
@@ -45,17 +44,14 @@ def segment(
     Example: reco-assist segment mug.concept --images ~/Pictures --out masks
     """
     set_up(verbose=verbose, quiet=quiet)
-    from reco_assist.concepts import Concept
-    from reco_assist.encoders import load_encoder
-    from reco_assist.segmenter import Segmenter
+    from reco_assist.student import load_predictor
 
     chosen = _formats(formats)
-    known = [Concept.load(path) for path in concepts]
     targets = list_targets(images, out)
-    segmenter = Segmenter(
-        known,
-        encoder=load_encoder(known[0].provenance.encoder, device=device),
-        refine=_choice("--refine", refine, ("crf", "guided", "none")),
+    segmenter = load_predictor(
+        concepts,
+        device=device,
+        refine=_choice("--refine", refine, ("auto", "crf", "guided", "none")) if refine != "auto" else None,
         threshold=_threshold(threshold),
         presence=_choice("--presence", presence, ("auto", "off")),
         instances=_choice("--instances", instances, ("components", "split", "none")),
@@ -69,7 +65,7 @@ def segment(
         "overlap": overlap,
     }
     journal = run_job(segmenter, targets, out, options, progress=not quiet)
-    counts = export(journal, known, out, chosen, options)
+    counts = export(journal, segmenter.about(), out, chosen, options)
     _report(journal, counts, out, json=json, quiet=quiet)
 
 
@@ -109,7 +105,7 @@ def run_job(
     from reco_assist.segmenter import Journal, run
 
     make_output_folder(out)
-    digests = [concept.digest for concept in segmenter.concepts]
+    digests = list(segmenter.digests.values())
     journal = Journal(out / _JOURNAL, {"concepts": digests, "options": options, "version": __version__})
     with tqdm(total=len(targets), unit="image", desc="segment", disable=None if progress else True) as bar:
         for count in run(segmenter, _batches(targets), journal):
@@ -119,7 +115,7 @@ def run_job(
 
 def export(
     journal: "Journal",
-    concepts: "Sequence[Concept]",
+    about: "Sequence[dict[str, Any]]",
     out: Path,
     formats: Sequence[str],
     options: dict[str, Any],
@@ -131,17 +127,7 @@ def export(
     """
     from reco_assist.export import write_coco, write_label_map, write_label_studio, write_legend
 
-    names = [concept.name for concept in concepts]
-    about = [
-        {
-            "name": concept.name,
-            "digest": concept.digest,
-            "method": concept.method,
-            "encoder": concept.provenance.encoder,
-            "weights": concept.provenance.weights,
-        }
-        for concept in concepts
-    ]
+    names = [one["name"] for one in about]
     info = {"description": f"reco-assist {__version__}", "concepts": about, "options": options}
     version = "reco-assist " + " ".join(f"{one['name']}@{str(one['digest'])[:8]}" for one in about)
     if "coco" in formats:

@@ -202,14 +202,15 @@ class _Run:
             strict=True,
         ):
             group["lr"] = rate * self.recipe.rate_at(step)
-        torch.manual_seed(self.recipe.seed * 1_000_003 + step)  # dropout must not depend on what came before
+        parts = [next(loader) for _ in range(self.recipe.accumulate)]
+        # After the loader, which draws a number when it begins: dropout must not depend on what came before.
+        torch.manual_seed(self.recipe.seed * 1_000_003 + step)
         self.network.train()
         total = 0.0
-        for part in range(self.recipe.accumulate):
-            pixels, classes, weights = next(loader)
-            pixels = pixels.contiguous(memory_format=torch.channels_last)
+        for part, (pixels, classes, weights) in enumerate(parts):
+            ordered = pixels.contiguous(memory_format=torch.channels_last)
             with self.fabric.no_backward_sync(self.network, enabled=part < self.recipe.accumulate - 1):
-                loss = weighted_loss(self.network(pixels), classes, weights) / self.recipe.accumulate
+                loss = weighted_loss(self.network(ordered), classes, weights) / self.recipe.accumulate
                 self.fabric.backward(loss)
             total += float(loss.detach())
         self.optimizer.step()
