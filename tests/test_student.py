@@ -72,9 +72,9 @@ def test_a_stopped_run_ends_with_the_same_weights(examples, tmp_path):
 def test_weights_are_the_margin_times_the_trust():
     maps = np.full((2, 8, 8), 0, np.uint8)
     maps[0], maps[1] = 204, 51  # .8 and .2
-    label = pseudo_label(maps, (Verdict("a", True, 0.5), Verdict("b", True, 0.9)), 8)
+    label = pseudo_label(maps, (Verdict("a", True, 0.4), Verdict("b", True, 0.9)), 8)
     assert (label.classes == 1).all()
-    assert (label.weights == round(255 * (0.8 - 0.2) * 0.5)).all()
+    assert (label.weights == round(255 * (0.8 - 0.2) * 0.4)).all()
 
 
 def test_a_student_is_refused_when_damaged(tmp_path):

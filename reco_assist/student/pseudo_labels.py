@@ -43,8 +43,8 @@ def pseudo_label(
         side: S, pixels of the square label.
         band: Half the width of the ignored band, as a share of the side.
     """
-    chances = np.stack([_squashed(one, side, Image.Resampling.BILINEAR) for one in maps])
-    chances = chances.astype(np.float32) / 255  # (K, S, S)
+    levels = np.stack([_squashed(one, side, Image.Resampling.BILINEAR) for one in maps])  # (K, S, S)
+    chances = levels.astype(np.float32) / 255  # (K, S, S)
     likeliest = chances.max(0)  # (S, S)
     everything = np.concatenate([1 - likeliest[None], chances])  # (1 + K, S, S)
     classes = np.where(likeliest >= 0.5, chances.argmax(0) + 1, 0).astype(np.uint8)  # (S, S)
