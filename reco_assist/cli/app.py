@@ -22,6 +22,7 @@ from reco_assist.cli import (
     search,
     segment,
     serve,
+    train,
 )
 from reco_assist.errors import RecoAssistError
 
@@ -45,6 +46,7 @@ app.command()(segment.segment)
 app.command()(push.push)
 app.command()(push.pull)
 app.command()(serve.serve)
+app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(explain.explain)
 app.command()(doctor.doctor)

@@ -24,7 +24,6 @@ from reco_assist.errors import InputError
 from reco_assist.version import __version__
 
 if TYPE_CHECKING:
-    from reco_assist.concepts import Concept
     from reco_assist.segmenter import Journal, Target
 
 FORMATS = ("coco", "label-studio", "png")
@@ -33,13 +32,13 @@ _JOURNAL = "journal.jsonl"
 
 
 def segment(
-    concepts: Annotated[list[Path], typer.Argument(help="Concept files made by 'reco-assist learn'.")],
+    concepts: Annotated[list[Path], typer.Argument(help="Concept files, or one student.")],
     images: Annotated[Path, typer.Option(help="A folder of images, or an archive.")],
     out: Annotated[Path, typer.Option(help="Where the results go.")],
     formats: Annotated[str, typer.Option("--format", help="Any of coco,label-studio,png.")] = ",".join(
         FORMATS
     ),
-    refine: Annotated[str, typer.Option(help="crf, guided or none.")] = "crf",
+    refine: Annotated[str, typer.Option(help="auto, crf, guided or none.")] = "auto",
     threshold: Annotated[str, typer.Option(help="auto, or a probability from 0 to 1.")] = "auto",
     presence: Annotated[str, typer.Option(help="auto: no mask where a concept is absent; or off.")] = "auto",
     instances: Annotated[
@@ -57,18 +56,16 @@ def segment(
     Example: reco-assist segment mug.concept --images ~/Pictures --out masks
     """
     set_up(verbose=verbose, quiet=quiet)
-    from reco_assist.concepts import Concept
-    from reco_assist.encoders import load_encoder
     from reco_assist.label_studio.outputs import note_images
-    from reco_assist.segmenter import Segmenter
+    from reco_assist.student import load_predictor
 
     chosen = _formats(formats)
-    known = [Concept.load(path) for path in concepts]
     targets = list_targets(images, out)
-    segmenter = Segmenter(
-        known,
-        encoder=load_encoder(encoder or known[0].provenance.encoder, device=device),
-        refine=_choice("--refine", refine, ("crf", "guided", "none")),
+    segmenter = load_predictor(
+        concepts,
+        encoder=encoder,
+        device=device,
+        refine=_choice("--refine", refine, ("auto", "crf", "guided", "none")) if refine != "auto" else None,
         threshold=_threshold(threshold),
         presence=_choice("--presence", presence, ("auto", "off")),
         instances=_choice("--instances", instances, ("components", "split", "none")),
@@ -83,7 +80,7 @@ def segment(
     }
     journal = run_job(segmenter, targets, out, options, progress=not quiet)
     note_images(out, root_of(images))
-    counts = export(journal, known, out, chosen, options)
+    counts = export(journal, segmenter.about(), out, chosen, options)
     _report(journal, counts, out, json=json, quiet=quiet)
 
 
@@ -128,11 +125,14 @@ def run_job(
     progress: bool,
 ) -> "Journal":
     """Segment targets into the journal of an output folder, or what is left of them."""
-    from reco_assist.files import make_output_folder
-    from reco_assist.segmenter import Journal, run
+    from reco_assist.files import make_folder, make_output_folder
+    from reco_assist.segmenter import Journal, Segmenter, run
 
     make_output_folder(out)
-    digests = [concept.digest for concept in segmenter.concepts]
+    if isinstance(segmenter, Segmenter):
+        for concept in segmenter.concepts:  # so that 'reco-assist explain' needs nothing but this folder
+            concept.save(make_folder(out / CONCEPTS) / f"{concept.digest}.concept")
+    digests = list(segmenter.digests.values())
     journal = Journal(out / _JOURNAL, {"concepts": digests, "options": options, "version": __version__})
     with tqdm(total=len(targets), unit="image", desc="segment", disable=None if progress else True) as bar:
         for count in run(segmenter, _batches(targets), journal):
@@ -142,7 +142,7 @@ def run_job(
 
 def export(
     journal: "Journal",
-    concepts: "Sequence[Concept]",
+    about: "Sequence[dict[str, Any]]",
     out: Path,
     formats: Sequence[str],
     options: dict[str, Any],
@@ -154,7 +154,7 @@ def export(
     """
     from reco_assist.datasets import read_coco
     from reco_assist.export import keep_numbers, write_coco, write_label_map, write_label_studio, write_legend
-    from reco_assist.files import inside, make_folder
+    from reco_assist.files import inside
 
     earlier = out / "coco.json"  # its categories keep their ids
     known = (
@@ -162,19 +162,7 @@ def export(
         if earlier.is_file()
         else {}
     )
-    names = keep_numbers([concept.name for concept in concepts], known)
-    for concept in concepts:  # so that 'reco-assist explain' needs nothing but this folder
-        concept.save(make_folder(out / CONCEPTS) / f"{concept.digest}.concept")
-    about = [
-        {
-            "name": concept.name,
-            "digest": concept.digest,
-            "method": concept.method,
-            "encoder": concept.provenance.encoder,
-            "weights": concept.provenance.weights,
-        }
-        for concept in concepts
-    ]
+    names = keep_numbers([one["name"] for one in about], known)
     info = {"description": f"reco-assist {__version__}", "concepts": about, "options": options}
     version = "reco-assist " + " ".join(f"{one['name']}@{str(one['digest'])[:8]}" for one in about)
     if "coco" in formats:

@@ -10,6 +10,8 @@ from scipy.fft import dctn
 _SIDE = 32  # pixels of the square that is transformed
 _LOW = 8  # frequencies kept in each direction
 
+_BITS = np.array([byte.bit_count() for byte in range(256)], np.uint8)
+
 NEAR_DUPLICATE = 4
 """Most differing bits of two fingerprints of one picture; recompressed and resized copies differed by 2."""
 

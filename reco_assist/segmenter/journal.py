@@ -15,7 +15,8 @@ from typing import Any
 from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
 from reco_assist.files import make_folder, storage_error
 from reco_assist.masks import Rle
-from reco_assist.segmenter.segmenter import Segmenter, Skipped, Target
+from reco_assist.segmenter.predictor import Predictor
+from reco_assist.segmenter.targets import Skipped, Target
 
 FORMAT = 1
 
@@ -120,7 +121,7 @@ class Journal:
                 self._ends.append(self._ends[-1] + len(line))
 
 
-def run(segmenter: Segmenter, batches: Iterator[Sequence[Target]], journal: Journal) -> Iterator[int]:
+def run(segmenter: Predictor, batches: Iterator[Sequence[Target]], journal: Journal) -> Iterator[int]:
     """Segment batches of targets into a journal; batches it holds already are not made again.
 
     Yields:
