@@ -98,7 +98,9 @@ def augmented(
         0, size[1] / side, corner[1],
     )  # fmt: skip
 
-    def moved(values: NDArray[np.uint8], how: Image.Resampling, fill: object) -> Image.Image:
+    def moved(
+        values: NDArray[np.uint8], how: Image.Resampling, fill: float | tuple[float, ...]
+    ) -> Image.Image:
         return Image.fromarray(values).transform(
             (side, side), Image.Transform.AFFINE, matrix, how, fillcolor=fill
         )
