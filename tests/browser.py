@@ -32,6 +32,10 @@ _SETTLED = """() => document.fonts.status === 'loaded'
   && [...document.querySelectorAll('.ra-annotator img[src]')].every((one) => one.complete)"""
 
 
+_RUN = """() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]
+  .every((one) => one.textContent.trim() !== '[ ]:')"""
+
+
 @cache
 def chromium():
     """Path of a Chromium: what CHROMIUM names, the system's or Playwright's own; None without one."""
@@ -65,7 +69,7 @@ class Lab:
         themes.mkdir(parents=True, exist_ok=True)
         theme = "JupyterLab Dark" if self.dark else "JupyterLab Light"
         (themes / "themes.jupyterlab-settings").write_text(json.dumps({"theme": theme}))
-        # A slow page asks for a kernel before it has found the one that runs.
+        # The page starts the kernel itself; one that ran before is found too late by a slow page, which asks.
         tracker = config / "settings" / "@jupyterlab" / "notebook-extension"
         tracker.mkdir(parents=True, exist_ok=True)
         (tracker / "tracker.jupyterlab-settings").write_text(json.dumps({"autoStartDefaultKernel": True}))
@@ -115,7 +119,7 @@ class Lab:
             return json.loads(answer.read() or b"null")
 
     def notebook(self, name, cells):
-        """Write a notebook and start its kernel; returns its address."""
+        """Write a notebook; returns its address."""
         empty = {"metadata": {}, "outputs": [], "execution_count": None}
         made = [
             {"cell_type": "code", "source": source, "id": f"c{number}", **empty}
@@ -124,8 +128,6 @@ class Lab:
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         document = {"cells": made, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
         (self.folder / name).write_text(json.dumps(document))
-        session = {"path": name, "type": "notebook", "name": "", "kernel": {"name": "python3"}}
-        self.api("sessions", session)
         place = {"lab": f"lab/tree/{name}?reset&", "notebook": f"notebooks/{name}?"}[self.app]
         return f"http://127.0.0.1:{self.port}/{place}token={_TOKEN}"
 
@@ -186,9 +188,18 @@ def opened(address, *, dark=False):
 
 
 def run_all(page):
-    """Run every cell of the notebook."""
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_text("Run All Cells", exact=True).click()
+    """Run every cell of the notebook; again where a kernel that was just starting has let it go by."""
+    from playwright.sync_api import TimeoutError as Late
+
+    for seconds in (10, 30, 90):
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_text("Run All Cells", exact=True).click()
+        try:
+            page.wait_for_function(_RUN, timeout=seconds * 1000)
+        except Late:
+            continue
+        return
+    raise AssertionError("the notebook's cells do not run")
 
 
 def idle(page):

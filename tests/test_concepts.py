@@ -296,9 +296,9 @@ def test_distinctiveness_knows_which_side_stands_out():
         return CompactCells(codes, codes)
 
     archive, kept = cells(200, surroundings), cells(20, surroundings, thing)
-    assert distinctiveness(thing, surroundings, kept=kept, archive=archive) > 0.8
-    assert distinctiveness(surroundings, thing, kept=kept, archive=archive) < -0.8
-    assert abs(distinctiveness(thing, thing, kept=kept, archive=archive)) == 0
+    assert distinctiveness(thing, surroundings, kept=kept, among=archive) > 0.8
+    assert distinctiveness(surroundings, thing, kept=kept, among=archive) < -0.8
+    assert abs(distinctiveness(thing, thing, kept=kept, among=archive)) == 0
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5])

@@ -196,7 +196,12 @@ class Lesson:
         dropped = [self.archive.cells_at(self.dropped)] if self.dropped else []
         scores = [presence.score(cells, prototypes.foreground, text) for cells in (archive, kept, *dropped)]
         return Quality(
-            distinctiveness(prototypes.foreground, prototypes.background, kept=kept, archive=archive),
+            max(
+                # An archive that is full of the concept makes it look ordinary; photographs at large do not.
+                distinctiveness(prototypes.foreground, prototypes.background, kept=kept, among=cells)
+                for cells in (archive, self.archive.encoder.ordinary)
+                if cells is not None
+            ),
             round(expected_positives(*scores, total=len(self.archive))),
         )
 

@@ -11,8 +11,7 @@ from torch.nn.functional import normalize
 from reco_assist.concepts.presence import Scale
 from reco_assist.encoders import CompactCells, TextEmbedding, compact
 
-# Below it foreground and background may be the wrong way round. Of 27 words on 1,352 photographs four were
-# below (road, building, sky, chair: IoU .00 to .47), the others between .24 and .85.
+# Below it foreground and background may be the wrong way round; benchmarks/trust.py prints who is.
 _DISTINCT = 0.2
 _FAMILIAR = 0.5  # of an encoder's familiarity, below which examples do better than the word
 
@@ -22,9 +21,10 @@ class Quality:
     """What can be said about a concept without any truth.
 
     Attributes:
-        distinctiveness: How much more the set's foreground differs from the archive than its background
-            does, as a share of the larger difference: 1 for an object that stands out among ordinary
-            surroundings, 0 where either could be the concept, below 0 where the background stands out more.
+        distinctiveness: How much more the set's foreground differs from the archive, or from ordinary
+            photographs if that is more, than its background does, as a share of the larger difference: 1 for
+            an object that stands out among ordinary surroundings, 0 where either could be the concept, below
+            0 where the background stands out more.
         remaining: Estimated number of images of the archive that show the concept and are not in the set.
     """
 
@@ -43,17 +43,17 @@ class Quality:
 
 
 def distinctiveness(
-    foreground: Tensor, background: Tensor, *, kept: CompactCells, archive: CompactCells
+    foreground: Tensor, background: Tensor, *, kept: CompactCells, among: CompactCells
 ) -> float:
-    """How much more the foreground tells the set from the archive than the background does.
+    """How much more the foreground tells the set from other images than the background does.
 
-    Each image counts by its cell that is nearest to a prototype, in robust deviations of the archive.
+    Each image counts by its cell that is nearest to a prototype, in robust deviations of the others.
 
     Args:
         foreground: (C,) prototype.
         background: (C,) prototype.
         kept: Cells of the set.
-        archive: Cells of the archive's images.
+        among: Cells of the other images.
 
     Returns:
         At most 1, see `Quality.distinctiveness`.
@@ -61,9 +61,7 @@ def distinctiveness(
     apart = []
     for prototype in (foreground, background):
         direction = normalize(prototype, dim=0)
-        everywhere, here = (
-            compact.inner_products(cells.dense, direction).max(1) for cells in (archive, kept)
-        )
+        everywhere, here = (compact.inner_products(cells.dense, direction).max(1) for cells in (among, kept))
         apart.append(float(np.median(Scale.of(everywhere)(here))))
     mine, other = apart
     return round((mine - other) / max(abs(mine), abs(other), 1.0), 3)
