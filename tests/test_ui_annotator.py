@@ -62,7 +62,7 @@ def send(widget, *buffers, **message):
 
 def test_the_whole_loop(place):  # noqa: PLR0915  (it is the whole loop)
     annotator = start(place, resume=True, who="anna")
-    assert [step[2] for step in annotator.rail.steps] == [True, False, False, False, False]
+    assert [step[2] for step in annotator.rail.steps] == [True, *[False] * 6]
     find(annotator)
     gallery = annotator.set_page.gallery
     assert annotator.rail.active == 1

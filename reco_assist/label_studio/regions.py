@@ -1,6 +1,8 @@
 """Label Studio's regions as masks: brushes, polygons, boxes and ellipses in the upright image.
 
 Positions and sizes are in percent of the image's width and height, angles in degrees clockwise.
+An image that the annotator turned in the editor changes nothing: regions are kept in the upright frame,
+whatever `image_rotation` says (measured with release 1.23).
 Source: https://labelstud.io/tags, and what a server of release 1.23 sends.
 """
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reco_assist.concepts import unfamiliar
-from reco_assist.errors import ArchiveError, InputError
+from reco_assist.errors import InputError
 from reco_assist.session import Example, Plan
 from reco_assist.ui import examples
 from reco_assist.ui.desk import Desk
@@ -176,13 +176,12 @@ class ConceptPage:
             return
         desk = self._desk
         drawn: dict[str, list[Mark]] = {}
-        for example in self.plan.examples:
-            try:
-                entry = desk.archive.entry(example.content_hash)
-            except ArchiveError:  # a corrected target, which need not be in the archive
-                continue
-            drawn.setdefault(example.content_hash, []).extend(examples.marks(entry, example))
         listed = list(islice(desk.archive.images(), self._browsed))
+        entries = {entry.content_hash: entry for entry in listed}
+        for example in self.plan.examples:
+            entry = entries.get(example.content_hash)  # a corrected target need not be in the archive
+            if entry is not None and not example.negative:
+                drawn.setdefault(example.content_hash, []).extend(examples.marks(entry, example))
         items = [
             GalleryItem(
                 entry.content_hash, entry.file_name, nan, marks=tuple(drawn.get(entry.content_hash, ()))

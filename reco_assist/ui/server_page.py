@@ -161,7 +161,8 @@ class ServerPage:
                     mask = rle.encode(one.mask)
                     path = str(one.path.absolute())
                     examples.append(Example(path, one.content_hash, rle.bbox(mask), mask, one.negative))
-                drawn = [one for one in plan.examples if one.mask is None]
+                known = {one.content_hash for one in examples}
+                drawn = [one for one in plan.examples if one.content_hash not in known]
                 taught = replace(
                     plan, examples=(*drawn, *examples), added=(), dropped=(), marks=(), begun=True
                 )
