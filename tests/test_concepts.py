@@ -26,6 +26,7 @@ from reco_assist.concepts import (
 )
 from reco_assist.concepts.presence import OFFSET, SHARE, SLOPE, Presence, Scale
 from reco_assist.concepts.quality import distinctiveness
+from reco_assist.cosegment import mask_coverage
 from reco_assist.encoders import CompactCells, TextEmbedding, compact
 from reco_assist.errors import EncoderError, FormatError, InputError
 from reco_assist.retrieval import box_exemplar
@@ -345,3 +346,21 @@ def test_hints_come_where_they_help(archive):
     assert "radio, wig" in unfamiliar("sky", unknown)
     assert ambiguous("sky", Quality(0.9, 3)) == ambiguous("sky", None) == ""
     assert "the wrong way round" in ambiguous("sky", Quality(-0.1, 3))
+
+
+def test_the_set_labels_its_cells_by_refined_masks(lesson):
+    """Half-covered cells can only come from masks that follow the photograph, not from the grid."""
+    (bank,) = lesson.concept().banks
+    assert bank.cells.shape == (8 * 16, 16)
+    assert torch.allclose(bank.cells.float().norm(dim=1), torch.ones(128), atol=1e-2)
+    assert bank.labels.min() < 0.1
+    assert bank.labels.max() > 0.9
+
+
+def test_exemplars_vote_with_what_was_marked(archive, exemplars):
+    shown, learnt = learn_concept(archive, "box", k=6, exemplars=exemplars).banks
+    covered = mask_coverage(torch.from_numpy(exemplars[0].mask), (4, 4)).flatten()
+    assert len(shown.cells) == 3 * 16
+    assert torch.allclose(shown.labels[:16].float(), covered, atol=1e-3)
+    assert len(learnt.cells) == 6 * 16
+    assert learn_concept(archive, "box", k=6, method="paper").banks == ()

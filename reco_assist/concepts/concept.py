@@ -14,15 +14,16 @@ from torch import Tensor
 
 from reco_assist.concepts.presence import Presence
 from reco_assist.concepts.quality import Quality
+from reco_assist.cosegment import Bank
 from reco_assist.encoders import identity
 from reco_assist.errors import EncoderError, FormatError, InputError
 from reco_assist.files import write_bytes
 
 Method = Literal["assist", "paper"]
 
-FORMAT = 1
+FORMAT = 2
 _KEY = "reco_assist"
-_LARGEST = 64 << 20  # bytes; a Concept is a few dozen kilobytes
+_LARGEST = 64 << 20  # bytes; a Concept is a few megabytes: 200 kB an image of its set
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,7 @@ class Concept:
         presence: When an image contains the concept at all; None where this was not learnt.
         provenance: Where all this comes from.
         quality: How far to trust it; None with the paper's method, and from files that do not say.
+        banks: Cells that vote, the exemplars' before the set's; none with the paper's method.
     """
 
     name: str
@@ -96,6 +98,7 @@ class Concept:
     presence: Presence | None
     provenance: Provenance = field(repr=False)
     quality: Quality | None = None
+    banks: tuple[Bank, ...] = ()
 
     def check_encoder(self, name: str, weights: str) -> None:
         """Refuse another encoder than the concept was learnt with.
@@ -119,6 +122,8 @@ class Concept:
             "text": self.text,
         }
         kept = {key: value.float().contiguous() for key, value in tensors.items() if value is not None}
+        for i, bank in enumerate(self.banks):
+            kept |= {f"bank{i}_cells": bank.cells, f"bank{i}_labels": bank.labels}
         data = {
             "format": FORMAT,
             "name": self.name,
@@ -192,6 +197,7 @@ class Concept:
             raise ValueError("vectors that are not finite")
         if data["method"] not in ("assist", "paper"):
             raise ValueError(f"unknown method {data['method']!r}")
+        banks = _banks(tensors, channels)
         origin, quality = data["provenance"], data.get("quality")
         mean, deviation = data["saliency"]
         return cls(
@@ -205,6 +211,7 @@ class Concept:
             threshold=None if data["threshold"] is None else float(data["threshold"]),
             presence=None if data["presence"] is None else Presence.from_json(data["presence"]),
             quality=None if quality is None else Quality.from_json(quality),
+            banks=banks,
             provenance=Provenance(
                 encoder=str(origin["encoder"]),
                 weights=str(origin["weights"]),
@@ -220,3 +227,15 @@ class Concept:
                 swapped=bool(origin.get("swapped", False)),
             ),
         )
+
+
+def _banks(tensors: Mapping[str, Tensor], channels: int) -> tuple[Bank, ...]:
+    found: list[Bank] = []
+    while (cells := tensors.get(f"bank{len(found)}_cells")) is not None:
+        labels = tensors[f"bank{len(found)}_labels"]
+        if cells.ndim != 2 or cells.shape[1] != channels or labels.shape != (len(cells),) or not len(cells):
+            raise ValueError("a bank of unexpected shape")
+        if not bool(torch.isfinite(cells).all()) or not bool(((labels >= 0) & (labels <= 1)).all()):
+            raise ValueError("a bank of unexpected values")
+        found.append(Bank(cells, labels))
+    return tuple(found)

@@ -83,7 +83,7 @@ def read_correction(
         mistaken = prototypes(predicted).foreground
     if shown is None and mistaken is None:
         raise InputError(f"{path.name} teaches nothing: nothing is marked, and nothing had been predicted")
-    cells = compact_cells(features, encoder.mean_embedding, encoder.vocabulary)
+    cells = compact_cells(features, encoder.mean_language, encoder.vocabulary)
     return Correction(content_hash(read_bytes(path)), source, shown, mistaken, cells, weight)
 
 

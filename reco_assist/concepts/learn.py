@@ -8,12 +8,14 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from reco_assist.archive import Archive
+from reco_assist.concepts.banks import teach
 from reco_assist.concepts.concept import Concept, Method, Provenance, Seed
 from reco_assist.concepts.draft import Draft, paper_weights, standardise, word_activation
 from reco_assist.concepts.presence import Presence
 from reco_assist.concepts.quality import Quality, distinctiveness
 from reco_assist.concepts.remaining import expected_positives
 from reco_assist.cosegment import (
+    Bank,
     Prototypes,
     exemplar_prototypes,
     exemplar_similarity,
@@ -83,6 +85,7 @@ class Lesson:
         saliency: Mean and standard deviation of the guidance over the retrieved set. Pruning does not touch
             them, so it changes no other image's weights.
         dropped: Content hashes that were pruned.
+        shown: Cells of the exemplars; None where a word leads.
     """
 
     archive: Archive
@@ -94,6 +97,7 @@ class Lesson:
     draft: Draft
     saliency: tuple[float, float]
     dropped: tuple[str, ...] = ()
+    shown: Bank | None = None
 
     @classmethod
     def begin(
@@ -122,8 +126,8 @@ class Lesson:
         else:
             references = _assist_contexts(archive, names, k)
         if exemplars:
-            draft, saliency = _set_by_exemplars(archive, exemplars, k)
-            return cls(archive, name, None, tuple(exemplars), names, references, draft, saliency)
+            draft, saliency, shown = _set_by_exemplars(archive, exemplars, k)
+            return cls(archive, name, None, tuple(exemplars), names, references, draft, saliency, shown=shown)
         word = archive.encoder.encode_text(name)
         draft, saliency = _set_by_word(archive, word, k, method, references)
         return cls(archive, name, word, (), names, references, draft, saliency)
@@ -175,6 +179,7 @@ class Lesson:
         presence = Presence.learn(
             normalize(foreground, dim=0), text, kept=kept, archive=archive, ordinary=encoder.ordinary
         )
+        taught = None if paper else teach(draft, self.shown, side=encoder.input_size)
         return Concept(
             name=self.name,
             method=draft.method,
@@ -183,9 +188,10 @@ class Lesson:
             contexts=_NOTHING if paper else self.contexts,
             text=text,
             saliency=self.saliency,
-            threshold=draft.threshold if self.exemplars else None,
+            threshold=taught.threshold if taught and self.exemplars else None,
             presence=presence,
             quality=None if paper else self._quality(presence, text, kept, archive),
+            banks=taught.banks if taught else (),
             provenance=self._provenance(encoder),
         )
 
@@ -253,12 +259,24 @@ def exemplar_query(archive: Archive, exemplars: Sequence[Exemplar]) -> tuple[Que
     Raises:
         InputError: The exemplars fill their images, so that nothing tells object from background.
     """
+    prototypes, _ = _shown(archive, exemplars)
+    return _query(prototypes), prototypes
+
+
+def _query(prototypes: Prototypes) -> Query:
+    return Query(dense=prototypes.foreground - prototypes.background)
+
+
+def _shown(archive: Archive, exemplars: Sequence[Exemplar]) -> tuple[Prototypes, Bank]:
+    """What exemplars show: prototypes, and their cells with the part that each region covers."""
     features = encode_files(archive.encoder, [exemplar.path for exemplar in exemplars])
-    grid = (features.dense.shape[2], features.dense.shape[3])
+    grid = _grid(features)
     coverage = torch.stack([mask_coverage(torch.from_numpy(exemplar.mask), grid) for exemplar in exemplars])
     negative = torch.tensor([exemplar.negative for exemplar in exemplars])  # (n,)
     prototypes = exemplar_prototypes(features.dense, coverage, negative=negative)
-    return Query(dense=prototypes.foreground - prototypes.background), prototypes
+    # What a negative exemplar marks, and what surrounds it, are both not the concept.
+    covered = torch.where(negative[:, None, None], torch.zeros_like(coverage), coverage)  # (n, h, w)
+    return prototypes, Bank.of(features.dense, covered)
 
 
 def _set_by_word(
@@ -276,16 +294,17 @@ def _set_by_word(
 
 def _set_by_exemplars(
     archive: Archive, exemplars: Sequence[Exemplar], k: int
-) -> tuple[Draft, tuple[float, float]]:
-    query, prototypes = exemplar_query(archive, exemplars)
+) -> tuple[Draft, tuple[float, float], Bank]:
+    prototypes, shown = _shown(archive, exemplars)
     # Compact cells find the candidates; the full grid ranks them.
-    candidates = retrieve(archive, query, k=_RERANKED * k)
+    candidates = retrieve(archive, _query(prototypes), k=_RERANKED * k)
     dense = _encode(archive, candidates).dense  # (n, C, h, w)
     order = exemplar_similarity(dense, prototypes).argsort(descending=True, stable=True)[:k]  # (k,)
     images, dense = [candidates[i] for i in order.tolist()], dense[order]
     guidance, saliency = standardise(prototype_scores(dense, prototypes))
     weights = torch.sigmoid(guidance)  # (k, h, w)
-    return Draft.build(images, dense, guidance, weights, method="assist", exemplars=prototypes), saliency
+    draft = Draft.build(images, dense, guidance, weights, method="assist", exemplars=prototypes)
+    return draft, saliency, shown
 
 
 def _assist_contexts(archive: Archive, names: Sequence[str], k: int) -> Tensor:

@@ -10,6 +10,7 @@ from torch.nn.functional import normalize
 from reco_assist.archive import Archive
 from reco_assist.concepts.concept import Concept, Provenance
 from reco_assist.concepts.presence import Presence
+from reco_assist.cosegment import Bank
 from reco_assist.errors import InputError
 from reco_assist.version import __version__
 
@@ -91,8 +92,18 @@ def merge_concepts(first: Concept, second: Concept, *, name: str, archive: Archi
             ordinary=encoder.ordinary,
         ),
         provenance=replace(provenance, contexts=names),
+        banks=_banks(first.banks, second.banks),
     )
     return rename_concept(merged, name)
+
+
+def _banks(first: Sequence[Bank], second: Sequence[Bank]) -> tuple[Bank, ...]:
+    """The cells of both, those of exemplars with those of exemplars; all together where only one has any."""
+    pairs = list(zip(first, second, strict=True)) if len(first) == len(second) else [(*first, *second)]
+    return tuple(
+        Bank(torch.cat([bank.cells for bank in banks]), torch.cat([bank.labels for bank in banks]))
+        for banks in pairs
+    )
 
 
 def _shares(first: Concept, second: Concept) -> tuple[float, float]:

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from reco_assist.annotations import Prediction, Region, Verdict
-from reco_assist.concepts import Concept, Presence
+from reco_assist.concepts import REFINE_SIDE, Concept, Presence
 from reco_assist.encoders import Encoder, Features, compact_cells, load_encoder
 from reco_assist.encoders.batches import BATCH, encode_within_memory, pixels_of
 from reco_assist.errors import InputError
 from reco_assist.masks.components import encode_labels, label, split_touching
 from reco_assist.segmenter.maps import (
-    REFINE_SIDE,
     Refine,
     full_size,
     one_per_pixel,
