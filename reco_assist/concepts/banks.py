@@ -23,8 +23,9 @@ from reco_assist.retrieval import Retrieved
 REFINE_SIDE = 224
 """Side in pixels of the square on which maps are thresholded and refined."""
 
-# A whole vote measured .008 better by word on 18 concepts, and .04 worse on the rendered mugs.
-_VOTE_SHARE = 0.5
+# How much a bank's vote counts beside the prototypes. A set that only a word taught labels itself less
+# surely: more than this costs the rendered mugs more than the word gains on photographs.
+_SHOWN_SHARE, _WORD_SHARE = 0.5, 0.3
 _SHARPNESS = 5.0  # of the sigmoid around the threshold
 _SET_SHARE = 0.5  # of the set's threshold in an exemplar concept's
 
@@ -68,9 +69,13 @@ def teach(draft: Draft, exemplars: Bank | None, *, side: int) -> Taught:
 
 
 def with_vote(scores: Tensor, features: Tensor, banks: Sequence[Bank]) -> Tensor:
-    """Scores (k, h, w) of prototypes, and half of what each bank says: s + sum of (vote - .5) / 2."""
+    """Scores (k, h, w) of prototypes and what each bank says: s + sum of share (vote - .5).
+
+    The share is .5 where there are exemplars beside the set, and .3 where a word taught the set alone.
+    """
+    share = _SHOWN_SHARE if len(banks) > 1 else _WORD_SHARE
     for bank in banks:
-        scores = scores + _VOTE_SHARE * (neighbour_vote(features, bank) - 0.5)
+        scores = scores + share * (neighbour_vote(features, bank) - 0.5)
     return scores
 
 

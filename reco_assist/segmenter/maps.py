@@ -24,7 +24,7 @@ _SALIENCY_SHARE = 0.12  # of the word's activation in a score (.1 while learning
 def score_maps(concept: Concept, features: Features, *, others: Sequence[Concept] = ()) -> Tensor:
     """(B, S, S) float32 scores of a batch, bilinear from the encoder's grid; S = `REFINE_SIDE`.
 
-    The assist method scores f . F - max(f . B, f . each rival) + .12 z + sum over banks of (vote - .5) / 2,
+    The assist method scores f . F - max(f . B, f . each rival) + .12 z + the banks' votes,
     where the rivals are the concept's contexts and the foregrounds of other concepts; the paper's method
     scores P = sigmoid(F . r) t.
     """
