@@ -32,10 +32,6 @@ _SETTLED = """() => document.fonts.status === 'loaded'
   && [...document.querySelectorAll('.ra-annotator img[src]')].every((one) => one.complete)"""
 
 
-_RUN = """() => [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')]
-  .every((one) => one.textContent.trim() !== '[ ]:')"""
-
-
 @cache
 def chromium():
     """Path of a Chromium: what CHROMIUM names, the system's or Playwright's own; None without one."""
@@ -69,10 +65,6 @@ class Lab:
         themes.mkdir(parents=True, exist_ok=True)
         theme = "JupyterLab Dark" if self.dark else "JupyterLab Light"
         (themes / "themes.jupyterlab-settings").write_text(json.dumps({"theme": theme}))
-        # The page starts the kernel itself; one that ran before is found too late by a slow page, which asks.
-        tracker = config / "settings" / "@jupyterlab" / "notebook-extension"
-        tracker.mkdir(parents=True, exist_ok=True)
-        (tracker / "tracker.jupyterlab-settings").write_text(json.dumps({"autoStartDefaultKernel": True}))
         environment = {
             **os.environ,
             "JUPYTER_CONFIG_DIR": str(config),
@@ -119,7 +111,7 @@ class Lab:
             return json.loads(answer.read() or b"null")
 
     def notebook(self, name, cells):
-        """Write a notebook; returns its address."""
+        """Write a notebook and start its kernel, so that Lab asks for none; returns its address."""
         empty = {"metadata": {}, "outputs": [], "execution_count": None}
         made = [
             {"cell_type": "code", "source": source, "id": f"c{number}", **empty}
@@ -128,6 +120,7 @@ class Lab:
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         document = {"cells": made, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
         (self.folder / name).write_text(json.dumps(document))
+        self.api("sessions", {"path": name, "type": "notebook", "name": "", "kernel": {"name": "python3"}})
         place = {"lab": f"lab/tree/{name}?reset&", "notebook": f"notebooks/{name}?"}[self.app]
         return f"http://127.0.0.1:{self.port}/{place}token={_TOKEN}"
 
@@ -188,23 +181,33 @@ def opened(address, *, dark=False):
 
 
 def run_all(page):
-    """Run every cell of the notebook; again where a kernel that was just starting has let it go by."""
+    """Run every cell of the notebook, and wait for the panel.
+
+    A page on a busy machine may ask for a kernel although one runs, or run cells before it listens to
+    widgets; a person would answer, or run the cell again, and so does this.
+    """
     from playwright.sync_api import TimeoutError as Late
 
-    for seconds in (10, 30, 90):
+    for seconds in (45, 90, 180):
+        select = page.get_by_role("dialog").get_by_role("button", name="Select", exact=True)
+        if select.is_visible():
+            select.click()
+            idle(page)
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_text("Run All Cells", exact=True).click()
         try:
-            page.wait_for_function(_RUN, timeout=seconds * 1000)
+            page.locator(".ra-annotator .ra-rail").first.wait_for(timeout=seconds * 1000)
         except Late:
             continue
         return
-    raise AssertionError("the notebook's cells do not run")
+    raise AssertionError("the notebook shows no panel")
 
 
 def idle(page):
     """Wait until the kernel has nothing to do."""
     page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first.wait_for(state="attached")
+    if page.locator("#jp-main-statusbar").is_visible():  # Notebook 7 has none
+        page.get_by_text("| Idle").first.wait_for()
 
 
 def until(page, condition, seconds=60):
