@@ -38,8 +38,7 @@ class Preparation:
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
     """The context to run a network in.
 
-    `auto` is half precision on CUDA and MPS and single precision on a processor, where bfloat16 measured
-    slower unless the processor has instructions for it (benchmarks/encoders.py).
+    `auto` is half precision on CUDA and MPS and single precision on a processor.
     """
     if precision == "auto":
         precision = "float32" if device.type == "cpu" else "float16"
