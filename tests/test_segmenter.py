@@ -209,7 +209,7 @@ journal.Journal.append = noisy
 concepts = [Concept.load(concept)]
 segmenter = Segmenter(concepts, encoder=FakeEncoder(delay=delay), presence="off")
 done = run_job(segmenter, list_targets(photos, out), out, {}, progress=False)
-export(done, concepts, out, command.FORMATS, {})
+export(done, segmenter.about(), out, command.FORMATS, {})
 """
 
 
