@@ -34,6 +34,9 @@ def train(
 ) -> None:
     """Train a student segmenter on a teacher's masks (ReCo+). A stopped run goes on where it was.
 
+    Experimental: in the one run measured so far a student stayed below its teacher. Compare the two by
+    'reco-assist evaluate' before you rely on it.
+
     Example: reco-assist train mug.concept --images ~/Pictures --out mugs --minutes 15
     """
     set_up(verbose=verbose, quiet=quiet)

@@ -20,6 +20,7 @@ from reco_assist.files import make_folder, write_bytes
 from reco_assist.images import decode, perceptual_hash
 from reco_assist.masks import label
 from reco_assist.masks.edits import apply_edits, check_threshold, pack_edits, unpack_edits
+from reco_assist.session.order import doubt
 from reco_assist.session.records import AUTOMATIC, Correction, Finding, Plan, Result, Review, State
 from reco_assist.session.store import Moved, Store
 
@@ -427,20 +428,6 @@ class Session:
         # Concept names are any text; file names are not.
         name = sha256(concept.encode()).hexdigest()[:16]
         return make_folder(self.folder / "maps" / content_hash[:2]) / f"{content_hash}-{name}.png"
-
-
-def doubt(scores: NDArray[np.uint8], probability: float) -> float:
-    """How unsure a finding is, 0 to 1: the larger of what the verdict and the mask's pixels leave open.
-
-    Args:
-        scores: (H, W) uint8 refined probability.
-        probability: That the concept is present.
-    """
-    verdict = 1 - abs(2 * probability - 1)
-    touched = scores[scores > 25].astype(np.float32) / 255  # (n,), a tenth and more
-    if not touched.size:
-        return round(verdict, 4)
-    return round(max(verdict, float(1 - np.abs(2 * touched - 1).mean())), 4)
 
 
 def despeckled(scores: NDArray[np.uint8]) -> NDArray[np.uint8]:
