@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reco_assist.archive.table import Shape
-from reco_assist.errors import ArchiveError
+from reco_assist.errors import ArchiveError, unknown_format
 from reco_assist.files import write_bytes
 
 FORMAT = 1
@@ -77,10 +77,7 @@ class Header:
         """
         content = _read(folder)
         if content.get("format") != FORMAT:
-            raise ArchiveError(
-                f"The archive {folder} has format {content.get('format')} where format {FORMAT} is expected; "
-                "update reco-assist, or index the images into a new archive."
-            )
+            raise ArchiveError(unknown_format(f"The archive {folder}", content.get("format"), FORMAT))
         try:
             mean = content.pop("mean")
             values = np.frombuffer(base64.b64decode(mean["values"], validate=True), "<f4").astype(np.float32)

@@ -22,7 +22,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from reco_assist.errors import FormatError, StorageError
+from reco_assist.errors import FormatError, StorageError, unknown_format
 from reco_assist.files import make_output_folder, storage_error, write_bytes
 
 FORMAT = 1
@@ -235,8 +235,8 @@ class Store:
                 log.seek(0)
                 log.truncate()
                 log.write(head)
-            elif first != head:
-                raise FormatError(f"{path} is no log of this release; open it with the one that wrote it.")
+            else:
+                check_head(path, first)
             self._replay(log)
         except BaseException:
             log.close()
@@ -289,6 +289,21 @@ class Store:
             "histories": {name: (one.done, one.undone) for name, one in self._histories.items()},
         }
         write_bytes(self.folder / _SNAPSHOT, _line(record))
+
+
+def check_head(path: Path, line: bytes) -> None:
+    """Refuse a log whose first line is not that of this release.
+
+    Raises:
+        FormatError: It is of another format, or no log at all.
+    """
+    if line == _line({"format": FORMAT}):
+        return
+    try:
+        said = unknown_format(f"The session {path.parent}", json.loads(line)["format"], FORMAT)
+    except (ValueError, KeyError, TypeError):
+        said = f"{path} is no log of a session: restore it from a copy, or choose another folder."
+    raise FormatError(said)
 
 
 def _pairs(changes: Mapping[str, Any]) -> Changes:
