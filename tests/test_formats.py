@@ -8,7 +8,10 @@ import pytest
 import safetensors.torch
 import torch
 from fakes import FakeEncoder, write_photos
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
+from test_hostile_input import BOUNDED, damaged, survives
 from typer.testing import CliRunner
 
 from reco_assist.archive import Archive
@@ -153,3 +156,43 @@ def contents(path):
     if path.is_file():
         return path.read_bytes()
     return {one: one.read_bytes() for one in path.rglob("*") if one.is_file() and one.suffix != ".lock"}
+
+
+@BOUNDED
+@given(data=st.data())
+def test_headers_of_others_open_or_are_refused(archive, data):
+    path = archive.path / "archive.json"
+    header = data.draw(damaged(json.loads(path.read_bytes())))
+    copy = archive.path.with_name("copy.reco")
+    copy.mkdir(exist_ok=True)
+    if not (copy / "images.lance").exists():
+        (copy / "images.lance").symlink_to(archive.path / "images.lance")
+    (copy / "archive.json").write_text(json.dumps(header))
+
+    def use():
+        opened = Archive.open(copy)
+        assert opened.root is None or opened.root
+        list(opened.images())
+
+    survives(use)
+
+
+@BOUNDED
+@given(data=st.data())
+def test_concepts_of_others_load_or_are_refused(concept_parts, tmp_path, data):
+    tensors, metadata = concept_parts
+    path = tmp_path / "x.concept"
+    text = json.dumps(data.draw(damaged(metadata)))
+    path.write_bytes(safetensors.torch.save(tensors, metadata={"reco_assist": text}))
+
+    def use():
+        Concept.load(path).to_bytes()
+
+    survives(use)
+
+
+@pytest.fixture
+def concept_parts(archive):
+    raw = learn_concept(archive, "mug", k=6).to_bytes()
+    head = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    return safetensors.torch.load(raw), json.loads(head["__metadata__"]["reco_assist"])

@@ -18,6 +18,7 @@ FORMAT = 1
 """Number of the archive format that this code reads and writes."""
 
 _HEADER = "archive.json"
+_LARGEST = 1 << 20  # of a vector; encoders make some thousand numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +86,32 @@ class Header:
             folders = tuple(content.pop("folders"))
             shape = Shape(**content.pop("shape"))
             frozen = Mean(int(mean["version"]), int(mean["images"]), values)
-            return cls(**content, shape=shape, folders=folders, mean=frozen)
+            header = cls(**content, shape=shape, folders=folders, mean=frozen)
+            header.check()
         except (KeyError, TypeError, ValueError) as error:
             raise _damaged(folder, _HEADER) from error
+        return header
+
+    def check(self) -> None:
+        """Refuse values that no release wrote; the header may come from anybody.
+
+        Raises:
+            ValueError: A value is of another kind, or out of range.
+        """
+        texts = (
+            self.id,
+            self.encoder,
+            self.weights,
+            *self.folders,
+            *([] if self.root is None else [self.root]),
+        )
+        if not all(isinstance(one, str) for one in texts):
+            raise ValueError("a text is none")
+        sizes = [size for size in asdict(self.shape).values() if size is not None]
+        if not all(isinstance(size, int) and 0 < size <= _LARGEST for size in sizes):
+            raise ValueError("a size cannot be")
+        if self.mean.values.shape != (self.shape.embedding,) or not np.isfinite(self.mean.values).all():
+            raise ValueError("the mean is none of these embeddings")
 
 
 def common_parent(folders: Sequence[str]) -> Path | None:

@@ -10,6 +10,7 @@ moment loses nothing but a line that was being written.
 
 import getpass
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from filelock import FileLock, Timeout
 
 from reco_assist.errors import FormatError, StorageError, unknown_format
 from reco_assist.files import make_output_folder, storage_error, write_bytes
+
+log = logging.getLogger("reco_assist")
 
 FORMAT = 1
 
@@ -288,7 +291,10 @@ class Store:
             "state": self._state,
             "histories": {name: (one.done, one.undone) for name, one in self._histories.items()},
         }
-        write_bytes(self.folder / _SNAPSHOT, _line(record))
+        try:
+            write_bytes(self.folder / _SNAPSHOT, _line(record))
+        except StorageError as error:  # the log, which counts, has been written
+            log.warning("The next opening of %s takes longer: %s", self.folder, error)
 
 
 def check_head(path: Path, line: bytes) -> None:
