@@ -1,5 +1,7 @@
 """From the bytes of an image file to upright RGB pixels."""
 
+import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -86,7 +88,10 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            status = os.fstat(file.fileno())
+            # Python takes memory for all that is asked for at once; a pipe does not tell its size.
+            size = min(status.st_size, MAX_BYTES) if stat.S_ISREG(status.st_mode) else MAX_BYTES
+            data = file.read(size + 1)
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
     if len(data) > MAX_BYTES:
