@@ -59,6 +59,22 @@ class RecoAssistWarning(UserWarning):
     """Something the user should know, though the work went on."""
 
 
+def unknown_format(what: object, found: object, newest: int) -> str:
+    """The sentence about stored data whose format number this release does not know.
+
+    Args:
+        what: The data, as the user knows it.
+        found: The number that it states, or whatever stands in its place.
+        newest: The newest format that this release reads; it reads all older ones too.
+    """
+    if isinstance(found, int) and found > newest:
+        return (
+            f"{what} is of format {found}, which is newer than format {newest} of this release: "
+            "update reco-assist."
+        )
+    return f"{what} states the format {found!r}, which no release wrote: restore it from a copy."
+
+
 @dataclass(frozen=True, slots=True)
 class Damage:
     """Something wrong with stored data, found by looking for it.

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
+from filelock import FileLock, Timeout
+
 from reco_assist.errors import Damage, InputError, RecoAssistError, StorageError
 
 OUTPUT_MARKER = ".reco-output"
@@ -15,6 +17,8 @@ OUTPUT_MARKER = ".reco-output"
 
 TEMPORARY_SUFFIX = ".reco-tmp"
 """Ending of hidden files that are being written; one that stays was left by a killed process."""
+
+_LOCK = ".writer.lock"
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space and run again",
@@ -70,6 +74,31 @@ def make_output_folder(path: Path) -> Path:
     except OSError as error:
         raise storage_error(path, error) from error
     return path
+
+
+@contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing to a folder. The system lets go when a process dies.
+
+    Args:
+        folder: An existing one.
+
+    Raises:
+        StorageError: Another process is writing to it, or it cannot be written.
+    """
+    lock = FileLock(folder / _LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise StorageError(
+            f"Another process is writing to {folder}; wait until it has finished, or choose another folder."
+        ) from error
+    except OSError as error:
+        raise storage_error(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def inside(folder: Path, name: str, *, links: bool = False) -> Path:

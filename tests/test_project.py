@@ -74,3 +74,13 @@ def test_every_runtime_licence_is_known(licences, capsys):
 )
 def test_which_licences_are_harmless(licences, text, known):
     assert licences.is_known(text) is known
+
+
+def test_the_fault_matrix_names_tests_that_exist():
+    text = (ROOT / "SECURITY.md").read_text()
+    files = dict(re.findall(r"\b([A-Z])\s(?:is\s)?`(test_\w+\.py)`", text))
+    cells = re.findall(r"\b([A-Z]) `(\w+)`", text)
+    assert len(cells) > 25
+    for letter, part in cells:
+        names = re.findall(r"^def (test_\w+)", (ROOT / "tests" / files[letter]).read_text(), re.MULTILINE)
+        assert any(part in name for name in names), f"{files[letter]} has no test of {part}"

@@ -9,7 +9,6 @@ from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.errors import InputError, StorageError
 from reco_assist.images import content_hash
 from reco_assist.masks.edits import apply_edits
-from reco_assist.segmenter import AUTOMATIC as SEGMENTER_AUTOMATIC
 from reco_assist.session import Choice, Example, Plan, Session, export, progress, queue
 from reco_assist.session.records import AUTOMATIC
 
@@ -65,6 +64,9 @@ def decoded(document, concept):
 
 
 def test_the_automatic_threshold_is_the_segmenters():
+    # Here, so that processes which use `Job` start without torch.
+    from reco_assist.segmenter import AUTOMATIC as SEGMENTER_AUTOMATIC
+
     assert AUTOMATIC == SEGMENTER_AUTOMATIC
 
 

@@ -30,7 +30,7 @@ from reco_assist.encoders.compact import compact_cells
 from reco_assist.encoders.protocols import Encoder
 from reco_assist.errors import EncoderError, ImageError, InputError
 from reco_assist.files import write_bytes
-from reco_assist.images import list_images
+from reco_assist.images import MemoryShortError, list_images
 
 log = logging.getLogger("reco_assist")
 
@@ -236,6 +236,8 @@ class Ingest:
                 examined = replace(examined, picture=process().decode())
         except UnicodeEncodeError:
             return replace(examined, reason="Its name is not valid UTF-8; rename it.")
+        except MemoryShortError as error:
+            return _Examined(path, reason=str(error))  # without its size and time, it is looked at again
         except (OSError, ImageError) as error:
             return replace(examined, reason=str(error))
         return examined

@@ -70,6 +70,12 @@ def main() -> None:
     except RecoAssistError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(1)
+    except MemoryError:
+        sys.stderr.write(
+            "error: memory is too small for this: close other programs, or use smaller images; "
+            "run the same command again to go on\n"
+        )
+        sys.exit(1)
     except SystemExit as done:
         if done.code == _STOPPED:  # what typer makes of Ctrl-C, without a word
             sys.stderr.write("stopped: run the same command again to go on\n")

@@ -56,6 +56,7 @@ def segment(
     Example: reco-assist segment mug.concept --images ~/Pictures --out masks
     """
     set_up(verbose=verbose, quiet=quiet)
+    from reco_assist.files import make_output_folder, only_writer
     from reco_assist.label_studio.outputs import note_images
     from reco_assist.student import load_predictor
 
@@ -78,9 +79,10 @@ def segment(
         "instances": instances,
         "overlap": overlap,
     }
-    journal = run_job(segmenter, targets, out, options, progress=not quiet)
-    note_images(out, root_of(images))
-    counts = export(journal, segmenter.about(), out, chosen, options)
+    with only_writer(make_output_folder(out)):
+        journal = run_job(segmenter, targets, out, options, progress=not quiet)
+        note_images(out, root_of(images))
+        counts = export(journal, segmenter.about(), out, chosen, options)
     _report(journal, counts, out, json=json, quiet=quiet)
 
 

@@ -16,12 +16,14 @@ from reco_assist.concepts.presence import Presence
 from reco_assist.concepts.quality import Quality
 from reco_assist.cosegment import Bank
 from reco_assist.encoders import identity
-from reco_assist.errors import EncoderError, FormatError, InputError
+from reco_assist.errors import EncoderError, FormatError, InputError, unknown_format
 from reco_assist.files import write_bytes
 
 Method = Literal["assist", "paper"]
 
 FORMAT = 2
+"""Number of the format that is written. Format 1, which is read as well, had no banks: no cells vote."""
+
 _KEY = "reco_assist"
 _LARGEST = 64 << 20  # bytes; a Concept is a few megabytes: 200 kB an image of its set
 
@@ -171,11 +173,8 @@ class Concept:
         except (SafetensorError, KeyError, ValueError) as error:
             raise FormatError(f"{path} is not a Concept, or it is damaged: learn it again") from error
         found = data.get("format") if isinstance(data, dict) else None
-        if found != FORMAT:
-            raise FormatError(
-                f"{path} is a Concept of format {found} and this release reads {FORMAT}: "
-                "install the release that wrote it, or learn it again"
-            )
+        if found not in range(1, FORMAT + 1):
+            raise FormatError(unknown_format(f"The Concept {path}", found, FORMAT))
         try:
             return cls._from(data, tensors)
         except (KeyError, TypeError, ValueError) as error:

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reco_assist.errors import ImageError
+from reco_assist.errors import ImageError, InputError
 from reco_assist.evaluation.overlap import overlap
 from reco_assist.export.sheet import Tile, write_sheet
+from reco_assist.files import inside
 from reco_assist.images import content_hash, decode, read_bytes
 from reco_assist.label_studio.pull import Labelled, Pulled
 from reco_assist.label_studio.regions import Drawn
@@ -226,10 +227,10 @@ def find_image(pulled: Pulled, one: Labelled) -> Path | None:
     """The file of a task's image, if it is in the images' folder and has not changed."""
     if pulled.images is None:
         return None
-    path = pulled.images / one.image.file_name
     try:
+        path = inside(pulled.images, one.image.file_name, links=True)
         return path if content_hash(read_bytes(path)) == one.image.content_hash else None
-    except ImageError:
+    except InputError:
         return None
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from reco_assist.annotations import ImageRef
 from reco_assist.errors import InputError, ServerError
 from reco_assist.export import local_files_url
+from reco_assist.files import inside
 from reco_assist.images import content_hash, decode, read_bytes
 from reco_assist.label_studio.server import Server
 
@@ -57,7 +58,7 @@ class Upload:
     def prepare(self, server: Server, project: int, images: Sequence[ImageRef]) -> None:
         """See `Source`."""
         for image in images:
-            if not (self.root / image.file_name).is_file():
+            if not inside(self.root, image.file_name, links=True).is_file():
                 raise InputError(f"{self.root / image.file_name} is missing; name the images' folder.")
         self._look(server, project)
 
@@ -94,7 +95,7 @@ class Upload:
                 raise ServerError(f"{server.url} took {name} but does not list it; look at its log.")
 
     def _file(self, image: ImageRef) -> tuple[str, bytes]:
-        path = self.root / image.file_name
+        path = inside(self.root, image.file_name, links=True)
         data = read_bytes(path)
         if content_hash(data) != image.content_hash:
             raise InputError(f"{path} has changed since it was segmented; segment it again.")

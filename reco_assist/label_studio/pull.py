@@ -186,7 +186,7 @@ def pull(
     notes: Counter[str] = Counter()
     fresh = 0
     for task in server.tasks(opened.id, include=_WANTED, filters=_since(since)):
-        found = _labelled(task, opened, notes)
+        found = _checked(task, opened, notes)
         fresh += found is not None and known.get(found.task) != found
         if found is not None:
             known[found.task] = found
@@ -251,6 +251,20 @@ def _since(moment: str) -> list[dict[str, Any]]:
     ]
 
 
+def _checked(task: Mapping[str, Any], project: Project, notes: Counter[str]) -> Labelled | None:
+    """A task as it came, which anybody may have written."""
+    try:
+        return _labelled(task, project, notes)
+    except FormatError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        number = task.get("id") if isinstance(task, Mapping) else None
+        raise FormatError(
+            f"The task {number} of the project {project.title!r} is not of the form that Label Studio gives "
+            f"tasks ({type(error).__name__}: {error}); mend or delete it there."
+        ) from error
+
+
 def _labelled(task: Mapping[str, Any], project: Project, notes: Counter[str]) -> Labelled | None:
     data, results = task["data"], [*task["annotations"], *task["predictions"]]
     sizes = [
@@ -269,7 +283,9 @@ def _labelled(task: Mapping[str, Any], project: Project, notes: Counter[str]) ->
             notes["annotated tasks were left out: nothing tells the size of their images."] += 1
         return None
     name = str(data.get("file_name") or url.rsplit("/", 1)[-1] or task["id"])
-    image = ImageRef(name, str(data.get("key") or f"task-{task['id']}"), int(width), int(height))
+    width, height = int(width), int(height)
+    rle.check_size(height, width)
+    image = ImageRef(name, str(data.get("key") or f"task-{task['id']}"), width, height)
     # Who made an annotation is a number or, in some releases, an object.
     answers = [
         Answer(

@@ -51,6 +51,8 @@ def read_region(region: Mapping[str, Any], *, height: int, width: int) -> Drawn 
     kind, value = region.get("type"), region.get("value") or {}
     if kind not in KINDS or not value.get(kind):
         return None
+    if not isinstance(value[kind], list) or not all(isinstance(one, str) for one in value[kind]):
+        raise FormatError(f"Region {region.get('id')} has labels that are no texts: {str(value[kind])[:80]}.")
     size = (region.get("original_height", height), region.get("original_width", width))
     if size != (height, width):
         raise FormatError(

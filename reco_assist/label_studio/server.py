@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 
 from reco_assist.errors import InputError, ServerError, UnreachableError
+from reco_assist.images.reading import MAX_BYTES
 
 TOKEN = "LABEL_STUDIO_API_KEY"  # noqa: S105  (the name of the variable)
 """The environment variable that holds the token, as for the vendor's SDK."""
@@ -108,10 +109,8 @@ class Server:
             return None
         try:
             return answer.json()
-        except json.JSONDecodeError:
-            raise ServerError(
-                f"What answers at {self.url} is no Label Studio server; give the address of one."
-            ) from None
+        except ValueError:
+            raise self._stranger() from None
 
     def fetch(self, url: str) -> bytes | None:
         """A file that a task names; None if it is not there. The token goes to this server only."""
@@ -120,12 +119,13 @@ class Server:
             return None
         try:
             if own:
-                answer = self._send("GET", url.removeprefix(self.url))
+                request = self._http.stream("GET", url.removeprefix(self.url), headers=self._credentials())
             else:
-                answer = httpx.get(url, timeout=30, follow_redirects=True)
-        except (ServerError, httpx.HTTPError):
+                request = httpx.stream("GET", url, timeout=30, follow_redirects=True)
+            with request as answer:
+                return _within_limit(answer) if answer.status_code == 200 else None
+        except (ServerError, httpx.HTTPError, httpx.InvalidURL):
             return None
-        return answer.content if answer.status_code == 200 else None
 
     def tasks(
         self, project: int, *, include: Sequence[str], filters: Sequence[Mapping[str, Any]] = ()
@@ -158,20 +158,29 @@ class Server:
                 resolve_uri="false",
                 **choice,
             )
-            yield from found["tasks"]
-            if page * size >= found["total"]:
+            try:
+                tasks, total = list(found["tasks"]), int(found["total"])
+            except (KeyError, TypeError, ValueError):
+                raise self._stranger() from None
+            yield from tasks
+            if page * size >= total or not tasks:
                 return
             page += 1
 
     def _send(self, method: str, path: str, **content: Any) -> httpx.Response:  # noqa: ANN401  (see httpx)
-        headers = {"Authorization": f"Bearer {self._bearer()}" if self._personal else f"Token {self._token}"}
-        return self._exchange(method, path, headers=headers, **content)
+        return self._exchange(method, path, headers=self._credentials(), **content)
+
+    def _credentials(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._bearer()}" if self._personal else f"Token {self._token}"}
 
     def _bearer(self) -> str:
         if not self._access:
             answer = self._exchange("POST", "/api/token/refresh/", json={"refresh": self._token})
             self._judge(answer, "POST /api/token/refresh/")
-            self._access = str(answer.json()["access"])
+            try:
+                self._access = str(answer.json()["access"])
+            except (ValueError, KeyError, TypeError):
+                raise self._stranger() from None
         return self._access
 
     def _exchange(self, method: str, path: str, **content: Any) -> httpx.Response:  # noqa: ANN401  (see httpx)
@@ -207,18 +216,34 @@ class Server:
             raise MissingError(
                 f"{self.url} has nothing at {what}; it may have been deleted, or is of another release."
             )
-        raise ServerError(f"{self.url} refuses {what} with status {status}: {_reason(answer)}.")
+        said = _reason(answer)
+        for secret in filter(None, (self._token, self._access)):
+            said = said.replace(secret, "[token]")  # a server or a proxy may echo what it was sent
+        raise ServerError(f"{self.url} refuses {what} with status {status}: {said}.")
+
+    def _stranger(self) -> ServerError:
+        return ServerError(f"What answers at {self.url} is no Label Studio server; give the address of one.")
 
 
 class MissingError(ServerError):
     """What was asked for is not on the server."""
 
 
+def _within_limit(answer: httpx.Response) -> bytes | None:
+    """The body of an answer that is being read; None where it is larger than an image can be."""
+    data = bytearray()
+    for part in answer.iter_bytes():
+        data += part
+        if len(data) > MAX_BYTES:
+            return None
+    return bytes(data)
+
+
 def _reason(answer: httpx.Response) -> str:
     """What the server says, in at most a few hundred letters."""
     try:
         said = answer.json()
-    except json.JSONDecodeError:
+    except ValueError:
         return answer.text[:200].strip() or "no reason given"
     if isinstance(said, dict):
         said = said.get("validation_errors") or said.get("detail") or said

@@ -12,7 +12,7 @@ from PIL import Image
 from reco_assist.errors import Damage, InputError
 from reco_assist.files import temporary_leftovers, write_bytes
 from reco_assist.session.session import Session
-from reco_assist.session.store import LOG
+from reco_assist.session.store import LOG, check_head
 
 _SET_ASIDE = "audit.damaged.jsonl"
 
@@ -50,6 +50,8 @@ def examine_session(path: str | Path, *, repair: bool = False) -> list[Damage]:
 def _log(path: Path, *, repair: bool) -> Iterator[Damage]:
     """Lines that are no changes. A last line without an end was cut short by a kill; the store drops it."""
     lines = path.read_bytes().splitlines(keepends=True)
+    if lines and lines[0].endswith(b"\n"):
+        check_head(path, lines[0])  # what a newer release wrote is not damaged
     bad = {
         number for number, line in enumerate(lines[1:], 1) if line.endswith(b"\n") and not _is_change(line)
     }

@@ -22,7 +22,7 @@ from reco_assist.masks import label
 from reco_assist.masks.edits import apply_edits, check_threshold, pack_edits, unpack_edits
 from reco_assist.session.order import doubt
 from reco_assist.session.records import AUTOMATIC, Correction, Finding, Plan, Result, Review, State
-from reco_assist.session.store import Moved, Store
+from reco_assist.session.store import LOG, Moved, Store
 
 if TYPE_CHECKING:
     from reco_assist.export.label_studio import Shape
@@ -424,7 +424,15 @@ class Session:
         return pull(self, url, project, token=token, policy=policy)
 
     def map_path(self, content_hash: str, concept: str) -> Path:
-        """Where the map of a concept in an image lies."""
+        """Where the map of a concept in an image lies.
+
+        Raises:
+            StorageError: The session's folder is gone, or cannot be written.
+        """
+        if not (self.folder / LOG).is_file():  # making it anew would part the maps from the log
+            raise StorageError(
+                f"Cannot write {self.folder}: it is not where it was; connect its drive, or move it back."
+            )
         # Concept names are any text; file names are not.
         name = sha256(concept.encode()).hexdigest()[:16]
         return make_folder(self.folder / "maps" / content_hash[:2]) / f"{content_hash}-{name}.png"

@@ -10,6 +10,7 @@ moment loses nothing but a line that was being written.
 
 import getpass
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,8 +23,10 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from reco_assist.errors import FormatError, StorageError
+from reco_assist.errors import FormatError, StorageError, unknown_format
 from reco_assist.files import make_output_folder, storage_error, write_bytes
+
+log = logging.getLogger("reco_assist")
 
 FORMAT = 1
 
@@ -235,8 +238,8 @@ class Store:
                 log.seek(0)
                 log.truncate()
                 log.write(head)
-            elif first != head:
-                raise FormatError(f"{path} is no log of this release; open it with the one that wrote it.")
+            else:
+                check_head(path, first)
             self._replay(log)
         except BaseException:
             log.close()
@@ -288,7 +291,25 @@ class Store:
             "state": self._state,
             "histories": {name: (one.done, one.undone) for name, one in self._histories.items()},
         }
-        write_bytes(self.folder / _SNAPSHOT, _line(record))
+        try:
+            write_bytes(self.folder / _SNAPSHOT, _line(record))
+        except StorageError as error:  # the log, which counts, has been written
+            log.warning("The next opening of %s takes longer: %s", self.folder, error)
+
+
+def check_head(path: Path, line: bytes) -> None:
+    """Refuse a log whose first line is not that of this release.
+
+    Raises:
+        FormatError: It is of another format, or no log at all.
+    """
+    if line == _line({"format": FORMAT}):
+        return
+    try:
+        said = unknown_format(f"The session {path.parent}", json.loads(line)["format"], FORMAT)
+    except (ValueError, KeyError, TypeError):
+        said = f"{path} is no log of a session: restore it from a copy, or choose another folder."
+    raise FormatError(said)
 
 
 def _pairs(changes: Mapping[str, Any]) -> Changes:
