@@ -27,7 +27,7 @@ class Job:
         for name in NAMES:
             self.session.set_plan(Plan(name))
 
-    def add(self, name, *, seed=0, probability=0.9, maps=None, digests=NAMES):
+    def add(self, name, *, seed=0, probability=0.9, maps=None, digests=NAMES, embedding=None):
         path = self.folder / "photos" / name
         random = np.random.default_rng(seed)
         if not path.exists():
@@ -39,7 +39,7 @@ class Job:
             low = Image.fromarray(random.integers(0, 256, (4, 5), np.uint8)).resize(SHAPE[::-1])
             maps = np.stack([np.asarray(low), 255 - np.asarray(low)])
         verdicts = [Verdict(concept, probability > 0.5, probability) for concept in digests]
-        self.session.add_result(image, path, maps[: len(digests)], verdicts, digests)
+        self.session.add_result(image, path, maps[: len(digests)], verdicts, digests, embedding=embedding)
         return image.content_hash
 
 
@@ -227,6 +227,32 @@ def test_the_least_certain_come_first_and_the_skipped_last(job):
     ]
     job.session.decide(unsure, {"mug": "accepted"})
     assert queue(job.session)[2].state == "pending"  # the spoon is still open
+
+
+def test_images_that_teach_most_come_first_and_no_two_alike_in_a_row(job):
+    empty = np.zeros((2, *SHAPE), np.uint8)
+    red, blue = np.eye(2, 8, dtype=np.float32) * 5
+    looks = {"a.png": red, "b.png": red * 1.01, "c.png": blue, "d.png": -blue}
+    ids = {}
+    for seed, (name, probability) in enumerate(zip(looks, (0.55, 0.57, 0.65, 0.95), strict=True)):
+        ids[name] = job.add(name, seed=seed, probability=probability, maps=empty, embedding=looks[name])
+    names = {digest: name for name, digest in ids.items()}
+
+    def order():
+        return "".join(names[card.result.image.content_hash][0] for card in queue(job.session))
+
+    assert order() == "abcd"
+    job.session.order = "gain"
+    assert order() == "acbd"  # b looks like a
+    # Another predictor that finds what nobody found in d.
+    full = np.zeros((2, *SHAPE), np.uint8)
+    full[0, 5:20, 5:20] = 255
+    job.add("d.png", seed=3, probability=0.95, maps=full, digests={"mug": "a-student"})
+    finding = job.session.result(ids["d.png"]).findings["mug"]
+    assert (finding.disagreement, job.session.result(ids["d.png"]).findings["spoon"].disagreement) == (1, 0)
+    assert order()[0] == "d"
+    job.session.decide(ids["a.png"], dict.fromkeys(NAMES, "accepted"))
+    assert order() == "adcb"  # what was reviewed still counts
 
 
 def test_figures_of_a_review(job):

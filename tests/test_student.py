@@ -1,13 +1,23 @@
 """Students: a tiny problem, a tiny encoder, and what a stopped run comes to."""
 
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
+import onnx
 import pytest
 import torch
+from fakes import write_student
 from PIL import Image
 
 from reco_assist.annotations import Verdict
 from reco_assist.segmenter import Segmented, Target, load
-from reco_assist.student import Design, Examples, Recipe, Student, pseudo_label, train
+from reco_assist.student import Design, Examples, Recipe, Student, export_onnx, pseudo_label, train
 
 SIDE = 64
 
@@ -81,3 +91,71 @@ def test_a_student_is_refused_when_damaged(tmp_path):
     (tmp_path / "x.student").write_bytes(b"nothing")
     with pytest.raises(ValueError, match="not a student"):
         Student.load(tmp_path / "x.student")
+
+
+def test_onnx_says_what_torch_says_by_the_lines_of_the_readme(tmp_path, monkeypatch):
+    student = write_student(tmp_path / "x.student", "mug", "cup")
+    (tmp_path / "mugs").mkdir()
+    assert export_onnx(student, tmp_path / "mugs" / "model.onnx") <= 1e-3
+    random = np.random.default_rng(0)
+    coarse = Image.fromarray(random.integers(0, 256, (5, 7, 3), np.uint8))
+    coarse.resize((210, 150), Image.Resampling.BICUBIC).save(tmp_path / "desk.jpg", quality=95)
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    (lines,) = [block for block in re.findall(r"```python\n(.*?)```", readme, re.S) if "onnxruntime" in block]
+    monkeypatch.chdir(tmp_path)
+    known = {}
+    exec(compile(lines, "README.md", "exec"), known)
+    found = np.stack([known["background"], *known["concepts"]])  # (3, S, S)
+    square = Image.open("desk.jpg").resize((64, 64), Image.Resampling.BICUBIC)
+    pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        expected = student.network()(pixels).softmax(1)[0].numpy()
+    assert found.shape == expected.shape == (3, 64, 64)
+    assert np.abs(found - expected).max() <= 1e-3
+    assert expected.std() > 1e-3  # it is not all the same
+    onnx.checker.check_model(onnx.load("mugs/model.onnx"))
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import torch
+from test_student import SIDE, RedTeacher
+from reco_assist.student import Design, Examples, Recipe, train
+torch.set_num_threads(1)
+examples = Examples(Path(sys.argv[1]), concepts=["red"], side=SIDE, teacher=RedTeacher().digests)
+recipe = Recipe(iterations=12, check_every=2, batch=2, patience=0)
+for moment in train(examples, Design(("red",), side=SIDE), recipe, Path(sys.argv[2]), device="cpu"):
+    print(moment.step, flush=True)
+"""
+
+
+@pytest.mark.soak
+def test_training_that_is_killed_again_and_again_ends_with_the_same_weights(examples, tmp_path):
+    def start(out):
+        return subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(examples.folder), str(out)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+
+    whole = start(tmp_path / "whole")
+    assert whole.communicate()[0].split()[-1] == "12"
+    random = np.random.default_rng(0)
+    kills, last = 0, 0
+    while last < 12:
+        running = start(tmp_path / "killed")
+        wanted = last + 3
+        for line in running.stdout:
+            last = int(line)
+            if last == wanted:
+                time.sleep(float(random.uniform(0, 0.2)))
+                running.send_signal(signal.SIGKILL)
+                kills += 1
+                break
+        running.wait()
+    assert kills >= 3
+    for name in ("checkpoint.safetensors", "model.student"):
+        files = [tmp_path / place / name for place in ("whole", "killed")]
+        assert files[0].read_bytes() == files[1].read_bytes()

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from fakes import FakeEncoder, write_photos
+from fakes import FakeEncoder, write_photos, write_student
 from PIL import Image
 from pycocotools import mask as coco
 
@@ -120,6 +120,43 @@ def test_the_whole_loop(place):  # noqa: PLR0915  (it is the whole loop)
         "absent",
     ]
     assert {who for who, _ in log} == {"anna"}
+
+
+def test_a_student_segments_in_place_of_the_concepts(place):
+    student = write_student(place / "m.student", "mug", "spoon")
+    annotator = start(place, resume=True)
+    find(annotator)
+    segment(annotator)
+    before = {one.image.content_hash: one.findings["mug"] for one in annotator.session.results()}
+    annotator.review_page.student.value = str(place / "gone.student")
+    annotator.review_page.start_button.click()
+    assert "is not a file" in annotator.rail.error
+    annotator.review_page.student.value = str(place / "m.student")
+    segment(annotator)
+    assert annotator.session.concepts == ("mug", "spoon")
+    for result in annotator.session.results():
+        assert {finding.digest for finding in result.findings.values()} == {student.digest}
+        assert result.look
+    findings = [one.findings["mug"] for one in annotator.session.results()]
+    assert any(one.disagreement for one in findings)
+    assert not any(one.disagreement for one in before.values())
+    page = annotator.review_page
+    first = max(annotator.desk.cards, key=lambda card: card.gain)
+    page.order.value = "gain"
+    assert annotator.session.order == "gain"
+    assert page.canvas.frame.id == first.result.image.content_hash
+    again = start(place, resume=True)  # all of it is kept
+    assert again.review_page.order.value == "gain"
+    assert again.review_page.student.value.endswith("m.student")
+
+
+def test_a_student_needs_no_concept(place):
+    write_student(place / "m.student", "mug")
+    annotator = start(place, student=place / "m.student")
+    assert annotator.rail.steps[3][2]
+    segment(annotator)
+    assert len(annotator.session.results()) == 6
+    assert annotator.rail.steps[4][2]
 
 
 def test_a_new_annotator_offers_to_go_on_and_loses_nothing(place):

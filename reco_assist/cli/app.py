@@ -18,6 +18,7 @@ from reco_assist.cli import (
     learn,
     models,
     push,
+    rank,
     reproduce,
     search,
     segment,
@@ -47,6 +48,7 @@ app.command()(push.push)
 app.command()(push.pull)
 app.command()(serve.serve)
 app.command()(train.train)
+app.command()(rank.rank)
 app.command()(evaluate.evaluate)
 app.command()(explain.explain)
 app.command()(doctor.doctor)

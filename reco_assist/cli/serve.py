@@ -12,6 +12,7 @@ from reco_assist.errors import InputError
 if TYPE_CHECKING:
     from reco_assist.concepts import Concept
     from reco_assist.label_studio import Server
+    from reco_assist.student import StudentSegmenter
 
 TOKEN = "RECO_ASSIST_TOKEN"  # noqa: S105  (the name of the variable)
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -21,6 +22,10 @@ def serve(
     concept: Annotated[
         list[Path], typer.Option(help="A concept file, or a folder of them. May be repeated.")
     ],
+    student: Annotated[
+        Path | None,
+        typer.Option(help="A student that 'reco-assist train' made of these concepts; it predicts for them."),
+    ] = None,
     server: Annotated[
         str | None,
         typer.Option(help="The Label Studio server whose images are read; token: LABEL_STUDIO_API_KEY."),
@@ -44,7 +49,8 @@ def serve(
     """Predict for Label Studio: in batches, for what an annotator marks, and better with each correction.
 
     Anywhere but on this machine itself, requests must show the token of the variable RECO_ASSIST_TOKEN, as
-    the password of basic authentication or as a bearer.
+    the password of basic authentication or as a bearer. A student predicts in place of the concepts it was
+    trained on, until a correction teaches a project's concept more than it knows.
 
     Example: reco-assist serve --concept concepts --server http://localhost:8080 --project mugs
     """
@@ -70,7 +76,8 @@ def serve(
         )
     images = ImageStore(tuple(files or ()), connected)
     encoder = None if device == "auto" else load_encoder(concepts[0].provenance.encoder, device=device)
-    teacher = Teacher(concepts, images, log=CorrectionLog(state), encoder=encoder)
+    trained = None if student is None else _student(student, [one.name for one in concepts], device)
+    teacher = Teacher(concepts, images, log=CorrectionLog(state), encoder=encoder, student=trained)
     app = create_app(teacher, token=token)
     names = ", ".join(repr(one.name) for one in concepts)
     say(f"serving {names} at http://{host}:{port}; stop by Control-C", quiet=quiet)
@@ -94,6 +101,18 @@ def _concepts(paths: list[Path]) -> "list[Concept]":
         if not listed:
             raise InputError(f"{path} holds no concept file (*{SUFFIX}): make one with 'reco-assist learn'")
         found += [Concept.load(one) for one in listed]
+    return found
+
+
+def _student(path: Path, names: list[str], device: str) -> "StudentSegmenter":
+    from reco_assist.student import Student, StudentSegmenter
+
+    found = StudentSegmenter(Student.load(path), device=device)
+    if not set(names) & set(found.digests):
+        raise InputError(
+            f"{path} finds {', '.join(found.digests)} and the concepts are {', '.join(names)}: "
+            "name the concepts that it was trained on"
+        )
     return found
 
 

@@ -75,7 +75,7 @@ def segment(
                 skipped.append((one.target.file_name, one.reason))
                 continue
             path: Path = places[one.image.file_name]
-            session.add_result(one.image, path, one.maps, one.verdicts, digests)
+            session.add_result(one.image, path, one.maps, one.verdicts, digests, embedding=one.embedding)
             fresh.append(one.image.content_hash)
         done += len(batch)
         yield Step(done, len(targets), tuple(skipped), tuple(fresh))

@@ -11,6 +11,10 @@ State = Literal["pending", "accepted", "rejected", "absent", "skipped"]
 STATES: tuple[State, ...] = get_args(State)
 """What the curator can have said about a concept in an image."""
 
+Order = Literal["doubt", "gain"]
+"""How open images are reviewed: the least certain first; or by what they may teach, where disagreement with
+what was found before counts too, and no two alike come in a row."""
+
 AUTOMATIC = 128
 """The threshold, a byte, that a mask has until somebody moves it."""
 
@@ -116,12 +120,14 @@ class Finding:
         present: Its verdict.
         probability: That the concept is in the image.
         doubt: 0 sure to 1 unsure, about the mask and the verdict.
+        disagreement: 1 - IoU with what another Concept or student found here before; 0 for the first.
     """
 
     digest: str
     present: bool
     probability: float
     doubt: float
+    disagreement: float = 0.0
 
     def verdict(self, concept: str) -> Verdict:
         """The verdict as exports want it."""
@@ -137,12 +143,14 @@ class Result:
         path: The file.
         fingerprint: 64 bits that near-duplicates share but for a few.
         findings: By concept.
+        look: What the image as a whole looks like, see `order.pack_look`; empty if unknown.
     """
 
     image: ImageRef
     path: Path
     fingerprint: int
     findings: dict[str, Finding]
+    look: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The path as text."""
@@ -156,6 +164,7 @@ class Result:
             Path(data["path"]),
             data["fingerprint"],
             {concept: Finding(**one) for concept, one in data["findings"].items()},
+            data.get("look", ""),
         )
 
 

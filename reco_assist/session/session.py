@@ -20,8 +20,8 @@ from reco_assist.files import make_folder, write_bytes
 from reco_assist.images import decode, perceptual_hash
 from reco_assist.masks import label
 from reco_assist.masks.edits import apply_edits, check_threshold, pack_edits, unpack_edits
-from reco_assist.session.order import doubt
-from reco_assist.session.records import AUTOMATIC, Correction, Finding, Plan, Result, Review, State
+from reco_assist.session.order import disagreement, doubt, pack_look
+from reco_assist.session.records import AUTOMATIC, Correction, Finding, Order, Plan, Result, Review, State
 from reco_assist.session.store import LOG, Moved, Store
 
 if TYPE_CHECKING:
@@ -185,6 +185,25 @@ class Session:
     def targets(self, folder: Path) -> None:
         self.store.put("choose targets", {"targets": str(folder)})
 
+    @property
+    def student(self) -> Path | None:
+        """The student that segments; None where the concepts do."""
+        found = self.store.get("student")
+        return None if found is None else Path(found)
+
+    @student.setter
+    def student(self, file: Path | None) -> None:
+        self.store.put("choose student", {"student": None if file is None else str(file)})
+
+    @property
+    def order(self) -> Order:
+        """In which order open images are reviewed."""
+        return self.store.get("order") or "doubt"
+
+    @order.setter
+    def order(self, order: Order) -> None:
+        self.store.put("choose order", {"order": order})
+
     def results(self) -> list[Result]:
         """Every segmented target once, in the order in which they were segmented."""
         return [Result.from_json(data) for _, data in self.store.items("result/")]
@@ -225,6 +244,7 @@ class Session:
         digests: Mapping[str, str],
         *,
         specks: bool = False,
+        embedding: NDArray[np.float32] | None = None,
     ) -> Result:
         """Keep what a segmenter made of a target. What the curator decided already stays as it is.
 
@@ -238,6 +258,7 @@ class Session:
             verdicts: One per map.
             digests: Digest of each concept by its name, in the order of the maps.
             specks: Keep the specks: people drew them.
+            embedding: (d,) what the image as a whole looks like; None if unknown.
 
         Raises:
             StorageError: It cannot be written.
@@ -256,15 +277,31 @@ class Session:
             scores: NDArray[np.uint8] = np.where(free & (winner == k), maps[k], np.uint8(0))  # (H, W)
             scores = scores if specks else despeckled(scores)
             findings[name] = Finding(
-                digests[name], verdict.present, verdict.probability, doubt(scores, verdict.probability)
+                digests[name],
+                verdict.present,
+                verdict.probability,
+                doubt(scores, verdict.probability),
+                self._changed(image.content_hash, name, digests[name], scores, earlier.get(name)),
             )
             write_bytes(self.map_path(image.content_hash, name), _png(scores))
         pixels = decode(path, reduce_to=64).pixels
-        result = Result(image, path, perceptual_hash(pixels), findings)
+        look = (known or {}).get("look", "") if embedding is None else pack_look(embedding)
+        result = Result(image, path, perceptual_hash(pixels), findings, look)
         file = {"hash": image.content_hash, "stamp": _stamp(path)}
         values = {f"file/{image.file_name}": file, f"result/{image.content_hash}": result.to_json()}
         self.store.put("segment", values)
         return result
+
+    def _changed(
+        self, content_hash: str, concept: str, digest: str, scores: NDArray[np.uint8], earlier: Finding | None
+    ) -> float:
+        """How far a map (H, W) uint8 disagrees with the one it replaces, if something else had made that."""
+        if earlier is None:
+            return 0.0
+        if earlier.digest == digest:
+            return earlier.disagreement
+        before = self.scores(content_hash, concept)  # (H, W)
+        return round(disagreement(before >= AUTOMATIC, scores >= AUTOMATIC), 4)
 
     def scores(self, content_hash: str, concept: str) -> NDArray[np.uint8]:
         """(H, W) uint8 refined probability: the bytes that are shown and exported."""

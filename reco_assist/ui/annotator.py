@@ -45,6 +45,7 @@ class Annotator:
         archive: An archive, or its folder.
         session: Folder of the session; by default beside the archive, `photos.session` for `photos.reco`.
         targets: Folder of the images to segment, to be found filled in.
+        student: File of a student that segments them in place of the concepts, to be found filled in.
         resume: Go on with a session that is there (True), begin another and set the old one aside (False), or
             let the curator choose (None).
         who: Name of the curator for the audit log; the login name if None.
@@ -63,6 +64,7 @@ class Annotator:
         *,
         session: str | Path | None = None,
         targets: str | Path | None = None,
+        student: str | Path | None = None,
         resume: bool | None = None,
         who: str | None = None,
     ) -> None:
@@ -74,6 +76,7 @@ class Annotator:
             found.set_aside()
             found = Session.open(self._place, who=who)
         self._targets = None if targets is None else Path(targets).expanduser().absolute()
+        self._student = None if student is None else Path(student).expanduser().absolute()
         self._archive = opened
         self._asking = False  # whether to go on or to start anew
         self.panel = with_classes(w.VBox(), "ra-annotator")
@@ -94,7 +97,9 @@ class Annotator:
         """Build the panel for a session."""
         self.desk = desk = Desk(self._archive, session)
         if self._targets is not None and session.targets is None:
-            session.store.put("choose targets", {"targets": str(self._targets)})
+            session.targets = self._targets
+        if self._student is not None:
+            session.student = self._student
         self.rail = StepRail(on_step=self._open, on_concept=self._choose, on_add=lambda: desk.choose(None))
         self.rail.observe(self._dismissed, "error")
         self.concept_page = ConceptPage(desk)
@@ -171,7 +176,8 @@ class Annotator:
             [
                 "Segment and review",
                 f"{total - figures.left:,} of {total:,} reviewed" if total else "",
-                any_begun or bool(total),  # masks that were imported are reviewed without a concept
+                # Masks of a student, or that were imported, are reviewed without a concept.
+                any_begun or bool(total) or desk.session.student is not None,
                 bool(total) and not figures.left,
             ],
             ["Export", f"{accepted:,} accepted" if total else "", bool(total), exported],
