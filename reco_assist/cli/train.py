@@ -37,7 +37,7 @@ def train(
 ) -> None:
     """Train a student segmenter on a teacher's masks (ReCo+). A stopped run goes on where it was.
 
-    Experimental: in the one run measured so far a student stayed below its teacher. Compare the two by
+    Experimental: in the few short runs measured so far a student stayed below its teacher. Compare the two by
     'reco-assist evaluate' before you rely on it.
 
     Example: reco-assist train mug.concept --images ~/Pictures --out mugs --freeze --size 224 --minutes 15
