@@ -30,16 +30,16 @@ def missing():
 
 
 class Server:
-    """Label Studio on a free port, with a data folder of its own."""
+    """Label Studio on a free port, or the one that is given, with a data folder of its own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, port=0):
         self.folder = folder
         self.files = folder / "files"  # what local file serving may show
         self.data = folder / "data"
         self.files.mkdir(parents=True)
         self.data.mkdir()
         with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
+            free.bind(("127.0.0.1", port))
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.token = LEGACY_TOKEN
