@@ -126,7 +126,7 @@ class Server:
             self._process = None
 
     def off_host(self):
-        """What the server asked for, or has open now, off this host: requests and addresses."""
+        """Off this host: requests that ended at our proxy, and addresses that connections are open to now."""
         found = []
         while True:
             try:
@@ -136,7 +136,7 @@ class Server:
             with caller:
                 caller.settimeout(5)
                 found.append(caller.recv(200).decode("latin-1"))
-        return found + [address for address in self._remotes() if not address.is_loopback]
+        return found, [address for address in self._remotes() if not address.is_loopback]
 
     def _remotes(self):
         """The other ends of the server's connections, by Linux's own tables."""
