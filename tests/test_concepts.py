@@ -30,6 +30,7 @@ from reco_assist.cosegment import mask_coverage
 from reco_assist.encoders import CompactCells, TextEmbedding, compact
 from reco_assist.errors import EncoderError, FormatError, InputError
 from reco_assist.retrieval import box_exemplar
+from reco_assist.segmenter import Segmenter, Target
 
 
 @pytest.fixture(scope="module")
@@ -258,6 +259,21 @@ def test_the_samples_exemplars_find_extinguishers(samples, truth):
     found = ["fire extinguisher" in truth.concepts[names[digest]] for digest in concept.provenance.kept]
     assert np.mean(found) >= 0.75
     assert (SAMPLES / "samples.json").is_file()
+
+
+def test_a_name_that_exemplars_answer_helps_to_judge_presence_and_nothing_else(samples, truth, encoder):
+    """To the encoder rendered extinguishers look like bottles, and not like what their name means."""
+    shown = truth.exemplars()
+    plain = learn_concept(samples, "fire extinguisher", k=4, exemplars=shown)
+    answered = learn_concept(samples, "bottle", k=4, exemplars=shown)
+    assert (plain.text, plain.presence.language) == (None, None)
+    assert torch.equal(answered.text, encoder.encode_text("bottle").vector)
+    assert answered.presence.language is not None
+    target = [Target(SAMPLES / "targets" / "scene_001.jpg", "scene_001.jpg")]
+    maps = [
+        Segmenter([one], encoder=encoder, presence="off").segment(target)[0].maps for one in (plain, answered)
+    ]
+    np.testing.assert_array_equal(*maps)
 
 
 def test_a_swap_exchanges_the_sides_and_can_be_taken_back(lesson, tmp_path):

@@ -80,8 +80,10 @@ class Concept:
         foreground: (C,) what the concept looks like, unit length.
         background: (C,) what surrounds it, unit length; None with the paper's method.
         contexts: (m, C) what else competes with it, unit length; (0, 0) where nothing does.
-        text: (D,) vector of the word; None where exemplars alone define the concept, and after a swap.
-        saliency: Mean and standard deviation of the word's activation over the cells of the set.
+        text: (D,) vector of the word; where exemplars lead it only helps to judge presence, and is None
+            if their images do not answer it; None after a swap, too.
+        saliency: Mean and standard deviation over the cells of the set of what guided the co-segmentation:
+            the word's activation, or the exemplars' scores.
         threshold: Mean automatic threshold over the set; None where each target decides alone.
         presence: When an image contains the concept at all; None where this was not learnt.
         provenance: Where all this comes from.

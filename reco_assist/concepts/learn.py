@@ -10,7 +10,8 @@ from reco_assist.archive import Archive
 from reco_assist.concepts.banks import teach
 from reco_assist.concepts.concept import Concept, Method, Provenance, Seed
 from reco_assist.concepts.draft import Draft, paper_weights, standardise, word_activation
-from reco_assist.concepts.quality import appraise
+from reco_assist.concepts.presence import answers
+from reco_assist.concepts.quality import ARCHIVE_SAMPLE, appraise
 from reco_assist.cosegment import (
     Bank,
     Prototypes,
@@ -19,7 +20,7 @@ from reco_assist.cosegment import (
     mask_coverage,
     prototype_scores,
 )
-from reco_assist.encoders import Encoder, Features, TextEmbedding
+from reco_assist.encoders import CompactCells, Encoder, Features, TextEmbedding, compact_cells
 from reco_assist.encoders.batches import encode_files
 from reco_assist.errors import InputError
 from reco_assist.retrieval import Exemplar, Query, Retrieved, retrieve
@@ -47,7 +48,8 @@ def learn_concept(
 
     Args:
         archive: Where its images are looked for.
-        text: The word; with exemplars it only names the concept.
+        text: The word; with exemplars it names the concept, and helps to judge where the concept is absent if
+            their images answer it.
         k: Images to retrieve.
         drop: Content hashes of retrieved images to leave out.
         exemplars: Regions that show the concept; they lead where they are given.
@@ -82,6 +84,7 @@ class Lesson:
             them, so it changes no other image's weights.
         dropped: Content hashes that were pruned.
         shown: Cells of the exemplars; None where a word leads.
+        answered: (D,) vector of the name where exemplars lead and their images answer it.
     """
 
     archive: Archive
@@ -94,6 +97,7 @@ class Lesson:
     saliency: tuple[float, float]
     dropped: tuple[str, ...] = ()
     shown: Bank | None = None
+    answered: Tensor | None = None
 
     @classmethod
     def begin(
@@ -122,8 +126,20 @@ class Lesson:
         else:
             references = _assist_contexts(archive, names, k)
         if exemplars:
-            draft, saliency, shown = _set_by_exemplars(archive, exemplars, k)
-            return cls(archive, name, None, tuple(exemplars), names, references, draft, saliency, shown=shown)
+            shown = _Shown.of(archive, exemplars)
+            draft, saliency = _set_by_exemplars(archive, shown.prototypes, k)
+            return cls(
+                archive,
+                name,
+                None,
+                tuple(exemplars),
+                names,
+                references,
+                draft,
+                saliency,
+                shown=shown.bank,
+                answered=_answered(archive, name, shown.cells),
+            )
         word = archive.encoder.encode_text(name)
         draft, saliency = _set_by_word(archive, word, k, method, references)
         return cls(archive, name, word, (), names, references, draft, saliency)
@@ -169,7 +185,9 @@ class Lesson:
         draft, encoder = self.draft, self.archive.encoder
         paper = draft.method == "paper"
         foreground = draft.reference if paper else draft.prototypes.foreground
-        text = None if self.word is None or draft.swapped else self.word.vector
+        text = self.answered if self.word is None else self.word.vector
+        if draft.swapped:
+            text = None
         presence, quality = appraise(
             self.archive,
             foreground,
@@ -242,7 +260,7 @@ def exemplar_query(archive: Archive, exemplars: Sequence[Exemplar]) -> tuple[Que
     Raises:
         InputError: The exemplars fill their images, so that nothing tells object from background.
     """
-    prototypes, _ = _shown(archive, exemplars)
+    prototypes = _Shown.of(archive, exemplars).prototypes
     return _query(prototypes), prototypes
 
 
@@ -250,16 +268,45 @@ def _query(prototypes: Prototypes) -> Query:
     return Query(dense=prototypes.foreground - prototypes.background)
 
 
-def _shown(archive: Archive, exemplars: Sequence[Exemplar]) -> tuple[Prototypes, Bank]:
-    """What exemplars show: prototypes, and their cells with the part that each region covers."""
-    features = encode_files(archive.encoder, [exemplar.path for exemplar in exemplars])
-    grid = _grid(features)
-    coverage = torch.stack([mask_coverage(torch.from_numpy(exemplar.mask), grid) for exemplar in exemplars])
-    negative = torch.tensor([exemplar.negative for exemplar in exemplars])  # (n,)
-    prototypes = exemplar_prototypes(features.dense, coverage, negative=negative)
-    # What a negative exemplar marks, and what surrounds it, are both not the concept.
-    covered = torch.where(negative[:, None, None], torch.zeros_like(coverage), coverage)  # (n, h, w)
-    return prototypes, Bank.of(features.dense, covered)
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What exemplars show.
+
+    Attributes:
+        prototypes: Of their regions and what surrounds them.
+        bank: Their cells, with the part that each region covers.
+        cells: Compact cells of the images that have the concept.
+    """
+
+    prototypes: Prototypes
+    bank: Bank
+    cells: CompactCells
+
+    @classmethod
+    def of(cls, archive: Archive, exemplars: Sequence[Exemplar]) -> "_Shown":
+        encoder = archive.encoder
+        features = encode_files(encoder, [exemplar.path for exemplar in exemplars])
+        grid = _grid(features)
+        coverage = torch.stack(
+            [mask_coverage(torch.from_numpy(exemplar.mask), grid) for exemplar in exemplars]
+        )  # (n, h, w)
+        negative = torch.tensor([exemplar.negative for exemplar in exemplars])  # (n,)
+        prototypes = exemplar_prototypes(features.dense, coverage, negative=negative)
+        # What a negative exemplar marks, and what surrounds it, are both not the concept.
+        covered = torch.where(negative[:, None, None], torch.zeros_like(coverage), coverage)  # (n, h, w)
+        positive = Features(
+            *(part[~negative] for part in (features.embedding, features.language, features.dense))
+        )
+        cells = compact_cells(positive, encoder.mean_language, encoder.vocabulary)
+        return cls(prototypes, Bank.of(features.dense, covered), cells)
+
+
+def _answered(archive: Archive, name: str, cells: CompactCells) -> Tensor | None:
+    """The vector of a name that images with these cells answer; None of one that they do not."""
+    encoder = archive.encoder
+    vector = encoder.encode_text(name).vector
+    among = archive.cells(most=ARCHIVE_SAMPLE) if encoder.ordinary is None else encoder.ordinary
+    return vector if answers(cells, vector, among=among) else None
 
 
 def _set_by_word(
@@ -275,19 +322,15 @@ def _set_by_word(
     return Draft.build(images, features.dense, guidance, weights, method=method), saliency
 
 
-def _set_by_exemplars(
-    archive: Archive, exemplars: Sequence[Exemplar], k: int
-) -> tuple[Draft, tuple[float, float], Bank]:
-    prototypes, shown = _shown(archive, exemplars)
+def _set_by_exemplars(archive: Archive, shown: Prototypes, k: int) -> tuple[Draft, tuple[float, float]]:
     # Compact cells find the candidates; the full grid ranks them.
-    candidates = retrieve(archive, _query(prototypes), k=_RERANKED * k)
+    candidates = retrieve(archive, _query(shown), k=_RERANKED * k)
     dense = _encode(archive, candidates).dense  # (n, C, h, w)
-    order = exemplar_similarity(dense, prototypes).argsort(descending=True, stable=True)[:k]  # (k,)
+    order = exemplar_similarity(dense, shown).argsort(descending=True, stable=True)[:k]  # (k,)
     images, dense = [candidates[i] for i in order.tolist()], dense[order]
-    guidance, saliency = standardise(prototype_scores(dense, prototypes))
+    guidance, saliency = standardise(prototype_scores(dense, shown))
     weights = torch.sigmoid(guidance)  # (k, h, w)
-    draft = Draft.build(images, dense, guidance, weights, method="assist", exemplars=prototypes)
-    return draft, saliency, shown
+    return Draft.build(images, dense, guidance, weights, method="assist", exemplars=shown), saliency
 
 
 def _assist_contexts(archive: Archive, names: Sequence[str], k: int) -> Tensor:

@@ -13,7 +13,9 @@ from reco_assist.concepts.presence import Presence, Scale
 from reco_assist.concepts.remaining import expected_positives
 from reco_assist.encoders import CompactCells, TextEmbedding, compact
 
-_ARCHIVE_SAMPLE = 8192  # images whose cells a concept is held against
+ARCHIVE_SAMPLE = 8192
+"""Images of an archive whose cells a concept is held against."""
+
 
 # Below it foreground and background may be the wrong way round; benchmarks/trust.py prints who is.
 _DISTINCT = 0.2
@@ -67,7 +69,7 @@ def appraise(
     """
     foreground = normalize(foreground, dim=0)  # (C,)
     ordinary, mine = archive.encoder.ordinary, archive.cells_at(list(kept))
-    everywhere = archive.cells(most=_ARCHIVE_SAMPLE)
+    everywhere = archive.cells(most=ARCHIVE_SAMPLE)
     presence = Presence.learn(foreground, text, kept=mine, archive=everywhere, ordinary=ordinary)
     if background is None:
         return presence, None
