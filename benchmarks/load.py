@@ -84,6 +84,7 @@ def run(folder: Path, images: int, concepts: int, targets: int) -> dict[str, dic
             "ms_per_image": round(1000 * seconds / count, 2),
             "MB": round(peak / 1e6, 1),
         }
+        print(name, rows[name], file=sys.stderr, flush=True)
     return rows
 
 

@@ -52,6 +52,10 @@ def wait_for_drawing(page, x, y):
     page.wait_for_function(_DRAWN, arg=[x, y])
 
 
+RUNS = "<img src=x onerror=window.ran=1>"  # where it is taken for HTML
+LABEL = f'mug "/>{RUNS}'
+
+
 def open_task(page, url, project, task):
     page.goto(f"{url}/projects/{project}/data?task={task}")
     page.locator(".konvajs-content canvas").first.wait_for()
@@ -68,16 +72,17 @@ def test_a_prediction_is_drawn_corrected_and_comes_back(label_studio, tmp_path):
     from playwright.sync_api import sync_playwright
 
     made = []
-    for number in range(2):
-        Image.new("RGB", (300, 400), (60 + 80 * number, 120, 140)).save(tmp_path / f"{number}.png")
+    names = ["0.png", f"{RUNS}.png"]
+    for number, file in enumerate(names):
+        Image.new("RGB", (300, 400), (60 + 80 * number, 120, 140)).save(tmp_path / file)
         mask = np.zeros((400, 300), bool)
         mask[80:200, 60:180] = True
         mask[120:150, 100:130] = False
-        ref = ImageRef(f"{number}.png", content_hash(read_bytes(tmp_path / f"{number}.png")), 300, 400)
-        made.append(Prediction(ref, (Region("mug", rle.encode(mask), 0.7),)))
+        ref = ImageRef(file, content_hash(read_bytes(tmp_path / file)), 300, 400)
+        made.append(Prediction(ref, (Region(LABEL, rle.encode(mask), 0.7),)))
     name = title("browser")
     with Server(label_studio.url, label_studio.token) as server:
-        done = push(server, name, made, ["mug"], model_version="one", images=Upload(tmp_path))
+        done = push(server, name, made, [LABEL], model_version="one", images=Upload(tmp_path))
         tasks = {one["data"]["file_name"]: one["id"] for one in server.tasks(done.project, include=["data"])}
         with sync_playwright() as play:
             browser = play.chromium.launch(executable_path=chromium(), args=_ARGUMENTS)
@@ -89,8 +94,9 @@ def test_a_prediction_is_drawn_corrected_and_comes_back(label_studio, tmp_path):
             page.locator("button[type=submit]").click()
             page.wait_for_url(lambda address: "/login" not in address)
 
-            open_task(page, label_studio.url, done.project, tasks["0.png"])
+            open_task(page, label_studio.url, done.project, tasks[names[0]])
             shoot(page, "label-studio-prediction")
+            assert page.get_by_text(LABEL).first.is_visible()
             found = page.evaluate(_ALPHA)
             seen = np.array(found["seen"]).reshape(found["h"], found["w"]) > 20
             expected = rle.decode(made[0].regions[0].mask)
@@ -99,7 +105,7 @@ def test_a_prediction_is_drawn_corrected_and_comes_back(label_studio, tmp_path):
             assert not seen[125:145, 105:125].any()  # the hole
             submit(page)
 
-            open_task(page, label_studio.url, done.project, tasks["1.png"])
+            open_task(page, label_studio.url, done.project, tasks[names[1]])
             x, y, width, height = page.evaluate(_ALPHA)["box"]
             page.keyboard.press("1")  # the label: the brush draws a region of it
             page.mouse.move(x + 0.2 * width, y + 0.8 * height)
@@ -109,6 +115,9 @@ def test_a_prediction_is_drawn_corrected_and_comes_back(label_studio, tmp_path):
             wait_for_drawing(page, 0.5, 0.8)
             shoot(page, "label-studio-corrected")
             submit(page)
+            page.goto(f"{label_studio.url}/projects/{done.project}/data")
+            page.get_by_text(names[1]).first.wait_for()
+            assert page.evaluate("window.ran") is None
             browser.close()
 
         got = pull(server, name, tmp_path / "pulled", images=tmp_path)
