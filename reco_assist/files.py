@@ -3,6 +3,8 @@
 import errno
 import os
 import secrets
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -77,20 +79,22 @@ def make_output_folder(path: Path) -> Path:
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path, *, name: str = _LOCK, busy: RecoAssistError | None = None) -> Iterator[None]:
     """Keep other processes from writing to a folder. The system lets go when a process dies.
 
     Args:
         folder: An existing one.
+        name: Of the file in it that is locked.
+        busy: What to raise where another process is writing; a `StorageError` if None.
 
     Raises:
         StorageError: Another process is writing to it, or it cannot be written.
     """
-    lock = FileLock(folder / _LOCK, timeout=0)
+    lock = FileLock(folder / name, timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
-        raise StorageError(
+        raise busy or StorageError(
             f"Another process is writing to {folder}; wait until it has finished, or choose another folder."
         ) from error
     except OSError as error:
@@ -99,6 +103,25 @@ def only_writer(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C, or a notebook's interrupt, wait for the end of a block of some milliseconds.
+
+    What is on disk and what is in memory agree after it, for those who catch the interrupt and go on.
+    """
+    if threading.current_thread() is not threading.main_thread():  # others are never interrupted
+        yield
+        return
+    told: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: told.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if told:
+            signal.raise_signal(signal.SIGINT)
 
 
 def inside(folder: Path, name: str, *, links: bool = False) -> Path:
