@@ -159,13 +159,6 @@ def many_at_once(page):
     wait_for_step(page, 2, "20 of 20 kept")
 
 
-def save(page, notebook):
-    """Save the notebook with its widgets, and read it."""
-    page.keyboard.press("Control+s")
-    until(page, lambda: "widget-view+json" in notebook.read_text())
-    return notebook.read_text()
-
-
 def test_from_a_word_to_masks(folder, dark):  # noqa: PLR0915  (it is the whole loop)
     name = "dark" if dark else "light"
     with Lab(folder, dark=dark) as lab, opened(lab.notebook("job.ipynb", [CELL]), dark=dark) as page:
@@ -246,11 +239,8 @@ def test_from_a_word_to_masks(folder, dark):  # noqa: PLR0915  (it is the whole 
         page.locator(".ra-large:visible", has_text="Export").click()
         page.get_by_text("2 images, masks").wait_for()
         shoot(page, f"{name}-5-export")
-        saved = save(page, folder / "job.ipynb")
         assert page.problems == []
 
-    assert len(saved) < 60_000
-    assert not re.search(r"/9j/|iVBOR", saved)  # JPEG and PNG in base64
     document = json.loads((folder / "photos-export" / "coco.json").read_text())
     assert len(document["images"]) == 2  # the rejected one is not exported
     session = Session.open(folder / "photos.session")
@@ -425,9 +415,20 @@ def test_a_kernel_killed_in_the_middle_loses_nothing(folder):
     session.close()
 
 
+def test_a_saved_notebook_stays_small(folder):
+    with Lab(folder) as lab, opened(lab.notebook("job.ipynb", [CELL])) as page:
+        begin(page)
+        segment_all(page)
+        page.keyboard.press("Control+s")
+        until(page, lambda: "widget-view+json" in (folder / "job.ipynb").read_text())
+    saved = (folder / "job.ipynb").read_text()
+    assert len(saved) < 60_000
+    assert not re.search(r"/9j/|iVBOR", saved)  # JPEG and PNG in base64
+
+
 def test_the_browser_is_found_or_the_skip_says_why():
     reason = subprocess.run(
-        [sys.executable, "-m", "pytest", __file__, "-rs", "-q", "-k", "painted", "-p", "no:cacheprovider"],
+        [sys.executable, "-m", "pytest", __file__, "-rs", "-q", "-k", "small", "-p", "no:cacheprovider"],
         env={"PATH": "/nowhere", "HOME": os.environ.get("HOME", "/")},
         capture_output=True,
         text=True,
