@@ -177,9 +177,7 @@ def visited(address, *, dark=False, width=1440, height=1180, scale=1, touch=Fals
         page.set_default_timeout(120_000)
         page.problems, page.requests = [], []
         page.on("pageerror", lambda error: page.problems.append(error.stack or str(error)))
-        page.on(
-            "dialog", lambda dialog: (page.problems.append(f"dialog: {dialog.message}"), dialog.dismiss())
-        )
+        page.on("dialog", lambda dialog: _answer(page, dialog))
         page.on("request", lambda request: page.requests.append(request.url))
         page.goto(address)
         try:
@@ -189,6 +187,14 @@ def visited(address, *, dark=False, width=1440, height=1180, scale=1, touch=Fals
             raise
         finally:
             browser.close()
+
+
+def _answer(page, dialog):
+    if dialog.type == "beforeunload":  # the notebook is not saved; whoever leaves it means it
+        dialog.accept()
+    else:
+        page.problems.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
 
 @contextmanager
