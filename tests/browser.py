@@ -13,6 +13,8 @@ from functools import cache
 from pathlib import Path
 from threading import Event, Thread
 
+import httpx
+
 ARTEFACTS = Path(__file__).parents[1] / "test-artifacts"
 _TOKEN = "browser-tests"
 _ARGUMENTS = [
@@ -94,8 +96,10 @@ class Lab:
         self._listener.start()
         try:
             heard.wait(120)
-            self.api("")
-        except OSError:
+            # It says so just before it listens.
+            with httpx.Client(transport=httpx.HTTPTransport(retries=6)) as client:
+                client.get(f"http://127.0.0.1:{self.port}/api")
+        except httpx.TransportError:
             self.__exit__()
             raise AssertionError((self.folder / "lab.log").read_text()[-3000:]) from None
         return self
@@ -156,23 +160,24 @@ class Lab:
 
 
 @contextmanager
-def visited(address, *, dark=False, width=1440, height=1180):
+def visited(address, *, dark=False, width=1440, height=1180, scale=1, touch=False):
     """A page in Chromium. Its problems and requests are noted in `page.problems` and `page.requests`."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium(), args=_ARGUMENTS)
         context = browser.new_context(
-            viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
+            viewport={"width": width, "height": height},
+            color_scheme="dark" if dark else "light",
+            device_scale_factor=scale,
+            has_touch=touch,
         )
         page = context.new_page()
         # Long, because other work may share the machine; nothing waits for it where things go well.
         page.set_default_timeout(120_000)
         page.problems, page.requests = [], []
         page.on("pageerror", lambda error: page.problems.append(error.stack or str(error)))
-        page.on(
-            "dialog", lambda dialog: (page.problems.append(f"dialog: {dialog.message}"), dialog.dismiss())
-        )
+        page.on("dialog", lambda dialog: _answer(page, dialog))
         page.on("request", lambda request: page.requests.append(request.url))
         page.goto(address)
         try:
@@ -184,10 +189,18 @@ def visited(address, *, dark=False, width=1440, height=1180):
             browser.close()
 
 
+def _answer(page, dialog):
+    if dialog.type == "beforeunload":  # the notebook is not saved; whoever leaves it means it
+        dialog.accept()
+    else:
+        page.problems.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+
 @contextmanager
-def opened(address, *, dark=False):
-    """A page on a notebook, ready to run."""
-    with visited(address, dark=dark) as page:
+def opened(address, **look):
+    """A page on a notebook, ready to run; the look is that of `visited`."""
+    with visited(address, **look) as page:
         page.wait_for_selector(".jp-Notebook .jp-Cell")
         page.locator(".jp-NotebookPanel-toolbar").wait_for()
         idle(page)
@@ -246,4 +259,4 @@ def shoot(page, name, *, of=None):
     """Keep a picture for people to look at."""
     ARTEFACTS.mkdir(exist_ok=True)
     target = page if of is None else page.locator(of)
-    target.screenshot(path=ARTEFACTS / f"{name}.png")
+    target.screenshot(path=ARTEFACTS / f"{name}.png", scale="css")

@@ -55,13 +55,17 @@ def archive(samples, tmp_path_factory):
 
 @pytest.fixture
 def folder(archive, tmp_path):
-    """A working folder: the sample archive and three targets."""
-    shutil.copytree(archive, tmp_path / "photos.reco")
-    (tmp_path / "targets").mkdir()
+    return working_folder(archive, tmp_path)
+
+
+def working_folder(archive, place):
+    """A folder with the sample archive and three targets."""
+    shutil.copytree(archive, place / "photos.reco")
+    (place / "targets").mkdir()
     for number in (8, 9, 12):
         name = f"scene_{number:03}.jpg"
-        shutil.copy(SAMPLES / "targets" / name, tmp_path / "targets" / name)
-    return tmp_path
+        shutil.copy(SAMPLES / "targets" / name, place / "targets" / name)
+    return place
 
 
 @pytest.fixture(params=[False, True], ids=["light", "dark"])
@@ -121,6 +125,40 @@ def reviewed(page, count):
     wait_for_step(page, 3, f"{count} of 3 reviewed")
 
 
+def swap_and_swap_back(page, before, name):
+    page.get_by_role("button", name="Swap object and background").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Swap back").wait_for()
+    until(page, lambda: seeds_on_screen(page) != before)
+    for key in "ddb":  # on a plain button these are Jupyter's keys: cells would be deleted and made
+        page.keyboard.press(key)
+    assert page.locator(".jp-Notebook .jp-Cell").count() == 1
+    page.get_by_role("button", name="Heat maps").click()
+    in_view(page, ".ra-tile .ra-heat").wait_for()
+    settle(page)
+    shoot(page, f"{name}-3-swapped")
+    page.get_by_role("button", name="Heat maps").click()
+    page.get_by_role("button", name="Swap back").click()
+    page.get_by_role("button", name="Swap object and background").wait_for()
+    until(page, lambda: seeds_on_screen(page) == before)
+
+
+def many_at_once(page):
+    """Drop a range, then all below one, and take both back."""
+    in_view(page, ".ra-tile[aria-posinset='1']").click()
+    in_view(page, ".ra-tile[aria-posinset='3']").click(modifiers=["Shift"])
+    page.keyboard.press("d")
+    wait_for_step(page, 2, "17 of 20 kept")
+    page.keyboard.press("z")
+    wait_for_step(page, 2, "20 of 20 kept")
+    in_view(page, ".ra-tile[aria-posinset='1']").click()
+    for key in ("ArrowRight", "b"):
+        page.keyboard.press(key)
+    wait_for_step(page, 2, "2 of 20 kept")
+    page.keyboard.press("z")
+    wait_for_step(page, 2, "20 of 20 kept")
+
+
 def test_from_a_word_to_masks(folder, dark):  # noqa: PLR0915  (it is the whole loop)
     name = "dark" if dark else "light"
     with Lab(folder, dark=dark) as lab, opened(lab.notebook("job.ipynb", [CELL]), dark=dark) as page:
@@ -137,8 +175,11 @@ def test_from_a_word_to_masks(folder, dark):  # noqa: PLR0915  (it is the whole 
 
         step(page, 2).click()
         in_view(page, ".ra-tile .ra-seed").wait_for()
+        settle(page)
         shoot(page, f"{name}-3-prune")
         before = seeds_on_screen(page)
+        swap_and_swap_back(page, before, name)
+        many_at_once(page)
         in_view(page, ".ra-tile").click()
         for key in ("d", "ArrowRight", "d"):
             page.keyboard.press(key)
@@ -162,6 +203,7 @@ def test_from_a_word_to_masks(folder, dark):  # noqa: PLR0915  (it is the whole 
         shoot(page, f"{name}-3-heat")
         page.keyboard.press("h")
         page.locator(".ra-tile .ra-heat").first.wait_for(state="detached")
+        page.locator(".ra-rail-busy.ra-on").wait_for(state="detached")
         shoot(page, f"panel-prune{'-dark' * dark}", of=".ra-annotator")
 
         segment_all(page)
@@ -273,6 +315,8 @@ def test_boxes_are_drawn_where_words_fail(folder):
         in_view(page, ".ra-tile .ra-seed").wait_for()
         settle(page)
         shoot(page, "examples-prune")
+        page.get_by_role("button", name="Load more").click()
+        wait_for_step(page, 2, "40 of 40 kept")
         assert page.problems == []
     session = Session.open(folder / "photos.session")
     plan = session.plan("fire extinguisher")

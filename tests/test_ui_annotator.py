@@ -514,6 +514,7 @@ def test_the_grid_decides_about_many(place):
     assert all(picture.startswith(b"\xff\xd8") for picture in grid._source.thumbnails(ids))
     send(grid, type="keep", ids=ids[:3], kept=False, token="t")
     send(grid, type="keep", ids=ids[3:], kept=True, token="t")
+    assert [item.id for item in grid.items] == ids  # nothing moves under the pointer
     states = {item.id: (item.kept, item.feedback) for item in grid.items}
     assert [states[digest][0] for digest in ids[:3]] == [False] * 3
     masked = [digest for digest in ids[3:] if annotator.session.drawn(digest, "mug").any()]

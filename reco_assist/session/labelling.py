@@ -43,7 +43,7 @@ def push(
     if not predictions:
         raise InputError("Nothing was segmented yet; segment some images first.")
     with Server(url, token) as server:
-        return send(
+        sent = send(
             server,
             project,
             predictions,
@@ -54,6 +54,8 @@ def push(
             boxes=boxes,
             on_images=on_images,
         )
+    session.store.put("push", {f"pushed/{sent.project}": sent.to_json()})
+    return sent
 
 
 def pull(session: "Session", url: str, project: str, *, token: str | None, policy: Policy) -> Pulled:

@@ -181,7 +181,7 @@ class Annotator:
                 bool(total) and not figures.left,
             ],
             ["Export", f"{accepted:,} accepted" if total else "", bool(total), exported],
-            ["Push", "to Label Studio", bool(total), False],
+            ["Push", "to Label Studio", bool(total), bool(desk.session.store.items("pushed/"))],
             ["Pull", "corrections", bool(total), bool(desk.session.store.items("pulled/"))],
         ]
 

@@ -63,6 +63,11 @@ def page(*children: w.Widget) -> w.VBox:
     return with_classes(w.VBox(children), "ra-page")
 
 
+def part(*children: w.Widget) -> w.VBox:
+    """Children of a page that come and go together."""
+    return with_classes(w.VBox(children), "ra-part")
+
+
 def chips(
     names: Iterable[str],
     remove: Callable[[str], None],

@@ -149,6 +149,7 @@ class ReviewPage:
 
     def _reorder(self, order: Order) -> None:
         self._desk.session.order = order
+        self.grid.items = ()
         self._count()
         if self._cards:
             self._show(self._next_open(""))
@@ -319,6 +320,7 @@ class ReviewPage:
         self.view.description = "One at a time" if grid else "Grid"
         show(self.canvas, visible=not grid)
         show(self.grid, visible=grid)
+        self.grid.items = ()
         self.refresh()
         if grid:
             self.grid.focus(self._shown)
@@ -331,6 +333,9 @@ class ReviewPage:
         self._toggle_view()
 
     def _fill_grid(self) -> None:
+        # What is decided goes to the front of the queue, but stays where it is under the curator's eyes.
+        places = {item.id: place for place, item in enumerate(self.grid.items)}
+        cards = sorted(self._cards, key=lambda card: places.get(card.result.image.content_hash, len(places)))
         items = [
             GalleryItem(
                 card.result.image.content_hash,
@@ -339,7 +344,7 @@ class ReviewPage:
                 kept=card.state not in {"rejected", "absent"},
                 feedback=_FEEDBACK.get(card.state, 0),
             )
-            for card in self._cards
+            for card in cards
         ]
         if tuple(items) != self.grid.items:
             self.grid.items = items

@@ -13,7 +13,7 @@ from reco_assist.masks import rle
 from reco_assist.session import Example
 from reco_assist.session.labelling import CORRECTIONS, PICTURE
 from reco_assist.ui.desk import Desk
-from reco_assist.ui.parts import button, field, page, row, say, show, text, with_classes
+from reco_assist.ui.parts import button, field, page, part, row, say, show, text, with_classes
 
 if TYPE_CHECKING:
     from reco_assist.session.corrections import Gain
@@ -51,13 +51,11 @@ class ServerPage:
         self.boxes = w.Checkbox(False, description="Offer a tool for boxes too", indent=False)  # noqa: FBT003
         self.push_button = button("Push", lambda: desk.guarded(self.push), "primary", "large")
         self._pushed, self._push_note = text("", "hint"), text("", "soft")
-        self._push_part = w.VBox(
-            [
-                field("How masks are sent (new projects)", self.shape, self.boxes),
-                row(self.push_button),
-                self._pushed,
-                self._push_note,
-            ]
+        self._push_part = part(
+            field("How masks are sent (new projects)", self.shape, self.boxes),
+            row(self.push_button),
+            self._pushed,
+            self._push_note,
         )
         self.policy = w.Dropdown(
             options=[
@@ -71,15 +69,13 @@ class ServerPage:
         self.learn_button = button("Learn from the corrections", lambda: desk.guarded(self.learn), "large")
         self._pulled, self.table, self._learnt = text("", "hint"), w.HTML(), text("", "hint")
         self.picture = with_classes(w.Image(format="png", layout=w.Layout(max_width="100%")), "ra-sheet")
-        self._pull_part = w.VBox(
-            [
-                field("Where several people annotated an image", self.policy),
-                row(self.pull_button, self.learn_button),
-                self._pulled,
-                self._learnt,
-                self.table,
-                self.picture,
-            ]
+        self._pull_part = part(
+            field("Where several people annotated an image", self.policy),
+            row(self.pull_button, self.learn_button),
+            self._pulled,
+            self._learnt,
+            self.table,
+            self.picture,
         )
         self.widget = page(
             row(
@@ -194,6 +190,10 @@ class ServerPage:
         return url, project
 
     def _given(self) -> str | None:
+        if not self._token and not os.environ.get(TOKEN):
+            raise InputError(
+                "There is no token; take one from Label Studio's Account & Settings and paste it into Token."
+            )
         return self._token or None
 
     def _take_token(self, change: dict[str, Any]) -> None:
