@@ -44,7 +44,7 @@ $(VENV)/.ready: $(VENV)/.python pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready
-	$(PIP) --constraint constraints.txt --editable '.[dev]'
+	$(PIP) --constraint constraints.txt --editable '.[dev,ray]'
 	@# The oracle of the CRF's tests is compiled here; without a compiler they are skipped and say so.
 	-@$(PIP) pydensecrf2==1.1 || echo "pydensecrf2 did not compile: the tests that need it are skipped"
 	touch $@

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from reco_assist.archive.archive import Archive, Entry, Statistics
     from reco_assist.archive.ingest import AddReport
     from reco_assist.archive.search import Hit
+    from reco_assist.archive.where import Where
 
 _HOME = {
     "AddReport": "reco_assist.archive.ingest",
@@ -18,9 +19,10 @@ _HOME = {
     "Entry": "reco_assist.archive.archive",
     "Hit": "reco_assist.archive.search",
     "Statistics": "reco_assist.archive.archive",
+    "Where": "reco_assist.archive.where",
 }
 
-__all__ = ["AddReport", "Archive", "Entry", "Hit", "Statistics"]
+__all__ = ["AddReport", "Archive", "Entry", "Hit", "Statistics", "Where"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (the value is whatever the public name is)

@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from reco_assist.cli.options import Device, Json, Quiet, Verbose, print_json, say, set_up
+from reco_assist.cli.options import (
+    Device,
+    Engine,
+    Json,
+    Quiet,
+    RayAddress,
+    Verbose,
+    choose_cluster,
+    print_json,
+    say,
+    set_up,
+)
 
 
 def index(
@@ -14,6 +25,8 @@ def index(
     encoder: Annotated[
         str, typer.Option(help="Language-image and dense encoder of a new archive.")
     ] = "offline",
+    engine: Engine = "local",
+    ray_address: RayAddress = None,
     device: Device = "auto",
     json: Json = False,
     verbose: Verbose = 0,
@@ -27,11 +40,12 @@ def index(
     from reco_assist.archive import Archive
     from reco_assist.encoders import load_encoder
 
+    cluster = choose_cluster(engine, ray_address, device)
     model = load_encoder(encoder, device=device)
     opened = (
         Archive.open(archive, encoder=model) if archive.exists() else Archive.create(archive, encoder=model)
     )
-    report = opened.add(images, progress=not quiet)
+    report = opened.add(images, progress=not quiet, cluster=cluster)
     for path, reason in report.rejected:
         say(f"skipped {path}: {reason}", quiet=quiet)
     if json:

@@ -1,5 +1,6 @@
 """`reco-assist search`."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,18 @@ def search(
     text: Annotated[str, typer.Argument(help="What to look for; may be '' where exemplars show it.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many images.")] = 50,
     exemplar: Exemplars = None,
+    folder: Annotated[Path | None, typer.Option(help="Only images below this folder.")] = None,
+    after: Annotated[datetime | None, typer.Option(help="Only files changed since then.")] = None,
+    before: Annotated[datetime | None, typer.Option(help="Only files changed before then.")] = None,
+    min_side: Annotated[
+        int | None, typer.Option(min=1, help="Only images whose shorter side has so many pixels.")
+    ] = None,
+    without: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="COCO.json", help="Leave out images that have masks in this export of reco-assist."
+        ),
+    ] = None,
     device: Device = "auto",
     json: Json = False,
     verbose: Verbose = 0,
@@ -23,7 +36,7 @@ def search(
     Example: reco-assist search photos.reco "fire extinguisher" -k 20
     """
     set_up(verbose=verbose, quiet=quiet)
-    from reco_assist.archive import Archive
+    from reco_assist.archive import Archive, Where
     from reco_assist.concepts import exemplar_query
     from reco_assist.encoders import load_encoder
     from reco_assist.errors import InputError
@@ -36,8 +49,18 @@ def search(
     opened = Archive.open(archive, encoder=load_encoder(opened.encoder_name, device=device))
     word = opened.encoder.encode_text(text) if text.strip() else None
     dense = exemplar_query(opened, shown)[0].dense if shown else None
-    found = retrieve(opened, Query(None if word is None else word.vector, dense), k=k)
-    if k > len(opened):
+    where = Where(
+        folder=folder,
+        after=after,
+        before=before,
+        min_side=min_side,
+        without=frozenset() if without is None else _labelled(without),
+    )
+    query = Query(None if word is None else word.vector, dense)
+    found = retrieve(opened, query, k=k, where=None if where == Where() else where)
+    if not found and len(opened):
+        say("no image of the archive meets these conditions", quiet=quiet)
+    elif k > len(opened):
         say(f"the archive holds {len(opened)} images, fewer than the {k} asked for", quiet=quiet)
     if json:
         results = [{"image": str(one.path), "hash": one.content_hash, "score": one.score} for one in found]
@@ -45,3 +68,21 @@ def search(
         return
     for one in found:
         typer.echo(f"{one.score:8.4f}  {one.path}")
+
+
+def _labelled(path: Path) -> frozenset[str]:
+    """Content hashes of the images that have a mask in a COCO file of ours."""
+    import json as json_module
+
+    from reco_assist.errors import InputError
+
+    try:
+        data = json_module.loads(path.read_bytes())
+        masked = {annotation["image_id"] for annotation in data["annotations"]}
+        return frozenset(image["reco_hash"] for image in data["images"] if image["id"] in masked)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is not a coco.json that reco-assist wrote (its images carry reco_hash): give one"
+        ) from error

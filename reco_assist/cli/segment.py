@@ -6,13 +6,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from tqdm.auto import tqdm
 
-from reco_assist.cli.options import Device, Json, Quiet, Verbose, existing_folder, print_json, say, set_up
+from reco_assist.cli.options import (
+    Device,
+    Engine,
+    Json,
+    Quiet,
+    RayAddress,
+    Verbose,
+    choose_cluster,
+    existing_folder,
+    print_json,
+    say,
+    set_up,
+)
 from reco_assist.errors import InputError
 from reco_assist.version import __version__
 
 if TYPE_CHECKING:
+    from reco_assist.cluster import Cluster
     from reco_assist.concepts import Concept
     from reco_assist.segmenter import Journal, Target
 
@@ -35,6 +47,8 @@ def segment(
         str, typer.Option(help="components; split: part those that touch; none: one region for each concept.")
     ] = "components",
     overlap: Annotated[bool, typer.Option("--overlap", help="Let concepts share pixels.")] = False,
+    engine: Engine = "local",
+    ray_address: RayAddress = None,
     device: Device = "auto",
     json: Json = False,
     verbose: Verbose = 0,
@@ -50,6 +64,7 @@ def segment(
     from reco_assist.segmenter import Segmenter
 
     chosen = _formats(formats)
+    cluster = choose_cluster(engine, ray_address, device)
     known = [Concept.load(path) for path in concepts]
     targets = list_targets(images, out)
     segmenter = Segmenter(
@@ -68,7 +83,7 @@ def segment(
         "instances": instances,
         "overlap": overlap,
     }
-    journal = run_job(segmenter, targets, out, options, progress=not quiet)
+    journal = run_job(segmenter, targets, out, options, progress=not quiet, cluster=cluster)
     counts = export(journal, known, out, chosen, options)
     _report(journal, counts, out, json=json, quiet=quiet)
 
@@ -103,8 +118,11 @@ def run_job(
     options: dict[str, Any],
     *,
     progress: bool,
+    cluster: "Cluster | None" = None,
 ) -> "Journal":
     """Segment targets into the journal of an output folder, or what is left of them."""
+    from tqdm.auto import tqdm
+
     from reco_assist.files import make_output_folder
     from reco_assist.segmenter import Journal, run
 
@@ -112,7 +130,7 @@ def run_job(
     digests = [concept.digest for concept in segmenter.concepts]
     journal = Journal(out / _JOURNAL, {"concepts": digests, "options": options, "version": __version__})
     with tqdm(total=len(targets), unit="image", desc="segment", disable=None if progress else True) as bar:
-        for count in run(segmenter, _batches(targets), journal):
+        for count in run(segmenter, _batches(targets), journal, cluster=cluster):
             bar.update(count)
     return journal
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from reco_assist.archive import Archive
+from reco_assist.archive import Archive, Where
 from reco_assist.errors import InputError
 from reco_assist.images import NEAR_DUPLICATE, perceptual_hash
 
@@ -45,7 +45,9 @@ class Retrieved:
     folded: tuple[str, ...] = ()
 
 
-def retrieve(archive: Archive, query: Query, *, k: int = 50, fold: bool = True) -> list[Retrieved]:
+def retrieve(
+    archive: Archive, query: Query, *, k: int = 50, fold: bool = True, where: Where | None = None
+) -> list[Retrieved]:
     """The k images that fit a query best, best first; fewer where the archive holds fewer.
 
     Args:
@@ -53,14 +55,15 @@ def retrieve(archive: Archive, query: Query, *, k: int = 50, fold: bool = True) 
         query: A word's vector, exemplars' direction, or both.
         k: At least 1.
         fold: Leave out near-duplicates (other sizes or compressions) of an image that ranks higher.
+        where: Which images are looked at; all if None.
 
     Raises:
-        InputError: k is below 1, or the query is empty.
+        InputError: k is below 1, or the query is empty, or impossible conditions.
     """
     if k < 1:
         raise InputError(f"k is {k}: retrieve at least 1 image")
     language, dense = (None if vector is None else vector.numpy() for vector in (query.language, query.dense))
-    hits = archive.search(language=language, dense=dense, k=_SPARE * k if fold else k)
+    hits = archive.search(language=language, dense=dense, k=_SPARE * k if fold else k, where=where)
     found = [Retrieved(hit.content_hash, hit.path, hit.score) for hit in hits]
     if fold:
         found = _fold(found, archive.thumbnails([hit.content_hash for hit in hits]))

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -82,6 +82,11 @@ class _Loaded:
 class Segmenter:
     """Applies Concepts to images.
 
+    Attributes:
+        concepts: The concepts.
+        encoder: Their encoder.
+        options: The other arguments, by name; a Segmenter made of the same ones gives the same masks.
+
     Args:
         concepts: At least one; all learnt with the same encoder.
         encoder: That encoder; loaded by its name if None.
@@ -119,6 +124,13 @@ class Segmenter:
         self.encoder = encoder or load_encoder(concepts[0].provenance.encoder)
         for concept in concepts:
             concept.check_encoder(self.encoder.name, self.encoder.weights)
+        self.options: dict[str, Any] = {
+            "refine": refine,
+            "threshold": threshold,
+            "presence": presence,
+            "instances": instances,
+            "overlap": overlap,
+        }
         self._refine = refine
         self._level = AUTOMATIC if threshold == "auto" else max(1, round(255 * threshold))
         self._presence = presence
