@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from reco_assist.concepts import Concept, learn_concept
     from reco_assist.encoders import load_encoder
     from reco_assist.export import to_coco, to_label_studio
+    from reco_assist.library import Library
     from reco_assist.retrieval import retrieve
     from reco_assist.segmenter import Segmenter
     from reco_assist.session import Session
@@ -23,6 +24,7 @@ _HOME = {
     "Annotator": "reco_assist.ui",
     "Archive": "reco_assist.archive",
     "Concept": "reco_assist.concepts",
+    "Library": "reco_assist.library",
     "Segmenter": "reco_assist.segmenter",
     "Session": "reco_assist.session",
     "learn_concept": "reco_assist.concepts",
@@ -36,6 +38,7 @@ __all__ = [
     "Annotator",
     "Archive",
     "Concept",
+    "Library",
     "Segmenter",
     "Session",
     "__version__",

@@ -1,6 +1,7 @@
 """Ray: the same work on many machines."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,11 @@ from typing import Any
 
 from reco_assist.encoders import Encoder, load_encoder
 from reco_assist.errors import EncoderError, InputError
+
+log = logging.getLogger("reco_assist")
+
+_STARTS = 3  # Ray gives its node 30 s to report, with no setting for it; a busy machine needs more
+_GCS_SECONDS = "180"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +44,24 @@ class Cluster:
         except ImportError as error:
             raise InputError("The engine ray is not installed: pip install 'reco-assist[ray]'.") from error
         if not ray.is_initialized():
-            try:
-                ray.init(
-                    self.address,
-                    logging_level=logging.WARNING,
-                    include_dashboard=None if self.address else False,
-                )
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                raise InputError(
-                    f"There is no Ray cluster at {self.address!r} ({str(error).splitlines()[0]}); start one, "
-                    "or leave the address out for a Ray on this machine."
-                ) from error
+            if self.address is None:
+                _start(ray)
+            else:
+                self._join(ray)
         context = ray.data.DataContext.get_current()
         # Results come in the order of the listing, so that batches are those of an undisturbed local run.
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False
         return ray
+
+    def _join(self, ray: Any) -> None:  # noqa: ANN401
+        try:
+            ray.init(self.address, logging_level=logging.WARNING)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise InputError(
+                f"There is no Ray cluster at {self.address!r} ({_first_line(error)}); start one, or leave "
+                "the address out for a Ray on this machine."
+            ) from error
 
     def workers(self, ray: Any) -> tuple[dict[str, Any], dict[str, Any]]:  # noqa: ANN401
         """Options of the stages that decode and that encode: an encoder for each GPU, or two processors."""
@@ -84,6 +92,28 @@ def worker_errors(ray: Any) -> Iterator[None]:  # noqa: ANN401
     except ray.exceptions.RayError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise EncoderError(f"A worker of the Ray cluster failed: {lines[-1]}") from error
+
+
+def _start(ray: Any) -> None:  # noqa: ANN401
+    """Start a Ray of our own, again where the machine was too busy for the time that Ray gives itself."""
+    os.environ.setdefault("RAY_gcs_server_port_wait_time_s", _GCS_SECONDS)
+    for left in reversed(range(_STARTS)):
+        try:
+            ray.init(logging_level=logging.WARNING, include_dashboard=False)
+        except Exception as error:  # Ray raises no narrower one when its node is late
+            ray.shutdown()
+            if not left:
+                raise InputError(
+                    f"Ray did not start on this machine ({_first_line(error)}); try again when it is less "
+                    "busy, or start Ray by 'ray start --head' and give --ray-address auto."
+                ) from error
+            log.info("Ray did not start (%s); it is tried again.", _first_line(error))
+        else:
+            return
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _load(make: Callable[[], Encoder], weights: str) -> Encoder:

@@ -1,16 +1,22 @@
 """Every error that reco-assist raises on purpose.
 
+They form a tree::
+
     RecoAssistError
     ├── InputError       an argument, file or folder that was given cannot be used
     │   ├── ImageError   one image cannot be read (reported and skipped in bulk work)
     │   └── FormatError  a file is not of the kind or version that was expected
     ├── EncoderError     a model, its weights or its identity does not fit
     ├── ArchiveError     an archive is missing, incompatible, busy or damaged
-    └── StorageError     a place cannot be written: full, read-only, gone
+    ├── StorageError     a place cannot be written: full, read-only, gone
+    └── ServerError      a labelling server refuses
+        └── UnreachableError    or does not answer: it may if asked again
 
 A message is one sentence that says what was given, what was expected and what to do.
 The command line prints it alone (exit status 1); notebooks show it in the panel.
 """
+
+from dataclasses import dataclass
 
 
 class RecoAssistError(Exception):
@@ -41,5 +47,44 @@ class StorageError(RecoAssistError, OSError):
     """A place cannot be written: full, read-only or gone."""
 
 
+class ServerError(RecoAssistError):
+    """A labelling server refuses what it is asked for."""
+
+
+class UnreachableError(ServerError):
+    """A labelling server does not answer, or is too busy; it may answer if asked again."""
+
+
 class RecoAssistWarning(UserWarning):
     """Something the user should know, though the work went on."""
+
+
+def unknown_format(what: object, found: object, newest: int) -> str:
+    """The sentence about stored data whose format number this release does not know.
+
+    Args:
+        what: The data, as the user knows it.
+        found: The number that it states, or whatever stands in its place.
+        newest: The newest format that this release reads; it reads all older ones too.
+    """
+    if isinstance(found, int) and found > newest:
+        return (
+            f"{what} is of format {found}, which is newer than format {newest} of this release: "
+            "update reco-assist."
+        )
+    return f"{what} states the format {found!r}, which no release wrote: restore it from a copy."
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Something wrong with stored data, found by looking for it.
+
+    Attributes:
+        what: What is wrong, one sentence.
+        cure: What mends it, as an instruction.
+        mended: Whether it has been mended.
+    """
+
+    what: str
+    cure: str
+    mended: bool = False

@@ -5,13 +5,20 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from reco_assist.errors import RecoAssistError, StorageError
+from filelock import FileLock, Timeout
+
+from reco_assist.errors import Damage, InputError, RecoAssistError, StorageError
 
 OUTPUT_MARKER = ".reco-output"
 """Name of the empty file that tells `list_images` that a folder holds results, not input."""
+
+TEMPORARY_SUFFIX = ".reco-tmp"
+"""Ending of hidden files that are being written; one that stays was left by a killed process."""
+
+_LOCK = ".writer.lock"
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space and run again",
@@ -70,6 +77,51 @@ def make_output_folder(path: Path) -> Path:
 
 
 @contextmanager
+def only_writer(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing to a folder. The system lets go when a process dies.
+
+    Args:
+        folder: An existing one.
+
+    Raises:
+        StorageError: Another process is writing to it, or it cannot be written.
+    """
+    lock = FileLock(folder / _LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise StorageError(
+            f"Another process is writing to {folder}; wait until it has finished, or choose another folder."
+        ) from error
+    except OSError as error:
+        raise storage_error(folder, error) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def inside(folder: Path, name: str, *, links: bool = False) -> Path:
+    """The file of a name that somebody else may have chosen, below a folder.
+
+    Args:
+        folder: What the name is relative to.
+        name: POSIX path.
+        links: Symbolic links may lead out of the folder: right for reading a user's photographs, wrong for
+            writing.
+
+    Raises:
+        InputError: The name is empty, absolute or climbs out of the folder.
+    """
+    path = PurePosixPath(name)
+    place = folder / path
+    climbs = path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name
+    if climbs or not (links or place.resolve().is_relative_to(folder.resolve())):
+        raise InputError(f"The file name {name!r} leads out of {folder}; rename the file, or leave it out.")
+    return place
+
+
+@contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a file that appears under its name only when the block has ended well.
 
@@ -87,7 +139,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """
     target = Path(os.path.realpath(path))
     # Hidden, so that no folder listing takes it for a result; short, so that long names stay legal.
-    temporary = target.with_name(f".{secrets.token_hex(8)}.reco-tmp")
+    temporary = target.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
     try:
         # Not tempfile: that would make the result private (0600) whatever the user's umask says.
         with temporary.open("xb") as file:
@@ -115,6 +167,32 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     with atomic_write(path) as file:
         file.write(data)
+
+
+def temporary_leftovers(folder: Path, *, repair: bool) -> Iterator[Damage]:
+    """Half-written files of killed processes below a folder. Nobody may be writing there meanwhile.
+
+    Args:
+        folder: Looked through in depth.
+        repair: Remove them.
+
+    Raises:
+        StorageError: One cannot be removed.
+    """
+    found = sorted(folder.rglob(f".*{TEMPORARY_SUFFIX}"))
+    if not found:
+        return
+    if repair:
+        for file in found:
+            try:
+                file.unlink()
+            except OSError as error:
+                raise storage_error(file, error) from error
+    yield Damage(
+        f"{len(found)} half-written files of a killed process are left.",
+        "remove them by --repair",
+        mended=repair,
+    )
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""A real JupyterLab with a real kernel in a real browser, for the tests that need one."""
+"""A real JupyterLab or Notebook 7 with a real kernel in a real browser, for the tests that need one."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import sys
 import time
 import urllib.request
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 ARTEFACTS = Path(__file__).parents[1] / "test-artifacts"
@@ -23,21 +24,37 @@ _ARGUMENTS = [
 ]
 
 
+# Nothing moves any more: fonts and pictures are there, and no transition runs (spinners turn forever).
+_SETTLED = """() => document.fonts.status === 'loaded'
+  && ![...document.querySelectorAll('.ra-annotator .ra-loading')].some((one) => one.offsetParent)
+  && document.getAnimations().every((one) =>
+    one.playState !== 'running' || one.effect?.getComputedTiming().iterations === Infinity)
+  && [...document.querySelectorAll('.ra-annotator img[src]')].every((one) => one.complete)"""
+
+
+@cache
 def chromium():
-    """Path of a Chromium: the system's, or what CHROMIUM names; None where there is none."""
-    return os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    """Path of a Chromium: what CHROMIUM names, the system's or Playwright's own; None without one."""
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if found:
+        return found
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        own = play.chromium.executable_path
+    return own if Path(own).is_file() else None
 
 
 class Lab:
-    """JupyterLab on a free port, in folders of its own."""
+    """JupyterLab, or Notebook 7, on a free port, in folders of its own."""
 
-    def __init__(self, folder, *, dark=False):
+    def __init__(self, folder, *, dark=False, app="lab"):
         self.folder = folder
         self.dark = dark
+        self.app = app
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self.kernel = ""
 
     def __enter__(self):
         config = self.folder / "config"
@@ -59,7 +76,8 @@ class Lab:
             "OMP_NUM_THREADS": "1",
         }
         self._log = (self.folder / "lab.log").open("w")
-        command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port-retries=0"]
+        module = {"lab": "jupyterlab", "notebook": "notebook"}[self.app]
+        command = [sys.executable, "-m", module, "--no-browser", "--allow-root", "--port-retries=0"]
         command += [f"--ServerApp.port={self.port}", f"--IdentityProvider.token={_TOKEN}"]
         command += [f"--ServerApp.root_dir={self.folder}"]
         self._process = subprocess.Popen(
@@ -102,16 +120,18 @@ class Lab:
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         document = {"cells": made, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
         (self.folder / name).write_text(json.dumps(document))
-        session = {"path": name, "type": "notebook", "name": "", "kernel": {"name": "python3"}}
-        self.kernel = self.api("sessions", session)["kernel"]["id"]
-        return f"http://127.0.0.1:{self.port}/lab/tree/{name}?reset&token={_TOKEN}"
+        self.api("sessions", {"path": name, "type": "notebook", "name": "", "kernel": {"name": "python3"}})
+        place = {"lab": f"lab/tree/{name}?reset&", "notebook": f"notebooks/{name}?"}[self.app]
+        return f"http://127.0.0.1:{self.port}/{place}token={_TOKEN}"
 
     def kernel_process(self):
         """Process id of the kernel, to be killed."""
+        [session] = self.api("sessions")
+        kernel = session["kernel"]["id"]
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
-                    if self.kernel in (entry / "cmdline").read_bytes().decode(errors="replace"):
+                    if kernel in (entry / "cmdline").read_bytes().decode(errors="replace"):
                         return int(entry.name)
                 except OSError:
                     continue
@@ -119,8 +139,8 @@ class Lab:
 
 
 @contextmanager
-def opened(address, *, dark=False, width=1440, height=1180):
-    """A page on a notebook, ready to run."""
+def visited(address, *, dark=False, width=1440, height=1180):
+    """A page in Chromium. Its problems and requests are noted in `page.problems` and `page.requests`."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play:
@@ -129,15 +149,15 @@ def opened(address, *, dark=False, width=1440, height=1180):
             viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
         )
         page = context.new_page()
-        page.set_default_timeout(60_000)
-        page.problems = []
-        page.on("pageerror", lambda error: page.problems.append(str(error)))
+        # Long, because other work may share the machine; nothing waits for it where things go well.
+        page.set_default_timeout(120_000)
+        page.problems, page.requests = [], []
+        page.on("pageerror", lambda error: page.problems.append(error.stack or str(error)))
+        page.on(
+            "dialog", lambda dialog: (page.problems.append(f"dialog: {dialog.message}"), dialog.dismiss())
+        )
+        page.on("request", lambda request: page.requests.append(request.url))
         page.goto(address)
-        page.wait_for_selector(".jp-Notebook .jp-Cell")
-        page.locator(".jp-NotebookPanel-toolbar").wait_for()
-        page.get_by_text("| Idle").first.wait_for()
-        # The file browser takes room that a curator would give to the pictures.
-        page.keyboard.press("Control+b")
         try:
             yield page
         except BaseException:
@@ -147,10 +167,62 @@ def opened(address, *, dark=False, width=1440, height=1180):
             browser.close()
 
 
+@contextmanager
+def opened(address, *, dark=False):
+    """A page on a notebook, ready to run."""
+    with visited(address, dark=dark) as page:
+        page.wait_for_selector(".jp-Notebook .jp-Cell")
+        page.locator(".jp-NotebookPanel-toolbar").wait_for()
+        idle(page)
+        if page.locator(".jp-FileBrowser:visible").count():
+            # The file browser takes room that a curator would give to the pictures.
+            page.keyboard.press("Control+b")
+        yield page
+
+
 def run_all(page):
-    """Run every cell of the notebook."""
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_text("Run All Cells", exact=True).click()
+    """Run every cell of the notebook, and wait for the panel.
+
+    A page on a busy machine may ask for a kernel although one runs, or run cells before it listens to
+    widgets; a person would answer, or run the cell again, and so does this.
+    """
+    from playwright.sync_api import TimeoutError as Late
+
+    for seconds in (45, 90, 180):
+        select = page.get_by_role("dialog").get_by_role("button", name="Select", exact=True)
+        if select.is_visible():
+            select.click()
+            idle(page)
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_text("Run All Cells", exact=True).click()
+        try:
+            page.locator(".ra-annotator .ra-rail").first.wait_for(timeout=seconds * 1000)
+        except Late:
+            continue
+        return
+    raise AssertionError("the notebook shows no panel")
+
+
+def idle(page):
+    """Wait until the kernel has nothing to do."""
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").first.wait_for(state="attached")
+    if page.locator("#jp-main-statusbar").is_visible():  # Notebook 7 has none
+        page.get_by_text("| Idle").first.wait_for()
+
+
+def until(page, condition, seconds=60):
+    """Wait until a condition of the test's own holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} seconds"
+        page.wait_for_timeout(50)
+
+
+def settle(page):
+    """Wait until the page shows what it is going to show: kernel idle, pictures there, nothing moving."""
+    idle(page)
+    page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.wait_for_function(_SETTLED)
 
 
 def shoot(page, name, *, of=None):

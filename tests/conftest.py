@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import label_studio_server
 import numpy as np
 import pytest
 from PIL import Image
@@ -53,3 +54,12 @@ def samples(encoder, tmp_path_factory):
     archive = Archive.create(tmp_path_factory.mktemp("archive") / "samples.reco", encoder=encoder)
     archive.add(SAMPLES / "archive", progress=False)
     return archive
+
+
+@pytest.fixture(scope="session")
+def label_studio(tmp_path_factory):
+    """A real Label Studio server, started once a session."""
+    if reason := label_studio_server.missing():
+        pytest.skip(reason)
+    with label_studio_server.Server(tmp_path_factory.mktemp("label-studio") / "server") as server:
+        yield server

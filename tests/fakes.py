@@ -11,6 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from reco_assist.encoders.protocols import Features, TextEmbedding
+from reco_assist.student import Design, Student
+from reco_assist.student.network import build
 
 
 class FakeEncoder:
@@ -37,6 +39,10 @@ class FakeEncoder:
         self.vocabulary = functional.normalize(torch.randn(20, 32, generator=generator), dim=1)
         self.mean_embedding = torch.randn(32, generator=generator) / 10
 
+    @property
+    def mean_language(self) -> Tensor:
+        return self.mean_embedding
+
     def encode(self, pixels: Tensor) -> Features:
         time.sleep(self._delay)
         self.batches.append(len(pixels))
@@ -53,6 +59,16 @@ class FakeEncoder:
     def encode_text(self, text: str) -> TextEmbedding:
         generator = torch.Generator().manual_seed(int(sha256(text.encode()).hexdigest()[:8], 16))
         return TextEmbedding(functional.normalize(torch.randn(32, generator=generator), dim=0))
+
+
+def write_student(path: Path, *names: str, seed: int = 0) -> Student:
+    """A student with a random decoder, that finds something in most images."""
+    design = Design(names, side=64)
+    network = build(design, seed=seed)
+    network.body.segmentation_head[0].weight.data *= 30  # sure of itself, so that refinement keeps it
+    student = Student(design, network.state_dict())
+    student.save(path)
+    return student
 
 
 def write_photos(folder: Path, count: int, *, seed: int = 0) -> list[Path]:

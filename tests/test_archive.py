@@ -74,7 +74,7 @@ def test_nothing_is_overwritten(tmp_path, archive, kind):
         ("missing", "There is no archive at"),
         ("folder", "is no archive"),
         ("file", "is no archive"),
-        ("format", "format 99 where format 1 is expected"),
+        ("format", "format 99, which is newer than format 1"),
         ("not json", "archive.json cannot be used"),
         ("not an object", "archive.json cannot be used"),
         ("half a header", "archive.json cannot be used"),

@@ -15,7 +15,7 @@ from fakes import FakeEncoder, write_photos
 from PIL import Image
 from torch.nn.functional import normalize
 
-from reco_assist.archive import Archive, Where, index
+from reco_assist.archive import Archive, Query, Where, index
 from reco_assist.archive.index import rabitq_codes
 from reco_assist.encoders.compact import cluster_cells, encode, inner_products, telling_cells
 from reco_assist.errors import InputError
@@ -342,8 +342,12 @@ def test_impossible_conditions_are_refused(archive, where):
 
 
 def test_several_queries_at_once_find_what_each_finds(filtered):
-    queries = [(vector(1, 32), None), (None, vector(2, 16)), (vector(3, 32), vector(4, 16))]
-    alone = [filtered.search(language=word, dense=dense, k=7) for word, dense in queries]
+    queries = [
+        Query(language=vector(1, 32)),
+        Query(dense=vector(2, 16)),
+        Query(language=vector(3, 32), dense=vector(4, 16)),
+    ]
+    alone = [filtered.search(language=query.language, dense=query.dense, k=7) for query in queries]
     assert filtered.search_many(queries, k=7) == alone
 
 

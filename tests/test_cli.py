@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,20 +16,31 @@ from pycocotools.coco import COCO
 
 from reco_assist.concepts import Concept
 
+WATCH = """
+import os, sys
 
-def reco(*arguments, limit=None):
+def hook(event, arguments):
+    if event in {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"}:
+        with open(os.environ["NETWORK_LOG"], "a") as log:
+            log.write(f"{event} {arguments!r}\\n")
+
+sys.addaudithook(hook)
+"""
+
+
+def reco(*arguments, limit=None, env=None, prefix=()):
     """Run `reco-assist`; `limit` is the largest file in bytes that it may write."""
 
     def shrink():
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
     return subprocess.run(
-        [sys.executable, "-m", "reco_assist.cli", *map(str, arguments)],
+        [*prefix, sys.executable, "-m", "reco_assist.cli", *map(str, arguments)],
         capture_output=True,
         text=True,
         check=False,
         preexec_fn=None if limit is None else shrink,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
     )
 
 
@@ -42,12 +54,28 @@ def one_sentence(done, words):
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """The whole demo, run once."""
+def network_log(tmp_path_factory):
+    """Where processes that were started with it in their environment note every look at the network."""
+    folder = tmp_path_factory.mktemp("watch")
+    (folder / "sitecustomize.py").write_text(WATCH)
+    return folder / "network.log"
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory, network_log):
+    """The whole demo, run once: without any network where the system can take it away, and watched."""
     out = tmp_path_factory.mktemp("demo") / "out"
-    done = reco("demo", "--out", out, "--json")
+    apart = ["unshare", "--map-root-user", "--net"]
+    can = shutil.which("unshare") and subprocess.run([*apart, "true"], check=False).returncode == 0
+    paths = [str(network_log.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    watched = {"NETWORK_LOG": str(network_log), "PYTHONPATH": os.pathsep.join(paths)}
+    done = reco("demo", "--out", out, "--json", env=watched, prefix=apart if can else ())
     assert done.returncode == 0, done.stderr
     return out, json.loads(done.stdout)
+
+
+def test_the_demo_never_looks_at_the_network(demo, network_log):
+    assert not network_log.exists(), network_log.read_text()
 
 
 @pytest.fixture
@@ -107,8 +135,11 @@ def test_index_says_what_became_of_each_file(tmp_path):
 
 
 def test_search_by_word_and_by_exemplar(archive, truth):
-    done = reco("search", archive, "mug", "-k", "5", "--json")
-    results = json.loads(done.stdout)["results"]
+    done = reco("search", archive, "mug", "-k", "5", "--remaining", "--json")
+    answer = json.loads(done.stdout)
+    results = answer["results"]
+    assert 0 <= answer["remaining"] <= 40
+    assert answer["hints"] == []
     assert len(results) == 5
     assert [one["score"] for one in results] == sorted((one["score"] for one in results), reverse=True)
     assert all(Path(one["image"]).is_file() and len(one["hash"]) == 64 for one in results)
@@ -143,6 +174,10 @@ def test_learn_with_drop_and_segment_an_archive(archive, tmp_path):
         reco("learn", archive, " mug ", "--out", tmp_path / "a.concept", "-k", "6", "--json").stdout
     )
     assert first["name"] == "mug"
+    assert [one["hash"] for one in first["set"]] == first["kept"]
+    assert all({"score", "support", "outlyingness"} < one.keys() for one in first["set"])
+    assert first["quality"]["distinctiveness"] > 0.2
+    assert first["hints"] == []
     path = next(
         one["image"]
         for one in json.loads(reco("search", archive, "mug", "-k", "6", "--json").stdout)["results"]
@@ -160,9 +195,12 @@ def test_learn_with_drop_and_segment_an_archive(archive, tmp_path):
         path,
         "--drop",
         first["kept"][4],
+        "--swap",
     )
     assert done.returncode == 0, done.stderr
+    assert "more are likely to show it" in done.stderr
     pruned = Concept.load(tmp_path / "b.concept").provenance
+    assert pruned.swapped
     assert pruned.kept == tuple(digest for i, digest in enumerate(first["kept"]) if i not in {2, 4})
     done = reco(
         "segment", tmp_path / "b.concept", "--images", archive, "--out", tmp_path / "out", "--format", "coco",
@@ -183,6 +221,42 @@ def test_a_run_without_any_mask_says_so_and_succeeds(mug, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "NO MASK AT ALL in 2 images" in done.stderr
     assert len(json.loads((tmp_path / "out" / "coco.json").read_text())["images"]) == 2
+
+
+def test_explain_names_what_made_a_mask(demo, truth):
+    out, _ = demo
+    document = json.loads((out / "coco.json").read_text())
+    shown = max(document["images"], key=lambda image: len(image["reco_verdicts"]))
+    done = reco("explain", out, shown["file_name"], "--archive", out / "samples.reco", "--json")
+    assert done.returncode == 0, done.stderr
+    by_name = {one["name"]: one for one in json.loads(done.stdout)["concepts"]}
+    learnt = Concept.load(out / "fire-extinguisher.concept")
+    found = by_name["fire extinguisher"]
+    assert found["digest"] == learnt.digest
+    assert found["weights"] == learnt.provenance.weights
+    assert [one["region"] for one in found["exemplars"]] == [r for _, r in learnt.provenance.exemplars]
+    cells = [(y, x) for one in found["seeds"] for y, x in one["cells"]]
+    assert cells == [(seed.y, seed.x) for seed in learnt.provenance.seeds]
+    assert {one["image"] for one in found["seeds"]} == set(found["kept"]) <= set(truth_names(truth))
+    ids = {one["id"] for one in document["annotations"] if one["image_id"] == shown["id"]}
+    assert {mask["id"] for one in by_name.values() for mask in one["masks"]} == ids
+    assert by_name["mug"]["rivals"] == ["fire extinguisher"]
+    text = reco("explain", out, shown["file_name"]).stdout
+    assert learnt.provenance.weights[:12] in text
+    one_sentence(reco("explain", out, "nowhere.jpg"), "is not among the 21 images")
+
+
+def test_explain_refuses_a_concept_that_was_swapped(demo, tmp_path):
+    out, _ = demo
+    shutil.copytree(out, tmp_path / "copy")
+    files = sorted((tmp_path / "copy" / "concepts").iterdir())
+    shutil.copy(files[0], files[1])
+    name = json.loads((out / "coco.json").read_text())["images"][0]["file_name"]
+    one_sentence(reco("explain", tmp_path / "copy", name), "is not the concept that the masks were made with")
+
+
+def truth_names(truth):
+    return [Path(file).name for file in truth.concepts]
 
 
 def test_help_has_examples_and_loads_quickly():
@@ -216,6 +290,10 @@ def test_wrong_usage_is_exit_status_2(archive):
         ("learn {archive} _ --out {out}", "no name"),
         ("learn {archive} mug -k 4 --out {out} --drop x", "not among the 4"),
         ("learn {archive} mug --out {out} --method magic", "assist or paper"),
+        (
+            "learn {archive} mug -k 4 --out {out} --exemplar {photo}#9,9,90,90 --swap",
+            "only what a word taught",
+        ),
         ("learn {archive} mug -k 4 --out {photo}/x", "Cannot write"),
         ("segment {nowhere} --images {photos} --out {o}", "reco-assist learn"),
         ("segment {photo} --images {photos} --out {o}", "not a Concept"),

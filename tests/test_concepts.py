@@ -9,10 +9,25 @@ import safetensors.torch
 import torch
 from conftest import SAMPLES
 from fakes import FakeEncoder, write_photos
+from scipy.special import expit
+from scipy.stats import median_abs_deviation
 
 from reco_assist.archive import Archive
-from reco_assist.concepts import PAPER_CONTEXTS, Concept, Draft, Lesson, learn_concept
-from reco_assist.concepts.presence import Presence, Scale
+from reco_assist.concepts import (
+    PAPER_CONTEXTS,
+    Concept,
+    Draft,
+    Lesson,
+    Quality,
+    ambiguous,
+    expected_positives,
+    learn_concept,
+    unfamiliar,
+)
+from reco_assist.concepts.presence import OFFSET, SHARE, SLOPE, Presence, Scale
+from reco_assist.concepts.quality import distinctiveness
+from reco_assist.cosegment import mask_coverage
+from reco_assist.encoders import CompactCells, TextEmbedding, compact
 from reco_assist.errors import EncoderError, FormatError, InputError
 from reco_assist.retrieval import box_exemplar
 
@@ -243,3 +258,109 @@ def test_the_samples_exemplars_find_extinguishers(samples, truth):
     found = ["fire extinguisher" in truth.concepts[names[digest]] for digest in concept.provenance.kept]
     assert np.mean(found) >= 0.75
     assert (SAMPLES / "samples.json").is_file()
+
+
+def test_a_swap_exchanges_the_sides_and_can_be_taken_back(lesson, tmp_path):
+    plain, swapped = lesson.concept(), lesson.swap().concept()
+    assert torch.equal(swapped.foreground, plain.background)
+    assert torch.equal(swapped.background, plain.foreground)
+    assert swapped.text is None
+    assert swapped.presence.language is None
+    assert (plain.provenance.swapped, swapped.provenance.swapped) == (False, True)
+    assert swapped.quality.distinctiveness == -plain.quality.distinctiveness
+    assert lesson.swap().swap().concept().to_bytes() == plain.to_bytes()
+    swapped.save(tmp_path / "x.concept")
+    assert Concept.load(tmp_path / "x.concept").to_bytes() == swapped.to_bytes()
+
+
+def test_the_seeds_of_a_swap_lie_where_its_scores_are_highest(lesson):
+    draft = lesson.swap().draft
+    for scores, seeds in zip(draft.scores, draft.seeds, strict=True):
+        chosen = {scores[y, x].item() for y, x in seeds.tolist()}
+        assert chosen == set(scores.flatten().sort(descending=True).values[: len(seeds)].tolist())
+
+
+def test_what_exemplars_show_cannot_be_swapped(archive, exemplars):
+    with pytest.raises(InputError, match="only what a word taught"):
+        learn_concept(archive, "anything", k=6, exemplars=exemplars, swap=True)
+
+
+def test_distinctiveness_knows_which_side_stands_out():
+    random = np.random.default_rng(0)
+    thing, surroundings = torch.eye(32)[:2]
+
+    def cells(count, *directions):
+        noise = torch.from_numpy(random.normal(0, 0.2, (count, 6, 32)).astype(np.float32))
+        for position, direction in enumerate(directions):
+            noise[:, position] += 3 * direction
+        codes = compact.encode(torch.nn.functional.normalize(noise, dim=2))
+        return CompactCells(codes, codes)
+
+    archive, kept = cells(200, surroundings), cells(20, surroundings, thing)
+    assert distinctiveness(thing, surroundings, kept=kept, among=archive) > 0.8
+    assert distinctiveness(surroundings, thing, kept=kept, among=archive) < -0.8
+    assert abs(distinctiveness(thing, thing, kept=kept, among=archive)) == 0
+
+
+@pytest.mark.parametrize("share", [0.01, 0.1, 0.5])
+def test_remaining_positives_are_estimated_whatever_their_share(share):
+    # Scores as the shipped map takes them to be: log-odds are linear in the score, whatever the share.
+    random = np.random.default_rng(1)
+    pool = random.normal(0, 2.5, 400_000)
+    chance = expit(SLOPE * pool + OFFSET)
+    positive = random.random(pool.size) < chance
+    count = 5000
+    with_it = random.choice(pool[positive], round(share * count))
+    without = random.choice(pool[~positive], count - len(with_it))
+    with_it = np.sort(with_it)[::-1]
+    # The map was made at a fifth; the pool's own share differs from it by a constant of the log-odds.
+    shift = np.log(SHARE / (1 - SHARE)) - np.log(positive.mean() / (1 - positive.mean()))
+    archive = (np.concatenate([with_it, without]) + shift / SLOPE).astype(np.float32)
+    kept = archive[:20]
+    found = expected_positives(archive, kept, total=count)
+    assert found == pytest.approx(len(with_it) - 20, rel=0.25, abs=20)
+    # A sample of an archive stands for all of it.
+    assert 2 * found < expected_positives(archive, kept, total=2 * count) <= 2 * found + 20
+
+
+def test_what_was_dropped_lowers_the_estimate_of_what_remains(lesson):
+    random = np.random.default_rng(2)
+    archive = np.sort(random.normal(0, 1.5, 1000).astype(np.float32))[::-1]
+    top = archive[:20]
+    right = expected_positives(archive, top[:19], top[19:], total=1000)
+    wrong = expected_positives(archive, top[:2], top[2:], total=1000)
+    assert right > 3 * wrong
+    assert wrong >= 0
+
+
+def test_outlyingness_is_in_robust_deviations(lesson):
+    support = lesson.draft.support.numpy()
+    deviation = median_abs_deviation(support, scale="normal")
+    assert np.allclose(lesson.draft.outlyingness, (np.median(support) - support) / deviation, atol=1e-4)
+
+
+def test_hints_come_where_they_help(archive):
+    known = TextEmbedding(torch.zeros(2), 0.9, ("mug",))
+    unknown = TextEmbedding(torch.zeros(2), 0.2, ("radio", "wig"))
+    assert unfamiliar("sky", known) == unfamiliar("sky", None) == ""
+    assert "radio, wig" in unfamiliar("sky", unknown)
+    assert ambiguous("sky", Quality(0.9, 3)) == ambiguous("sky", None) == ""
+    assert "the wrong way round" in ambiguous("sky", Quality(-0.1, 3))
+
+
+def test_the_set_labels_its_cells_by_refined_masks(lesson):
+    """Half-covered cells can only come from masks that follow the photograph, not from the grid."""
+    (bank,) = lesson.concept().banks
+    assert bank.cells.shape == (8 * 16, 16)
+    assert torch.allclose(bank.cells.float().norm(dim=1), torch.ones(128), atol=1e-2)
+    assert bank.labels.min() < 0.1
+    assert bank.labels.max() > 0.9
+
+
+def test_exemplars_vote_with_what_was_marked(archive, exemplars):
+    shown, learnt = learn_concept(archive, "box", k=6, exemplars=exemplars).banks
+    covered = mask_coverage(torch.from_numpy(exemplars[0].mask), (4, 4)).flatten()
+    assert len(shown.cells) == 3 * 16
+    assert torch.allclose(shown.labels[:16].float(), covered, atol=1e-3)
+    assert len(learnt.cells) == 6 * 16
+    assert learn_concept(archive, "box", k=6, method="paper").banks == ()

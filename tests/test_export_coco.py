@@ -199,3 +199,9 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
         write_coco(path, predictions, CONCEPTS)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("numbers", [{"a": 0}, {"a": 2, "b": 2}, {}])
+def test_numbers_that_cannot_be_categories_are_refused(numbers):
+    with pytest.raises(InputError):
+        to_coco([], numbers)

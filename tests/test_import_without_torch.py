@@ -7,7 +7,8 @@ HEAVY = ("torch", "timm", "open_clip", "transformers", "sentence_transformers", 
 
 
 @pytest.mark.parametrize(
-    "package", ["export", "evaluation", "annotations", "masks", "images", "files", "errors"]
+    "package",
+    ["export", "evaluation", "datasets", "label_studio", "annotations", "masks", "images", "files", "errors"],
 )
 def test_a_fresh_interpreter_loads_no_torch(package):
     code = f"import sys, reco_assist.{package}; print(*[name for name in {HEAVY} if name in sys.modules])"

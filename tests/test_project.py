@@ -1,8 +1,11 @@
 """The project's own files agree with each other."""
 
+import importlib.util
 import re
 import tomllib
 from pathlib import Path
+
+import pytest
 
 import reco_assist
 
@@ -41,3 +44,43 @@ def test_constraints_pin_every_dependency():
 
 def test_public_names_exist():
     assert {name for name in reco_assist.__all__ if getattr(reco_assist, name) is None} == set()
+
+
+@pytest.fixture
+def licences():
+    """The script, as a module."""
+    spec = importlib.util.spec_from_file_location("licences", ROOT / "scripts" / "licences.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_runtime_licence_is_known(licences, capsys):
+    assert licences.main() == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        ("MIT", True),
+        ("Apache-2.0 AND BSD-2-Clause", True),
+        ("GPL-3.0 OR MIT", True),
+        ("GPL-3.0 AND MIT", False),  # both apply
+        ("GNU Affero General Public License v3", False),
+        ("MIT License; Other/Proprietary License", False),
+        ("CC-BY-NC-4.0", False),
+        ("", False),
+    ],
+)
+def test_which_licences_are_harmless(licences, text, known):
+    assert licences.is_known(text) is known
+
+
+def test_the_fault_matrix_names_tests_that_exist():
+    text = (ROOT / "SECURITY.md").read_text()
+    files = dict(re.findall(r"\b([A-Z])\s(?:is\s)?`(test_\w+\.py)`", text))
+    cells = re.findall(r"\b([A-Z]) `(\w+)`", text)
+    assert len(cells) > 25
+    for letter, part in cells:
+        names = re.findall(r"^def (test_\w+)", (ROOT / "tests" / files[letter]).read_text(), re.MULTILINE)
+        assert any(part in name for name in names), f"{files[letter]} has no test of {part}"

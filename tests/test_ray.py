@@ -33,14 +33,18 @@ class Steady(FakeEncoder):
 
 @pytest.fixture(scope="module")
 def cluster():
-    environment = {"env_vars": {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *_checkout()])}}
-    ray.init(num_cpus=2, include_dashboard=False, runtime_env=environment, object_store_memory=300_000_000)
-    yield Cluster(encoder=Steady)
-    ray.shutdown()
-
-
-def _checkout():
-    return [str(Path(decoding.__file__).parents[2]), os.environ.get("PYTHONPATH", "")]
+    """A Ray on this machine, whose workers find this module and the checkout."""
+    places = [
+        str(Path(__file__).parent),
+        str(Path(decoding.__file__).parents[2]),
+        os.environ.get("PYTHONPATH", ""),
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", os.pathsep.join(places))
+        cluster = Cluster(encoder=Steady)
+        cluster.connect()
+        yield cluster
+        ray.shutdown()
 
 
 @pytest.fixture

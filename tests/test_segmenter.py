@@ -144,6 +144,11 @@ def test_scores_follow_the_formula(concepts, archive):
             cell = cell / cell.norm()
             activation = (features.language[0, :, y, x] @ concept.text - mean) / deviation
             expected[y, x] = cell @ concept.foreground - cell @ concept.background + 0.12 * activation
+            cosines = concept.banks[0].cells.float() @ cell
+            nearest = cosines.argsort(descending=True)[:30]
+            says = concept.banks[0].labels.float()[nearest]
+            vote = sum(torch.exp(cosines[nearest] / 0.05) * says) / torch.exp(cosines[nearest] / 0.05).sum()
+            expected[y, x] += 0.3 * (vote - 0.5)
     size = (maps.REFINE_SIDE, maps.REFINE_SIDE)
     upsampled = torch.nn.functional.interpolate(expected[None, None], size=size, mode="bilinear")[0, 0]
     assert torch.allclose(maps.score_maps(concept, features)[0], upsampled, atol=1e-4)
@@ -204,7 +209,7 @@ journal.Journal.append = noisy
 concepts = [Concept.load(concept)]
 segmenter = Segmenter(concepts, encoder=FakeEncoder(delay=delay), presence="off")
 done = run_job(segmenter, list_targets(photos, out), out, {}, progress=False)
-export(done, concepts, out, command.FORMATS, {})
+export(done, segmenter.about(), out, command.FORMATS, {})
 """
 
 

@@ -9,7 +9,6 @@ from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.errors import InputError, StorageError
 from reco_assist.images import content_hash
 from reco_assist.masks.edits import apply_edits
-from reco_assist.segmenter import AUTOMATIC as SEGMENTER_AUTOMATIC
 from reco_assist.session import Choice, Example, Plan, Session, export, progress, queue
 from reco_assist.session.records import AUTOMATIC
 
@@ -28,7 +27,7 @@ class Job:
         for name in NAMES:
             self.session.set_plan(Plan(name))
 
-    def add(self, name, *, seed=0, probability=0.9, maps=None, digests=NAMES):
+    def add(self, name, *, seed=0, probability=0.9, maps=None, digests=NAMES, embedding=None):
         path = self.folder / "photos" / name
         random = np.random.default_rng(seed)
         if not path.exists():
@@ -40,7 +39,7 @@ class Job:
             low = Image.fromarray(random.integers(0, 256, (4, 5), np.uint8)).resize(SHAPE[::-1])
             maps = np.stack([np.asarray(low), 255 - np.asarray(low)])
         verdicts = [Verdict(concept, probability > 0.5, probability) for concept in digests]
-        self.session.add_result(image, path, maps[: len(digests)], verdicts, digests)
+        self.session.add_result(image, path, maps[: len(digests)], verdicts, digests, embedding=embedding)
         return image.content_hash
 
 
@@ -65,6 +64,9 @@ def decoded(document, concept):
 
 
 def test_the_automatic_threshold_is_the_segmenters():
+    # Here, so that processes which use `Job` start without torch.
+    from reco_assist.segmenter import AUTOMATIC as SEGMENTER_AUTOMATIC
+
     assert AUTOMATIC == SEGMENTER_AUTOMATIC
 
 
@@ -227,6 +229,32 @@ def test_the_least_certain_come_first_and_the_skipped_last(job):
     assert queue(job.session)[2].state == "pending"  # the spoon is still open
 
 
+def test_images_that_teach_most_come_first_and_no_two_alike_in_a_row(job):
+    empty = np.zeros((2, *SHAPE), np.uint8)
+    red, blue = np.eye(2, 8, dtype=np.float32) * 5
+    looks = {"a.png": red, "b.png": red * 1.01, "c.png": blue, "d.png": -blue}
+    ids = {}
+    for seed, (name, probability) in enumerate(zip(looks, (0.55, 0.57, 0.65, 0.95), strict=True)):
+        ids[name] = job.add(name, seed=seed, probability=probability, maps=empty, embedding=looks[name])
+    names = {digest: name for name, digest in ids.items()}
+
+    def order():
+        return "".join(names[card.result.image.content_hash][0] for card in queue(job.session))
+
+    assert order() == "abcd"
+    job.session.order = "gain"
+    assert order() == "acbd"  # b looks like a
+    # Another predictor that finds what nobody found in d.
+    full = np.zeros((2, *SHAPE), np.uint8)
+    full[0, 5:20, 5:20] = 255
+    job.add("d.png", seed=3, probability=0.95, maps=full, digests={"mug": "a-student"})
+    finding = job.session.result(ids["d.png"]).findings["mug"]
+    assert (finding.disagreement, job.session.result(ids["d.png"]).findings["spoon"].disagreement) == (1, 0)
+    assert order()[0] == "d"
+    job.session.decide(ids["a.png"], dict.fromkeys(NAMES, "accepted"))
+    assert order() == "adcb"  # what was reviewed still counts
+
+
 def test_figures_of_a_review(job):
     empty = np.zeros((2, *SHAPE), np.uint8)
     digests = [job.add(f"{n}.png", seed=n, probability=0.5, maps=empty) for n in range(30)]
@@ -375,3 +403,26 @@ def test_exports_that_make_no_sense_are_refused(job, tmp_path, choice, reason):
     with pytest.raises(InputError, match=reason):
         export(job.session, tmp_path / "out", choice)
     assert not (tmp_path / "out" / "coco.json").exists()
+
+
+def test_category_ids_stay_what_they_were_when_concepts_come_and_go(job, tmp_path):
+    digest = job.add("a.png")
+    job.session.decide(digest, dict.fromkeys(NAMES, "accepted"))
+
+    def exported():
+        export(job.session, tmp_path / "out")
+        document = json.loads((tmp_path / "out" / "coco.json").read_text())
+        legend = json.loads((tmp_path / "out" / "masks" / "legend.json").read_text())
+        numbers = {one["name"]: one["id"] for one in document["categories"]}
+        assert {one["name"]: one["id"] for one in legend if one["id"]} == numbers
+        labels = np.asarray(Image.open(tmp_path / "out" / "masks" / "a.png"))
+        assert set(np.unique(labels)) <= {0, *numbers.values()}
+        return numbers
+
+    assert exported() == {"mug": 1, "spoon": 2}
+    job.session.remove_concept("mug")
+    assert exported() == {"spoon": 2}
+    job.session.set_plan(Plan("cat"))
+    assert exported() == {"spoon": 2, "cat": 3}
+    job.session.set_plan(Plan("mug"))
+    assert exported() == {"spoon": 2, "cat": 3, "mug": 1}

@@ -144,11 +144,15 @@ def test_a_snapshot_of_another_log_is_not_believed(folder):
     assert Store(folder).get("a") == 1
 
 
-@pytest.mark.parametrize("content", [b'{"format":9}\n', b"nonsense\n"], ids=["version", "other file"])
-def test_logs_of_others_are_refused(folder, content):
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(b'{"format":9}\n', "update reco-assist"), (b"nonsense\n", "no log of a session")],
+    ids=["version", "other file"],
+)
+def test_logs_of_others_are_refused(folder, content, words):
     folder.mkdir()
     (folder / "audit.jsonl").write_bytes(content)
-    with pytest.raises(FormatError, match="no log of this release"):
+    with pytest.raises(FormatError, match=words):
         Store(folder)
 
 

@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from fakes import FakeEncoder, write_photos
+from fakes import FakeEncoder, write_photos, write_student
+from PIL import Image
 from pycocotools import mask as coco
 
 from reco_assist.archive import Archive
+from reco_assist.concepts import Quality
 from reco_assist.errors import ArchiveError
 from reco_assist.masks.edits import pack_edits
 from reco_assist.session import Session
@@ -60,7 +62,7 @@ def send(widget, *buffers, **message):
 
 def test_the_whole_loop(place):  # noqa: PLR0915  (it is the whole loop)
     annotator = start(place, resume=True, who="anna")
-    assert [step[2] for step in annotator.rail.steps] == [True, False, False, False, False]
+    assert [step[2] for step in annotator.rail.steps] == [True, *[False] * 6]
     find(annotator)
     gallery = annotator.set_page.gallery
     assert annotator.rail.active == 1
@@ -118,6 +120,43 @@ def test_the_whole_loop(place):  # noqa: PLR0915  (it is the whole loop)
         "absent",
     ]
     assert {who for who, _ in log} == {"anna"}
+
+
+def test_a_student_segments_in_place_of_the_concepts(place):
+    student = write_student(place / "m.student", "mug", "spoon")
+    annotator = start(place, resume=True)
+    find(annotator)
+    segment(annotator)
+    before = {one.image.content_hash: one.findings["mug"] for one in annotator.session.results()}
+    annotator.review_page.student.value = str(place / "gone.student")
+    annotator.review_page.start_button.click()
+    assert "is not a file" in annotator.rail.error
+    annotator.review_page.student.value = str(place / "m.student")
+    segment(annotator)
+    assert annotator.session.concepts == ("mug", "spoon")
+    for result in annotator.session.results():
+        assert {finding.digest for finding in result.findings.values()} == {student.digest}
+        assert result.look
+    findings = [one.findings["mug"] for one in annotator.session.results()]
+    assert any(one.disagreement for one in findings)
+    assert not any(one.disagreement for one in before.values())
+    page = annotator.review_page
+    first = max(annotator.desk.cards, key=lambda card: card.gain)
+    page.order.value = "gain"
+    assert annotator.session.order == "gain"
+    assert page.canvas.frame.id == first.result.image.content_hash
+    again = start(place, resume=True)  # all of it is kept
+    assert again.review_page.order.value == "gain"
+    assert again.review_page.student.value.endswith("m.student")
+
+
+def test_a_student_needs_no_concept(place):
+    write_student(place / "m.student", "mug")
+    annotator = start(place, student=place / "m.student")
+    assert annotator.rail.steps[3][2]
+    segment(annotator)
+    assert len(annotator.session.results()) == 6
+    assert annotator.rail.steps[4][2]
 
 
 def test_a_new_annotator_offers_to_go_on_and_loses_nothing(place):
@@ -250,6 +289,96 @@ def test_boxes_drawn_on_any_image_lead(place):
     assert len(annotator.desk.teaching.kept.exemplars) == 2
 
 
+def test_examples_are_painted_too(place):
+    annotator = start(place, resume=True)
+    page = annotator.concept_page
+    page._browse.click()
+    item = page.gallery.items[4]
+    painting = np.zeros((15, 20), bool)
+    painting[3:9, 5:15] = True
+    painting[5, 7:9] = False
+    bits = np.packbits(painting)
+    send(page.gallery, bits, type="painting", id=item.id, width=20, height=15)
+    [example] = page.plan.examples
+    assert example.box == (10, 6, 20, 12)  # the photographs have 40 x 30 pixels
+    outer, hole = page.gallery.items[4].marks
+    assert (min(outer[::2]), max(outer[::2]), min(outer[1::2]), max(outer[1::2])) == (0.25, 0.75, 0.2, 0.6)
+    assert len(hole) >= 8
+    find(annotator, "thing")
+    [taught] = annotator.desk.teaching.kept.exemplars
+    expected = np.asarray(Image.fromarray(painting).resize((40, 30), Image.Resampling.NEAREST))
+    assert (taught.mask != expected).mean() < 0.03
+    assert taught.source == "painted within 10,6,20,12"
+    again = Session.open(place / "photos.session").plan("thing")  # also from disk
+    assert again.examples == (example,)
+
+
+def test_examples_of_a_concept_without_a_name_survive_too(place):
+    first = start(place, resume=True)
+    first.concept_page._browse.click()
+    item = first.concept_page.gallery.items[4]
+    send(first.concept_page.gallery, type="exemplar", id=item.id, box=[0.25, 0.5, 0.5, 0.25])
+    second = start(place)
+    assert "no concept yet" in second._offered.children[1].value
+    second._offered.children[-1].children[0].click()
+    assert len(second.concept_page.plan.examples) == 1
+    find(second, "thing")
+    assert second.desk.teaching.kept.exemplars
+    assert second.session.draft.examples == ()
+
+
+def test_an_empty_painting_is_refused_in_words(place):
+    annotator = start(place, resume=True)
+    page = annotator.concept_page
+    page._browse.click()
+    bits = np.zeros(38, np.uint8)
+    send(page.gallery, bits, type="painting", id=page.gallery.items[0].id, width=20, height=15)
+    assert "paint over the object" in page.gallery.error
+    assert page.plan.examples == ()
+
+
+def test_object_and_background_can_be_swapped(place):
+    annotator = start(place, resume=True)
+    find(annotator)
+    page, desk = annotator.set_page, annotator.desk
+    assert page.swap.layout.display == "none"  # there is nothing to see of it before the seeds are shown
+    page.next.click()
+    assert page.swap.layout.display is None
+    assert f"about {desk.quality.remaining} more" in page.gallery.status
+    desk._judged["mug"] = desk.teaching.kept, Quality(-0.1, 7)
+    desk.changed()
+    assert "What is &#x27;mug&#x27; and what is around it may be" in page._doubt.value
+    before, plain = {item.id: item.seed for item in page.gallery.items}, desk.concept("mug")
+    page.swap.click()
+    assert annotator.wait(60)
+    assert page.swap.description == "Swap back"
+    assert page._doubt.value == ""
+    assert {item.id: item.seed for item in page.gallery.items} != before
+    assert np.array_equal(desk.concept("mug").foreground, plain.background)
+    assert annotator.session.plan("mug").swapped
+    second = start(place, resume=True)  # a restarted kernel
+    second._open(2)
+    assert second.wait(60)
+    assert second.desk.teaching.kept.draft.swapped
+    send(second.set_page.gallery, type="command", name="undo")
+    assert second.wait(60)
+    assert not second.desk.teaching.kept.draft.swapped
+    assert {item.id: item.seed for item in second.set_page.gallery.items} == before
+
+
+def test_what_is_suggested_for_dropping_comes_first(place, monkeypatch):
+    annotator = start(place, resume=True)
+    find(annotator)
+    annotator.set_page.next.click()
+    gallery = annotator.set_page.gallery
+    odd = gallery.items[-1].id
+    monkeypatch.setattr(type(annotator.desk.teaching), "outliers", lambda _: {odd})
+    annotator.desk.changed()
+    assert (gallery.items[0].id, gallery.items[0].outlier) == (odd, True)
+    supports = [item.support for item in gallery.items[1:]]
+    assert supports == sorted(supports, reverse=True)
+
+
 def test_contexts_are_chips(place):
     annotator = start(place, resume=True)
     page = annotator.concept_page
@@ -292,6 +421,33 @@ def test_two_concepts_share_the_images(place):
     send(canvas, type="command", name="undo")
     assert canvas.frame.id == frame.id
     assert annotator.session.review(frame.id, "mug").state == "pending"
+
+
+def test_a_concept_can_be_removed(place):
+    annotator = start(place, resume=True)
+    page = annotator.concept_page
+    assert page.remove_button.layout.display == "none"
+    find(annotator, "mug")
+    send(annotator.rail, type="add")
+    find(annotator, "spoon")
+    segment(annotator)
+    annotator.desk.open(0)
+    page.remove_button.click()
+    assert annotator.session.concepts == ("mug", "spoon")  # it is asked first
+    page.remove_button.click()
+    assert annotator.session.concepts == ("mug",)
+    assert (annotator.desk.name, page.word.value) == ("mug", "mug")
+    assert page.remove_button.description == "Remove this concept"
+    annotator.desk.open(3)
+    annotator.review_page.navigate("go", 0)
+    assert [layer.name for layer in annotator.review_page.canvas.frame.layers] == ["mug"]
+    annotator.desk.open(0)
+    for _ in range(2):
+        page.remove_button.click()
+    assert (annotator.session.concepts, page.word.value) == ((), "")
+    annotator.desk.open(3)
+    assert annotator.review_page.canvas.frame is None
+    assert annotator.rail.error == ""
 
 
 def test_a_decision_keeps_the_thresholds_that_were_seen(place):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from reco_assist.archive.archive import Archive, Entry, Statistics
     from reco_assist.archive.ingest import AddReport
-    from reco_assist.archive.search import Hit
+    from reco_assist.archive.search import Hit, Query
     from reco_assist.archive.where import Where
 
 _HOME = {
@@ -18,11 +18,12 @@ _HOME = {
     "Archive": "reco_assist.archive.archive",
     "Entry": "reco_assist.archive.archive",
     "Hit": "reco_assist.archive.search",
+    "Query": "reco_assist.archive.search",
     "Statistics": "reco_assist.archive.archive",
     "Where": "reco_assist.archive.where",
 }
 
-__all__ = ["AddReport", "Archive", "Entry", "Hit", "Statistics", "Where"]
+__all__ = ["AddReport", "Archive", "Entry", "Hit", "Query", "Statistics", "Where"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (the value is whatever the public name is)

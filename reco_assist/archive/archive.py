@@ -26,20 +26,20 @@ from torch import Tensor
 from reco_assist.archive.engines import Engine, LocalEngine, encode_vectors
 from reco_assist.archive.header import Header, Mean, common_parent
 from reco_assist.archive.ingest import AddReport, Ingest, Ledger, load_skipped
-from reco_assist.archive.search import Hit, Searcher
+from reco_assist.archive.search import Hit, Query, Searcher
 from reco_assist.archive.table import CELL_COLUMNS, Shape, Table, cells_of, fixed_lists
 from reco_assist.archive.where import Where
 from reco_assist.cluster import Cluster
-from reco_assist.encoders import load_encoder
+from reco_assist.encoders import identity, load_encoder
 from reco_assist.encoders.compact import Codes, CompactCells
 from reco_assist.encoders.protocols import Encoder
 from reco_assist.errors import ArchiveError, InputError, StorageError
 from reco_assist.files import make_folder, make_output_folder, storage_error
 
-_TABLE = "images.lance"
+TABLE = "images.lance"
 _SKIPPED = "skipped.json"
 _INDEX = "index"
-_LOCK = "writer.lock"
+LOCK = "writer.lock"
 
 _ROWS_PER_SUM = 4096
 _IMAGES_FOR_MEAN = 64  # fewer say more about the subject than about the kind of photographs
@@ -102,7 +102,7 @@ class Archive:
         self._path = path
         self._header = header
         self._encoder = encoder
-        self._table = Table(path / _TABLE)
+        self._table = Table(path / TABLE)
         self._searcher: Searcher | None = None
 
     @classmethod
@@ -135,7 +135,7 @@ class Archive:
         draft = folder.with_name(f".{uuid.uuid4().hex}.reco")
         try:
             make_output_folder(draft)  # never read as input, whatever the folder is called
-            Table.create(draft / _TABLE, header.shape)
+            Table.create(draft / TABLE, header.shape)
             header.save(draft)
             draft.replace(folder)
         except OSError as error:
@@ -192,7 +192,7 @@ class Archive:
 
     @property
     def mean(self) -> NDArray[np.float32]:
-        """(D,) mean embedding that centres the archive.
+        """(E,) mean embedding that centres the archive.
 
         The encoder's own mean at first; frozen to the archive's at the end of the first `add` that leaves
         `_IMAGES_FOR_MEAN` images or more, so that scores keep their meaning while the archive grows.
@@ -340,6 +340,7 @@ class Archive:
         *,
         language: _Vector | None = None,
         dense: _Vector | None = None,
+        whole: _Vector | None = None,
         k: int = 50,
         where: Where | None = None,
     ) -> list[Hit]:
@@ -352,6 +353,7 @@ class Archive:
         Args:
             language: (D,) vector of a word, as `Encoder.encode_text` gives it.
             dense: (C,) foreground prototype minus background prototype.
+            whole: (E,) the word as global vectors know it (`TextEmbedding.whole`), if not by `language`.
             k: How many images; all of them where the archive has fewer.
             where: Which images are looked at; all if None.
 
@@ -361,11 +363,12 @@ class Archive:
         Raises:
             InputError: Neither vector was given, or one of the wrong length, or impossible conditions.
         """
-        return self.search_many([(language, dense)], k=k, where=where)[0]
+        tensors = (None if given is None else torch.as_tensor(given) for given in (language, dense, whole))
+        return self.search_many([Query(*tensors)], k=k, where=where)[0]
 
     def search_many(
         self,
-        queries: Sequence[tuple[_Vector | None, _Vector | None]],
+        queries: Sequence[Query],
         *,
         k: int = 50,
         where: Where | None = None,
@@ -373,7 +376,7 @@ class Archive:
         """Several searches in one pass over the index: the results of `search`, sooner.
 
         Args:
-            queries: `language` and `dense` of each search.
+            queries: What is looked for.
             k: See `search`.
             where: See `search`.
 
@@ -381,13 +384,7 @@ class Archive:
             InputError: See `search`.
         """
         shape = self._header.shape
-        wanted = []
-        for language, dense in queries:
-            if language is None and dense is None:
-                raise InputError("A search needs a word or exemplars; give `language`, `dense` or both.")
-            wanted.append(
-                (_vector("language", language, shape.language), _vector("dense", dense, shape.dense))
-            )
+        wanted = [_checked(query, shape) for query in queries]
         if self._searcher is None:
             self._searcher = Searcher(
                 self._table, shape=shape, mean=self._header.mean, cache=self._path / _INDEX
@@ -397,7 +394,7 @@ class Archive:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """Hold the writer's lock; the system frees it when a process dies. Work on the latest version."""
-        lock = FileLock(self._path / _LOCK, timeout=0)
+        lock = FileLock(self._path / LOCK, timeout=0)
         try:
             lock.acquire()
         except Timeout as error:
@@ -408,7 +405,7 @@ class Archive:
             raise storage_error(self._path, error) from error
         try:
             self._header = Header.load(self._path)
-            self._table = Table(self._path / _TABLE)
+            self._table = Table(self._path / TABLE)
             self._searcher = None
             yield
         finally:
@@ -418,9 +415,7 @@ class Archive:
         if cluster is not None:
             from reco_assist.archive.distributed import RayEngine  # noqa: PLC0415  (Ray is an extra)
 
-            return RayEngine(
-                cluster, self._header.encoder, self._header.weights, side=self.encoder.input_size
-            )
+            return RayEngine(cluster, self.encoder.name, self._header.weights, side=self.encoder.input_size)
         processes = workers or min(8, max(1, (os.cpu_count() or 2) - 1))
         return LocalEngine(self.encoder, workers=processes, ahead=2 * (batch_size + processes))
 
@@ -450,10 +445,10 @@ class Archive:
         if self._header.mean.version > 0 or len(self._table) < _IMAGES_FOR_MEAN:
             return
         order = self._table.spread(len(self._table))
-        total = np.zeros(self._header.shape.language)  # (D,)
+        total = np.zeros(self._header.shape.embedding)  # (E,)
         for start in range(0, len(order), _ROWS_PER_SUM):
             rows = self._table.take(order[start : start + _ROWS_PER_SUM].tolist(), ["embedding"])
-            total += fixed_lists(rows["embedding"]).sum(0, dtype=np.float64)  # (D,)
+            total += fixed_lists(rows["embedding"]).sum(0, dtype=np.float64)  # (E,)
         mean = Mean(version=1, images=len(order), values=(total / len(order)).astype(np.float32))
         self._header = replace(self._header, mean=mean)
         self._header.save(self._path)
@@ -480,18 +475,19 @@ def _shape(encoder: Encoder) -> Shape:
     """What an encoder makes of an image, by trying it on a grey one."""
     size = encoder.input_size
     grey = torch.full((1, 3, size, size), 128, dtype=torch.uint8)
-    kept = encode_vectors(encoder, grey)
-    dense = encoder.encode(grey).dense.shape[1]
+    kept, features = encode_vectors(encoder, grey), encoder.encode(grey)
+    language, embedding = features.language.shape[1], features.embedding.shape[1]
     return Shape(
-        kept.embedding.shape[1],
+        language,
         kept.cells.language.factors.shape[1],
-        dense,
+        features.dense.shape[1],
         kept.cells.dense.factors.shape[1],
+        whole=None if embedding == language else embedding,
     )
 
 
 def _check_encoder(folder: Path, header: Header, encoder: Encoder) -> None:
-    if (encoder.name, encoder.weights) != (header.encoder, header.weights):
+    if (identity(encoder.name), encoder.weights) != (identity(header.encoder), header.weights):
         raise ArchiveError(
             f"The archive {folder} was made with the encoder {header.encoder!r} (weights "
             f"{header.weights[:12]}), not with {encoder.name!r} (weights {encoder.weights[:12]}); open it "
@@ -499,10 +495,21 @@ def _check_encoder(folder: Path, header: Header, encoder: Encoder) -> None:
         )
 
 
-def _vector(name: str, values: _Vector | None, length: int) -> Tensor | None:
+def _checked(query: Query, shape: Shape) -> Query:
+    if query.language is None and query.dense is None:
+        raise InputError("A search needs a word or exemplars; give `language`, `dense` or both.")
+    whole = query.language if query.whole is None else query.whole
+    return Query(
+        _vector("language", query.language, shape.language),
+        _vector("dense", query.dense, shape.dense),
+        None if query.language is None else _vector("whole", whole, shape.embedding),
+    )
+
+
+def _vector(name: str, values: Tensor | None, length: int) -> Tensor | None:
     if values is None:
         return None
-    vector = torch.as_tensor(values).detach().float().cpu()
+    vector = values.detach().float().cpu()
     if vector.shape != (length,) or not bool(torch.isfinite(vector).all()):
         raise InputError(
             f"`{name}` has the shape {tuple(vector.shape)} where {length} finite numbers are expected; use "

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 import reco_assist
 from reco_assist.errors import ArchiveError, ImageError
+from reco_assist.images import MemoryShortError
 
 log = logging.getLogger("reco_assist")
 
@@ -122,7 +123,7 @@ class DecodeProcess:
             raise _GoneError
         header: dict[str, Any] = json.loads(line)
         if "error" in header:
-            raise ImageError(header["error"])
+            raise (MemoryShortError if header["passing"] else ImageError)(header["error"])
         return header
 
     def _read(self, size: int) -> bytes:

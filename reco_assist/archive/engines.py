@@ -17,9 +17,11 @@ from torch import Tensor
 
 from reco_assist.archive.decoding import DecodePool, DecodeProcess, DecoderCrashError, Picture
 from reco_assist.archive.table import Vectors
+from reco_assist.encoders.batches import encode_within_memory
 from reco_assist.encoders.compact import compact_cells
 from reco_assist.encoders.protocols import Encoder
 from reco_assist.errors import ImageError
+from reco_assist.images import MemoryShortError
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,8 @@ def examine(process: Callable[[], DecodeProcess], path: Path, known: Known) -> E
             examined = replace(examined, picture=process().decode())
     except UnicodeEncodeError:
         return replace(examined, reason="Its name is not valid UTF-8; rename it.")
+    except MemoryShortError as error:
+        return Examined(path, reason=str(error))  # without its size and time, it is looked at again
     except (OSError, ImageError) as error:
         return replace(examined, reason=str(error))
     return examined
@@ -188,8 +192,6 @@ def encode_vectors(encoder: Encoder, pixels: Tensor) -> Vectors:
         encoder: What encodes them.
         pixels: (B, 3, S, S) uint8 RGB.
     """
-    features = encoder.encode(pixels)
-    device = features.language.device
-    mean, vocabulary = encoder.mean_embedding.to(device), encoder.vocabulary.to(device)
-    embedding = features.embedding.half().cpu().numpy()  # (B, D)
-    return Vectors(embedding, compact_cells(features, mean, vocabulary))
+    features = encode_within_memory(encoder, pixels)
+    embedding = features.embedding.half().cpu().numpy()  # (B, E)
+    return Vectors(embedding, compact_cells(features, encoder.mean_language, encoder.vocabulary))

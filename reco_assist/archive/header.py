@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reco_assist.archive.table import Shape
-from reco_assist.errors import ArchiveError
+from reco_assist.errors import ArchiveError, unknown_format
 from reco_assist.files import write_bytes
 
 FORMAT = 1
 """Number of the archive format that this code reads and writes."""
 
 _HEADER = "archive.json"
+_LARGEST = 1 << 20  # of a vector; encoders make some thousand numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Mean:
     Attributes:
         version: 0 for the encoder's mean of ordinary photographs, 1 once the archive has its own.
         images: How many images it is the mean of; 0 for the encoder's.
-        values: (D,) float32.
+        values: (E,) float32.
     """
 
     version: int
@@ -77,10 +78,7 @@ class Header:
         """
         content = _read(folder)
         if content.get("format") != FORMAT:
-            raise ArchiveError(
-                f"The archive {folder} has format {content.get('format')} where format {FORMAT} is expected; "
-                "update reco-assist, or index the images into a new archive."
-            )
+            raise ArchiveError(unknown_format(f"The archive {folder}", content.get("format"), FORMAT))
         try:
             mean = content.pop("mean")
             values = np.frombuffer(base64.b64decode(mean["values"], validate=True), "<f4").astype(np.float32)
@@ -88,9 +86,32 @@ class Header:
             folders = tuple(content.pop("folders"))
             shape = Shape(**content.pop("shape"))
             frozen = Mean(int(mean["version"]), int(mean["images"]), values)
-            return cls(**content, shape=shape, folders=folders, mean=frozen)
+            header = cls(**content, shape=shape, folders=folders, mean=frozen)
+            header.check()
         except (KeyError, TypeError, ValueError) as error:
             raise _damaged(folder, _HEADER) from error
+        return header
+
+    def check(self) -> None:
+        """Refuse values that no release wrote; the header may come from anybody.
+
+        Raises:
+            ValueError: A value is of another kind, or out of range.
+        """
+        texts = (
+            self.id,
+            self.encoder,
+            self.weights,
+            *self.folders,
+            *([] if self.root is None else [self.root]),
+        )
+        if not all(isinstance(one, str) for one in texts):
+            raise ValueError("a text is none")
+        sizes = [size for size in asdict(self.shape).values() if size is not None]
+        if not all(isinstance(size, int) and 0 < size <= _LARGEST for size in sizes):
+            raise ValueError("a size cannot be")
+        if self.mean.values.shape != (self.shape.embedding,) or not np.isfinite(self.mean.values).all():
+            raise ValueError("the mean is none of these embeddings")
 
 
 def common_parent(folders: Sequence[str]) -> Path | None:

@@ -1,6 +1,6 @@
 """The search index of an archive: a cache beside the table, never the truth.
 
-n images, D language-image and C dense dimensions, q queries
+n images, E global, D language-image and C dense dimensions, q queries
 """
 
 import json
@@ -84,7 +84,7 @@ class SearchIndex:
 
         Args:
             part: Which vectors.
-            queries: (q, D) or (q, C) float32; for cells as `rotate` turns them.
+            queries: (q, E), (q, D) or (q, C) float32; for cells as `rotate` turns them.
             count: How many images to look for; among the cells, as many times more as an image has.
             allowed: (n,) which images count; all if None.
 
@@ -109,8 +109,8 @@ class SearchIndex:
 
 
 def centred(embedding: NDArray[np.float16], mean: Mean) -> NDArray[np.float32]:
-    """Embeddings (n, D) less the mean, at unit length; zeros stay zeros."""
-    values: NDArray[np.float32] = embedding.astype(np.float32) - mean.values  # (n, D)
+    """Embeddings (n, E) less the mean, at unit length; zeros stay zeros."""
+    values: NDArray[np.float32] = embedding.astype(np.float32) - mean.values  # (n, E)
     length = np.linalg.norm(values, axis=1, keepdims=True)  # (n, 1)
     values /= np.where(length > 0, length, 1)
     return values
@@ -144,6 +144,10 @@ def _per_image(shape: Shape) -> dict[Part, int]:
     return {"embedding": 1, "language": shape.language_cells, "dense": shape.dense_cells}
 
 
+def _dimensions(name: Part, shape: Shape) -> int:
+    return {"embedding": shape.embedding, "language": shape.language, "dense": shape.dense}[name]
+
+
 def _built(table: Table, shape: Shape, mean: Mean) -> tuple[dict[Part, Lists], _State]:
     """Everything anew."""
     count = len(table)
@@ -152,7 +156,7 @@ def _built(table: Table, shape: Shape, mean: Mean) -> tuple[dict[Part, Lists], _
     vectors = Vectors.of(table.take(np.unique(sample).tolist(), VECTOR_COLUMNS))
     parts = {}
     for name, cells in _per_image(shape).items():
-        dimensions = shape.dense if name == "dense" else shape.language
+        dimensions = _dimensions(name, shape)
         known = _floats(name, vectors, mean, dimensions)
         coding: Literal["bytes", "bits"] = "bytes" if name == "embedding" else "bits"
         parts[name] = Lists.empty(coding, dimensions, known, count * cells)
@@ -183,7 +187,7 @@ def _add_rows(parts: dict[Part, Lists], table: Table, shape: Shape, mean: Mean, 
     for batch in table.scan(VECTOR_COLUMNS, start=start):
         vectors = Vectors.of(batch)
         for name, lists in parts.items():
-            dimensions = shape.dense if name == "dense" else shape.language
+            dimensions = _dimensions(name, shape)
             floats = None
             if name == "embedding" or lists.centres is not None:
                 floats = _floats(name, vectors, mean, dimensions)

@@ -1,12 +1,13 @@
 """Ranking the images of an archive by a word, by exemplars, or by both.
 
-n images, D language-image and C dense dimensions
+n images, E global, D language-image and C dense dimensions
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from reco_assist.archive.index import PARTS, Part, SearchIndex, centred
 from reco_assist.archive.table import VECTOR_COLUMNS, Shape, Table, Vectors
 from reco_assist.archive.where import Where
 from reco_assist.encoders.compact import Codes, CompactCells, inner_products, rotate
+from reco_assist.encoders.protocols import TextEmbedding
 
 _BEST_CELLS = 3
 _FIRST_CANDIDATES = 512
@@ -25,6 +27,26 @@ _MOST_CANDIDATES = 2048
 _SAMPLE_ROWS = 2048
 _REMEMBERED = 8  # filters whose images are kept in memory, 8 bytes an image
 _ROWS_AT_ONCE = 512  # decoded cells are large
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Query:
+    """What is looked for: at least one of `language` and `dense`.
+
+    Attributes:
+        language: (D,) vector of a word, unit length.
+        dense: (C,) foreground prototype minus background prototype of exemplars.
+        whole: (E,) the word as global vectors know it, where another model gives those.
+    """
+
+    language: Tensor | None = None
+    dense: Tensor | None = None
+    whole: Tensor | None = None
+
+    @classmethod
+    def of(cls, word: TextEmbedding) -> Self:
+        """The query for a word."""
+        return cls(language=word.vector, whole=word.whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +69,22 @@ class _Word:
     """How well an image fits a word: cos(embedding, word) + max over kept cells of cos(cell, word).
 
     Attributes:
-        vector: (D,) float32, unit length.
+        vector: (D,) float32, unit length: the word as cells know it.
+        whole: (E,) float32, unit length: the word as embeddings know it.
         mean: What embeddings are centred by.
     """
 
     vector: Tensor
+    whole: Tensor
     mean: Mean
 
     def scores(self, vectors: Vectors) -> NDArray[np.float32]:
-        whole: NDArray[np.float32] = centred(vectors.embedding, self.mean) @ self.vector.numpy()  # (n,)
+        whole: NDArray[np.float32] = centred(vectors.embedding, self.mean) @ self.whole.numpy()  # (n,)
         cell: NDArray[np.float32] = inner_products(vectors.cells.language, self.vector).max(1)  # (n,)
         return np.add(whole, cell)
 
     def queries(self) -> dict[Part, NDArray[np.float32]]:
-        return {"embedding": self.vector.numpy(), "language": rotate(self.vector)}
+        return {"embedding": self.whole.numpy(), "language": rotate(self.vector)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +109,15 @@ class _Exemplars:
 _Terms = Sequence[_Word | _Exemplars]
 
 
-def _terms(language: Tensor | None, dense: Tensor | None, mean: Mean) -> _Terms:
+def _terms(query: Query, mean: Mean) -> _Terms:
     terms: list[_Word | _Exemplars] = []
-    if language is not None:
-        terms.append(_Word(functional.normalize(language, dim=0), mean))
-    if dense is not None:
-        terms.append(_Exemplars(dense))
+    if query.language is not None:
+        whole = query.language if query.whole is None else query.whole
+        terms.append(
+            _Word(functional.normalize(query.language, dim=0), functional.normalize(whole, dim=0), mean)
+        )
+    if query.dense is not None:
+        terms.append(_Exemplars(query.dense))
     return terms
 
 
@@ -110,9 +137,7 @@ class Searcher:
         self._index = SearchIndex.open(cache, table, shape=shape, mean=mean)
         self._filters: dict[Where, NDArray[np.int64]] = {}
 
-    def search(
-        self, wanted: Sequence[tuple[Tensor | None, Tensor | None]], *, k: int, where: Where | None
-    ) -> list[list[Hit]]:
+    def search(self, wanted: Sequence[Query], *, k: int, where: Where | None) -> list[list[Hit]]:
         """The k best images for each of several queries, best first; equal scores by content hash.
 
         The ranking is exact up to the quantisation of the index: an image that is in no list of candidates
@@ -120,8 +145,7 @@ class Searcher:
         PODS 2001), so lists grow until the k-th score reaches that sum, or until `_MOST_CANDIDATES`.
 
         Args:
-            wanted: (D,) text vector and (C,) difference of foreground and background prototype, either of
-                which may be missing.
+            wanted: The queries.
             k: How many images.
             where: Which images are looked at; all if None.
         """
@@ -129,7 +153,7 @@ class Searcher:
         total = len(self._table) if allowed is None else len(allowed)
         if total == 0 or k < 1:
             return [[] for _ in wanted]
-        queries = [_terms(language, dense, self._mean) for language, dense in wanted]
+        queries = [_terms(query, self._mean) for query in wanted]
         count = max(_FIRST_CANDIDATES, 4 * k)
         most = min(total, max(_MOST_CANDIDATES, 4 * k))
         if allowed is not None and total <= count:

@@ -26,6 +26,7 @@ _FRAGMENTS = 64  # reading from more files than this is noticeably slower
 _ROWS_PER_FRAGMENT = 1 << 16
 _KEEP_VERSIONS = timedelta(hours=1)  # for readers in other processes, which hold the version they opened
 _HASHES_PER_QUERY = 4096
+_UNREADABLE = (OSError, pa.ArrowInvalid)  # Lance's words for a version that is gone and for damaged data
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +72,19 @@ class Shape:
         language_cells: Kept language cells of each image.
         dense: C.
         dense_cells: Kept dense cells of each image.
+        whole: E, of global vectors; None where it is D.
     """
 
     language: int
     language_cells: int
     dense: int
     dense_cells: int
+    whole: int | None = None
+
+    @property
+    def embedding(self) -> int:
+        """E."""
+        return self.language if self.whole is None else self.whole
 
     def schema(self) -> pa.Schema:
         """Columns of a table for such images."""
@@ -87,7 +95,7 @@ class Shape:
             "height": pa.int32(),
             "bytes": pa.int64(),
             "mtime_ns": pa.int64(),
-            "embedding": pa.list_(pa.float16(), self.language),
+            "embedding": pa.list_(pa.float16(), self.embedding),
             "language_bits": pa.list_(pa.uint8(), self.language_cells * _packed(self.language)),
             "language_factors": pa.list_(pa.float16(), self.language_cells),
             "dense_bits": pa.list_(pa.uint8(), self.dense_cells * _packed(self.dense)),
@@ -102,7 +110,7 @@ class Vectors:
     """What the table keeps of n images for search.
 
     Attributes:
-        embedding: (n, D) float16 global vectors as the encoder gave them.
+        embedding: (n, E) float16 global vectors as the encoder gave them.
         cells: Their compact cells.
     """
 
@@ -142,7 +150,7 @@ class Table:
             self._data = lance.dataset(str(path))
         except (OSError, ValueError) as error:
             raise ArchiveError(
-                f"The table {path} cannot be read; restore the archive from a copy, or index the images anew."
+                f"The table {path} cannot be read; run 'reco-assist doctor {path.parent}'."
             ) from error
 
     @staticmethod
@@ -246,7 +254,7 @@ class Table:
             yield from self._data.to_batches(
                 columns=columns, batch_size=batch_size, offset=start or None, scan_in_order=True
             )
-        except OSError as error:
+        except _UNREADABLE as error:
             raise self._read_error(error) from error
 
     def positions(self, condition: str | None, *, without: Collection[str] = ()) -> NDArray[np.int64]:
@@ -278,7 +286,7 @@ class Table:
         """
         try:
             return self._data.take([int(position) for position in positions], columns=columns)
-        except OSError as error:
+        except _UNREADABLE as error:
             raise self._read_error(error) from error
 
     def spread(self, most: int) -> NDArray[np.int64]:
@@ -305,13 +313,13 @@ class Table:
                 for part in _parts(hashes)
                 for values in self._data.to_table(columns=wanted, filter=_among(part)).to_pylist()
             }
-        except OSError as error:
+        except _UNREADABLE as error:
             raise self._read_error(error) from error
 
-    def _read_error(self, error: OSError) -> ArchiveError:
+    def _read_error(self, error: Exception) -> ArchiveError:
         return ArchiveError(
             f"{self._path} cannot be read ({str(error).splitlines()[0]}); if another process has changed the "
-            "archive, open it again."
+            f"archive, open it again, else run 'reco-assist doctor {self._path.parent}'."
         )
 
 

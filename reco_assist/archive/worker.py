@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from reco_assist.errors import ImageError
-from reco_assist.images import content_hash, decode, read_bytes, squash, thumbnail
+from reco_assist.images import MemoryShortError, content_hash, decode, read_bytes, squash, thumbnail
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
                 data = read_bytes(Path(path))
                 _send(replies, {"hash": content_hash(data)})
         except ImageError as error:
-            _send(replies, {"error": str(error)})
+            _send(replies, {"error": str(error), "passing": isinstance(error, MemoryShortError)})
 
 
 def _send_pixels(replies: BinaryIO, data: bytes, side: int) -> None:

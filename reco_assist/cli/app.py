@@ -5,8 +5,29 @@ import warnings
 
 import typer
 
-from reco_assist.cli import demo, evaluate, index, lab, learn, search, segment
+from reco_assist.cli import (
+    concepts,
+    datasets,
+    demo,
+    doctor,
+    evaluate,
+    explain,
+    import_,
+    index,
+    lab,
+    learn,
+    models,
+    push,
+    rank,
+    reproduce,
+    search,
+    segment,
+    serve,
+    train,
+)
 from reco_assist.errors import RecoAssistError
+
+_STOPPED = 130
 
 app = typer.Typer(
     name="reco-assist",
@@ -23,8 +44,23 @@ app.command()(index.index)
 app.command()(search.search)
 app.command()(learn.learn)
 app.command()(segment.segment)
+app.command()(push.push)
+app.command()(push.pull)
+app.command()(serve.serve)
+app.command()(train.train)
+app.command()(rank.rank)
 app.command()(evaluate.evaluate)
+app.command()(explain.explain)
+app.command()(doctor.doctor)
+app.add_typer(concepts.app, name="concepts")
+app.command("import")(import_.import_)
+app.command()(datasets.convert)
+app.command()(datasets.merge)
+app.command()(datasets.diff)
+app.command()(datasets.report)
+app.command()(reproduce.reproduce)
 app.command()(lab.lab)
+app.add_typer(models.models, name="models")
 
 
 def main() -> None:
@@ -36,6 +72,13 @@ def main() -> None:
     except RecoAssistError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("stopped: run the same command again to go on\n")
-        sys.exit(130)
+    except MemoryError:
+        sys.stderr.write(
+            "error: memory is too small for this: close other programs, or use smaller images; "
+            "run the same command again to go on\n"
+        )
+        sys.exit(1)
+    except SystemExit as done:
+        if done.code == _STOPPED:  # what typer makes of Ctrl-C, without a word
+            sys.stderr.write("stopped: run the same command again to go on\n")
+        raise

@@ -64,8 +64,9 @@ def demo(
 
     options: dict[str, Any] = {}
     targets = list_targets(samples / "targets", out)
-    journal = run_job(Segmenter(concepts, encoder=encoder), targets, out, options, progress=not quiet)
-    export(journal, concepts, out, FORMATS, options)
+    segmenter = Segmenter(concepts, encoder=encoder)
+    journal = run_job(segmenter, targets, out, options, progress=not quiet)
+    export(journal, segmenter.about(), out, FORMATS, options)
     say(f"3. segmented {len(targets)} other images and exported COCO, Label Studio and PNG", quiet=quiet)
 
     scores = _compare(journal.predictions(), samples, truth, out)

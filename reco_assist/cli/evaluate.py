@@ -128,6 +128,7 @@ def _tiles(score: "ConceptScore", found: "Predictions", exact: "Truth", folder: 
     import numpy as np
 
     from reco_assist.export.sheet import Tile
+    from reco_assist.files import inside
     from reco_assist.images import decode
 
     blank = np.full((3, 4, 3), 245, np.uint8), np.zeros((3, 4), np.uint8)
@@ -144,7 +145,9 @@ def _tiles(score: "ConceptScore", found: "Predictions", exact: "Truth", folder: 
         predicted = found.union(score.category, one.file_name, shape=(height, width)) & truth.valid
         labels = np.select([predicted & truth.mask, predicted, truth.mask & truth.valid], [1, 2, 3])
         caption = f"{score.name}, {name}: {one.overlap.iou:.2f}"
-        tiles.append(Tile(decode(folder / one.file_name).pixels, labels.astype(np.uint8), caption))
+        tiles.append(
+            Tile(decode(inside(folder, one.file_name, links=True)).pixels, labels.astype(np.uint8), caption)
+        )
     if not score.false:
         rate = "no false mask" if not math.isnan(score.false_rate) else "no image without it"
         return [*tiles, Tile(*blank, f"{score.name}: {rate}")]
@@ -152,5 +155,9 @@ def _tiles(score: "ConceptScore", found: "Predictions", exact: "Truth", folder: 
     labels = np.where(found.union(score.category, file), 2, 0).astype(np.uint8)
     return [
         *tiles,
-        Tile(decode(folder / file).pixels, labels, f"{score.name}, false: {share:.0%} of the image"),
+        Tile(
+            decode(inside(folder, file, links=True)).pixels,
+            labels,
+            f"{score.name}, false: {share:.0%} of the image",
+        ),
     ]

@@ -23,8 +23,17 @@ def index(
     archive: Annotated[Path, typer.Argument(help="The archive's folder, by convention NAME.reco.")],
     images: Annotated[list[Path], typer.Argument(help="Folders and image files.")],
     encoder: Annotated[
-        str, typer.Option(help="Language-image and dense encoder of a new archive.")
-    ] = "offline",
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Encoder of a new archive: offline, clip, paper or clip:MODEL...; see 'reco-assist models'. "
+            "By default clip where its weights are on this machine, or else offline.",
+        ),
+    ] = None,
+    dense: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Another dense encoder: offline, dinov2 or vit:MODEL..."),
+    ] = None,
     engine: Engine = "local",
     ray_address: RayAddress = None,
     device: Device = "auto",
@@ -38,13 +47,16 @@ def index(
     """
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.archive import Archive
-    from reco_assist.encoders import load_encoder
+    from reco_assist.encoders import default_encoder, load_encoder
 
     cluster = choose_cluster(engine, ray_address, device)
-    model = load_encoder(encoder, device=device)
-    opened = (
-        Archive.open(archive, encoder=model) if archive.exists() else Archive.create(archive, encoder=model)
-    )
+    known = archive.exists()
+    if encoder is None:
+        encoder = Archive.open(archive).encoder_name if known else default_encoder()
+    model = load_encoder(encoder, dense=dense, device=device)
+    opened = Archive.open(archive, encoder=model) if known else Archive.create(archive, encoder=model)
+    if not known:
+        say(f"{archive}: a new archive of the encoder {model.name}", quiet=quiet)
     report = opened.add(images, progress=not quiet, cluster=cluster)
     for path, reason in report.rejected:
         say(f"skipped {path}: {reason}", quiet=quiet)

@@ -1,13 +1,31 @@
 """`reco-assist learn`."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from reco_assist.cli.options import Device, Exemplars, Json, Quiet, Verbose, print_json, say, set_up, words
+from reco_assist.cli.options import (
+    Device,
+    EncoderName,
+    Exemplars,
+    Json,
+    Quiet,
+    Verbose,
+    print_json,
+    say,
+    set_up,
+    words,
+)
 
-_UNFAMILIAR = 0.5
+if TYPE_CHECKING:
+    from reco_assist.archive import Archive
+    from reco_assist.concepts import Concept, Draft
+    from reco_assist.retrieval import Exemplar
+    from reco_assist.session.corrections import Gain
+
+_K = 20
 
 
 def learn(
@@ -16,7 +34,10 @@ def learn(
         str, typer.Argument(help="The concept's name; without exemplars also what is looked for.")
     ],
     out: Annotated[Path, typer.Option(help="The concept's file, by convention NAME.concept.")],
-    k: Annotated[int, typer.Option("-k", min=1, help="How many images to retrieve.")] = 20,
+    k: Annotated[
+        int | None,
+        typer.Option("-k", min=1, help="How many images to retrieve; 20, or 50 with the encoder paper."),
+    ] = None,
     drop: Annotated[
         list[str] | None,
         typer.Option(
@@ -24,10 +45,23 @@ def learn(
         ),
     ] = None,
     exemplar: Exemplars = None,
+    corrections: Annotated[
+        Path | None,
+        typer.Option(help="What 'reco-assist pull' fetched: corrected masks become exemplars."),
+    ] = None,
+    dataset: Annotated[
+        Path | None,
+        typer.Option(help="A COCO file or folder of label maps: its masks of TEXT are exemplars, at most 5."),
+    ] = None,
+    images: Annotated[Path | None, typer.Option(help="The folder of the data set's images.")] = None,
     context: Annotated[
         str | None, typer.Option(help="Words that compete with the concept, separated by commas.")
     ] = None,
     method: Annotated[str, typer.Option(help="assist, or the paper's.")] = "assist",
+    swap: Annotated[
+        bool, typer.Option("--swap", help="Exchange foreground and background, where they came out inverted.")
+    ] = False,
+    encoder: EncoderName = None,
     device: Device = "auto",
     json: Json = False,
     verbose: Verbose = 0,
@@ -39,8 +73,8 @@ def learn(
     """
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.archive import Archive
-    from reco_assist.concepts import Lesson, Method
-    from reco_assist.encoders import load_encoder
+    from reco_assist.concepts import Lesson, Method, ambiguous, unfamiliar
+    from reco_assist.encoders import load_encoder, preset_of
     from reco_assist.errors import InputError
     from reco_assist.retrieval import read_exemplar
 
@@ -48,26 +82,94 @@ def learn(
         raise InputError(f"there is no method {method!r}: choose assist or paper")
     opened = Archive.open(archive)
     shown = [read_exemplar(one) for one in exemplar or ()]
-    opened = Archive.open(archive, encoder=load_encoder(opened.encoder_name, device=device))
+    if dataset is not None:
+        shown += _examples(dataset, text, images)
+    opened = Archive.open(archive, encoder=load_encoder(encoder or opened.encoder_name, device=device))
+    preset = preset_of(opened.encoder_name)
+    k = k or (preset.k if preset else _K)
+    gain = None
+    if corrections is not None:
+        taught, gain = _corrected(opened, corrections, text.strip(), k, words(context), quiet=quiet)
+        shown += taught
     lesson = Lesson.begin(
         opened, text, k=k, exemplars=shown, contexts=words(context), method=cast("Method", method)
     )
     by_path = {str(image.path): image.content_hash for image in lesson.draft.images}
     dropped = [by_path.get(str(Path(one).absolute()), one) for one in drop or ()]
     lesson = lesson.drop(dropped)
-    concept = lesson.concept()
+    concept = (lesson.swap() if swap else lesson).concept()
     concept.save(out)
     kept = len(lesson.draft.images)
     if k > len(opened):
         say(f"the archive holds {len(opened)} images, fewer than the {k} asked for", quiet=quiet)
-    word = lesson.word
-    if word is not None and word.familiarity is not None and word.familiarity < _UNFAMILIAR:
-        say(
-            f"the encoder hardly knows {text.strip()!r} (it thinks of {', '.join(word.nearest)}): "
-            "look at what was found, and better give 2 or 3 exemplars",
-            quiet=quiet,
-        )
+    quality = concept.quality
+    doubts = unfamiliar(concept.name, lesson.word), "" if swap or shown else ambiguous(concept.name, quality)
+    hints = [doubt for doubt in doubts if doubt]
+    for hint in hints:
+        say(hint, quiet=quiet)
     if json:
-        print_json({"concept": str(out), "name": concept.name, "kept": list(concept.provenance.kept)})
+        result = {"concept": str(out), **_described(concept, lesson.draft), "hints": hints}
+        if corrections is not None:
+            result["gain"] = None if gain is None else gain.to_json()
+        print_json(result)
         return
-    say(f"{out}: learnt {concept.name!r} from {kept} of {len(opened)} images", quiet=quiet)
+    more = "" if quality is None else f"; about {quality.remaining} more are likely to show it"
+    say(f"{out}: learnt {concept.name!r} from {kept} of {len(opened)} images{more}", quiet=quiet)
+
+
+def _described(concept: "Concept", draft: "Draft") -> dict[str, Any]:
+    """What programs may want to know of a concept and its set."""
+    columns = (draft.images, draft.support.tolist(), draft.outlyingness.tolist())
+    images = [
+        {
+            "image": str(image.path),
+            "hash": image.content_hash,
+            "score": image.score,
+            "support": support,
+            "outlyingness": outlyingness,
+        }
+        for image, support, outlyingness in zip(*columns, strict=True)
+    ]
+    quality = None if concept.quality is None else asdict(concept.quality)
+    return {"name": concept.name, "kept": list(concept.provenance.kept), "set": images, "quality": quality}
+
+
+def _corrected(
+    archive: "Archive", folder: Path, name: str, k: int, contexts: list[str] | None, *, quiet: bool
+) -> "tuple[list[Exemplar], Gain | None]":
+    """Exemplars from corrections, and what they are worth, which is said."""
+    from reco_assist.label_studio import read_pulled
+    from reco_assist.session.corrections import correction_exemplars, measure_gain
+
+    inside = folder / "corrections"
+    pulled = read_pulled(inside if inside.is_dir() else folder)
+    exemplars, missing = correction_exemplars(pulled, name)
+    if missing:
+        say(f"{missing} corrected images are not in {pulled.images}: they teach nothing", quiet=quiet)
+    negatives = sum(exemplar.negative for exemplar in exemplars)
+    say(f"learning from {len(exemplars) - negatives} corrected masks, {negatives} rejected", quiet=quiet)
+    gain = measure_gain(archive, pulled, name, k=k, contexts=contexts)
+    few = "too few corrections to keep some aside and measure the gain"
+    say(few if gain is None else f"{gain}; the concept now learns from all of them", quiet=quiet)
+    return exemplars, gain
+
+
+def _examples(source: Path, name: str, images: Path | None) -> "list[Exemplar]":
+    """Exemplars from the masks of a data set."""
+    from reco_assist.datasets import example_masks, read_dataset
+    from reco_assist.errors import InputError
+    from reco_assist.files import inside
+    from reco_assist.masks import rle
+    from reco_assist.retrieval.exemplars import mask_exemplar
+
+    if images is None:
+        raise InputError("the exemplars of a data set need its photographs: name their folder by --images")
+    dataset = read_dataset(source, images=images)
+    return [
+        mask_exemplar(
+            inside(images, dataset.images[one["image_id"]]["file_name"], links=True),
+            rle.decode(dataset.mask(one)),
+            source=f"{source.name}:{one['id']}",
+        )
+        for one in example_masks(dataset, name)
+    ]

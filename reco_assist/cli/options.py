@@ -24,6 +24,14 @@ RayAddress = Annotated[
 Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; twice for everything.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and results.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs to read.")]
+EncoderName = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        metavar="NAME",
+        help="The encoder it was made with, where its weight files lie elsewhere now.",
+    ),
+]
 Exemplars = Annotated[
     list[str] | None,
     typer.Option(

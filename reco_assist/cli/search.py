@@ -1,12 +1,23 @@
 """`reco-assist search`."""
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from reco_assist.cli.options import Device, Exemplars, Json, Quiet, Verbose, print_json, say, set_up
+from reco_assist.cli.options import (
+    Device,
+    EncoderName,
+    Exemplars,
+    Json,
+    Quiet,
+    Verbose,
+    print_json,
+    say,
+    set_up,
+)
 
 
 def search(
@@ -26,6 +37,11 @@ def search(
             metavar="COCO.json", help="Leave out images that have masks in this export of reco-assist."
         ),
     ] = None,
+    remaining: Annotated[
+        bool,
+        typer.Option("--remaining", help="Also estimate how many more show it; looks at the k again."),
+    ] = False,
+    encoder: EncoderName = None,
     device: Device = "auto",
     json: Json = False,
     verbose: Verbose = 0,
@@ -37,7 +53,7 @@ def search(
     """
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.archive import Archive, Where
-    from reco_assist.concepts import exemplar_query
+    from reco_assist.concepts import Lesson, exemplar_query, unfamiliar
     from reco_assist.encoders import load_encoder
     from reco_assist.errors import InputError
     from reco_assist.retrieval import Query, read_exemplar, retrieve
@@ -46,7 +62,7 @@ def search(
     if not text.strip() and not exemplar:
         raise InputError("there is nothing to look for: type a word, or show it by --exemplar FILE#x,y,w,h")
     shown = [read_exemplar(one) for one in exemplar or ()]
-    opened = Archive.open(archive, encoder=load_encoder(opened.encoder_name, device=device))
+    opened = Archive.open(archive, encoder=load_encoder(encoder or opened.encoder_name, device=device))
     word = opened.encoder.encode_text(text) if text.strip() else None
     dense = exemplar_query(opened, shown)[0].dense if shown else None
     where = Where(
@@ -56,18 +72,26 @@ def search(
         min_side=min_side,
         without=frozenset() if without is None else _labelled(without),
     )
-    query = Query(None if word is None else word.vector, dense)
+    query = Query(dense=dense) if word is None else replace(Query.of(word), dense=dense)
     found = retrieve(opened, query, k=k, where=None if where == Where() else where)
     if not found and len(opened):
         say("no image of the archive meets these conditions", quiet=quiet)
     elif k > len(opened):
         say(f"the archive holds {len(opened)} images, fewer than the {k} asked for", quiet=quiet)
+    hint = "" if shown else unfamiliar(text.strip(), word)
+    say(hint, quiet=quiet or not hint)
+    quality = None
+    if remaining:
+        quality = Lesson.begin(opened, text.strip() or "it", k=k, exemplars=shown).concept().quality
     if json:
         results = [{"image": str(one.path), "hash": one.content_hash, "score": one.score} for one in found]
-        print_json({"results": results})
+        hints = {"hints": [hint] if hint else []}
+        print_json({"results": results, **({"remaining": quality.remaining} if quality else {}), **hints})
         return
     for one in found:
         typer.echo(f"{one.score:8.4f}  {one.path}")
+    if quality is not None:
+        say(f"about {quality.remaining} more of the archive's images are likely to show it", quiet=quiet)
 
 
 def _labelled(path: Path) -> frozenset[str]:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from reco_assist.cli.explain import CONCEPTS
 from reco_assist.cli.options import (
     Device,
+    EncoderName,
     Engine,
     Json,
     Quiet,
@@ -25,7 +27,6 @@ from reco_assist.version import __version__
 
 if TYPE_CHECKING:
     from reco_assist.cluster import Cluster
-    from reco_assist.concepts import Concept
     from reco_assist.segmenter import Journal, Target
 
 FORMATS = ("coco", "label-studio", "png")
@@ -34,19 +35,20 @@ _JOURNAL = "journal.jsonl"
 
 
 def segment(
-    concepts: Annotated[list[Path], typer.Argument(help="Concept files made by 'reco-assist learn'.")],
+    concepts: Annotated[list[Path], typer.Argument(help="Concept files, or one student.")],
     images: Annotated[Path, typer.Option(help="A folder of images, or an archive.")],
     out: Annotated[Path, typer.Option(help="Where the results go.")],
     formats: Annotated[str, typer.Option("--format", help="Any of coco,label-studio,png.")] = ",".join(
         FORMATS
     ),
-    refine: Annotated[str, typer.Option(help="crf, guided or none.")] = "crf",
+    refine: Annotated[str, typer.Option(help="auto, crf, guided or none.")] = "auto",
     threshold: Annotated[str, typer.Option(help="auto, or a probability from 0 to 1.")] = "auto",
     presence: Annotated[str, typer.Option(help="auto: no mask where a concept is absent; or off.")] = "auto",
     instances: Annotated[
         str, typer.Option(help="components; split: part those that touch; none: one region for each concept.")
     ] = "components",
     overlap: Annotated[bool, typer.Option("--overlap", help="Let concepts share pixels.")] = False,
+    encoder: EncoderName = None,
     engine: Engine = "local",
     ray_address: RayAddress = None,
     device: Device = "auto",
@@ -59,18 +61,18 @@ def segment(
     Example: reco-assist segment mug.concept --images ~/Pictures --out masks
     """
     set_up(verbose=verbose, quiet=quiet)
-    from reco_assist.concepts import Concept
-    from reco_assist.encoders import load_encoder
-    from reco_assist.segmenter import Segmenter
+    from reco_assist.files import make_output_folder, only_writer
+    from reco_assist.label_studio.outputs import note_images
+    from reco_assist.student import load_predictor
 
     chosen = _formats(formats)
     cluster = choose_cluster(engine, ray_address, device)
-    known = [Concept.load(path) for path in concepts]
     targets = list_targets(images, out)
-    segmenter = Segmenter(
-        known,
-        encoder=load_encoder(known[0].provenance.encoder, device=device),
-        refine=_choice("--refine", refine, ("crf", "guided", "none")),
+    segmenter = load_predictor(
+        concepts,
+        encoder=encoder,
+        device=device,
+        refine=_choice("--refine", refine, ("auto", "crf", "guided", "none")) if refine != "auto" else None,
         threshold=_threshold(threshold),
         presence=_choice("--presence", presence, ("auto", "off")),
         instances=_choice("--instances", instances, ("components", "split", "none")),
@@ -83,8 +85,10 @@ def segment(
         "instances": instances,
         "overlap": overlap,
     }
-    journal = run_job(segmenter, targets, out, options, progress=not quiet, cluster=cluster)
-    counts = export(journal, known, out, chosen, options)
+    with only_writer(make_output_folder(out)):
+        journal = run_job(segmenter, targets, out, options, progress=not quiet, cluster=cluster)
+        note_images(out, root_of(images))
+        counts = export(journal, segmenter.about(), out, chosen, options)
     _report(journal, counts, out, json=json, quiet=quiet)
 
 
@@ -111,6 +115,15 @@ def list_targets(images: Path, out: Path) -> "list[Target]":
     return found
 
 
+def root_of(images: Path) -> Path:
+    """The folder that the targets' names are relative to."""
+    from reco_assist.archive import Archive
+
+    if (images / "archive.json").is_file():
+        return Archive.open(images).root or images
+    return images
+
+
 def run_job(
     segmenter: Any,  # noqa: ANN401  (a Segmenter; naming it would load torch for --help)
     targets: "Sequence[Target]",
@@ -123,11 +136,14 @@ def run_job(
     """Segment targets into the journal of an output folder, or what is left of them."""
     from tqdm.auto import tqdm
 
-    from reco_assist.files import make_output_folder
-    from reco_assist.segmenter import Journal, run
+    from reco_assist.files import make_folder, make_output_folder
+    from reco_assist.segmenter import Journal, Segmenter, run
 
     make_output_folder(out)
-    digests = [concept.digest for concept in segmenter.concepts]
+    if isinstance(segmenter, Segmenter):
+        for concept in segmenter.concepts:  # so that 'reco-assist explain' needs nothing but this folder
+            concept.save(make_folder(out / CONCEPTS) / f"{concept.digest}.concept")
+    digests = list(segmenter.digests.values())
     journal = Journal(out / _JOURNAL, {"concepts": digests, "options": options, "version": __version__})
     with tqdm(total=len(targets), unit="image", desc="segment", disable=None if progress else True) as bar:
         for count in run(segmenter, _batches(targets), journal, cluster=cluster):
@@ -137,7 +153,7 @@ def run_job(
 
 def export(
     journal: "Journal",
-    concepts: "Sequence[Concept]",
+    about: "Sequence[dict[str, Any]]",
     out: Path,
     formats: Sequence[str],
     options: dict[str, Any],
@@ -147,19 +163,17 @@ def export(
     Returns:
         How many regions each concept has.
     """
-    from reco_assist.export import write_coco, write_label_map, write_label_studio, write_legend
+    from reco_assist.datasets import read_coco
+    from reco_assist.export import keep_numbers, write_coco, write_label_map, write_label_studio, write_legend
+    from reco_assist.files import inside
 
-    names = [concept.name for concept in concepts]
-    about = [
-        {
-            "name": concept.name,
-            "digest": concept.digest,
-            "method": concept.method,
-            "encoder": concept.provenance.encoder,
-            "weights": concept.provenance.weights,
-        }
-        for concept in concepts
-    ]
+    earlier = out / "coco.json"  # its categories keep their ids
+    known = (
+        {name: int(number) for number, name in read_coco(earlier).categories.items()}
+        if earlier.is_file()
+        else {}
+    )
+    names = keep_numbers([one["name"] for one in about], known)
     info = {"description": f"reco-assist {__version__}", "concepts": about, "options": options}
     version = "reco-assist " + " ".join(f"{one['name']}@{str(one['digest'])[:8]}" for one in about)
     if "coco" in formats:
@@ -169,7 +183,7 @@ def export(
     if "png" in formats:
         write_legend(out / "masks", names)
         for prediction in journal.predictions():
-            path = (out / "masks" / prediction.image.file_name).with_suffix(".png")
+            path = inside(out / "masks", prediction.image.file_name).with_suffix(".png")
             path.parent.mkdir(parents=True, exist_ok=True)
             write_label_map(path, prediction, names)
     counts = dict.fromkeys(names, 0)

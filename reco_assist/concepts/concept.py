@@ -13,14 +13,19 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from reco_assist.concepts.presence import Presence
-from reco_assist.errors import EncoderError, FormatError, InputError
+from reco_assist.concepts.quality import Quality
+from reco_assist.cosegment import Bank
+from reco_assist.encoders import identity
+from reco_assist.errors import EncoderError, FormatError, InputError, unknown_format
 from reco_assist.files import write_bytes
 
 Method = Literal["assist", "paper"]
 
-FORMAT = 1
+FORMAT = 2
+"""Number of the format that is written. Format 1, which is read as well, had no banks: no cells vote."""
+
 _KEY = "reco_assist"
-_LARGEST = 64 << 20  # bytes; a Concept is a few dozen kilobytes
+_LARGEST = 64 << 20  # bytes; a Concept is a few megabytes: 200 kB an image of its set
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,7 @@ class Provenance:
         familiarity: How well the encoder knows the word, 0 to 1; None without a word.
         nearest: The words that the encoder explains the word by.
         version: Of reco-assist.
+        swapped: Foreground and background were exchanged by the curator.
     """
 
     encoder: str
@@ -61,6 +67,7 @@ class Provenance:
     familiarity: float | None
     nearest: tuple[str, ...]
     version: str
+    swapped: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,11 +80,13 @@ class Concept:
         foreground: (C,) what the concept looks like, unit length.
         background: (C,) what surrounds it, unit length; None with the paper's method.
         contexts: (m, C) what else competes with it, unit length; (0, 0) where nothing does.
-        text: (D,) vector of the word; None where exemplars alone define the concept.
+        text: (D,) vector of the word; None where exemplars alone define the concept, and after a swap.
         saliency: Mean and standard deviation of the word's activation over the cells of the set.
         threshold: Mean automatic threshold over the set; None where each target decides alone.
         presence: When an image contains the concept at all; None where this was not learnt.
         provenance: Where all this comes from.
+        quality: How far to trust it; None with the paper's method, and from files that do not say.
+        banks: Cells that vote, the exemplars' before the set's; none with the paper's method.
     """
 
     name: str
@@ -90,6 +99,8 @@ class Concept:
     threshold: float | None
     presence: Presence | None
     provenance: Provenance = field(repr=False)
+    quality: Quality | None = None
+    banks: tuple[Bank, ...] = ()
 
     def check_encoder(self, name: str, weights: str) -> None:
         """Refuse another encoder than the concept was learnt with.
@@ -98,7 +109,7 @@ class Concept:
             EncoderError: The name or the weights differ.
         """
         mine = self.provenance
-        if (mine.encoder, mine.weights) != (name, weights):
+        if (identity(mine.encoder), mine.weights) != (identity(name), weights):
             raise EncoderError(
                 f"the concept {self.name!r} was learnt with the encoder {mine.encoder} ({mine.weights[:12]}) "
                 f"and this is {name} ({weights[:12]}): use the same encoder, or learn the concept again"
@@ -113,6 +124,8 @@ class Concept:
             "text": self.text,
         }
         kept = {key: value.float().contiguous() for key, value in tensors.items() if value is not None}
+        for i, bank in enumerate(self.banks):
+            kept |= {f"bank{i}_cells": bank.cells, f"bank{i}_labels": bank.labels}
         data = {
             "format": FORMAT,
             "name": self.name,
@@ -120,6 +133,7 @@ class Concept:
             "saliency": self.saliency,
             "threshold": self.threshold,
             "presence": None if self.presence is None else asdict(self.presence),
+            "quality": None if self.quality is None else asdict(self.quality),
             "provenance": asdict(self.provenance),
         }
         # One metadata key: the order of several is not fixed, and the bytes would differ from run to run.
@@ -159,11 +173,8 @@ class Concept:
         except (SafetensorError, KeyError, ValueError) as error:
             raise FormatError(f"{path} is not a Concept, or it is damaged: learn it again") from error
         found = data.get("format") if isinstance(data, dict) else None
-        if found != FORMAT:
-            raise FormatError(
-                f"{path} is a Concept of format {found} and this release reads {FORMAT}: "
-                "install the release that wrote it, or learn it again"
-            )
+        if found not in range(1, FORMAT + 1):
+            raise FormatError(unknown_format(f"The Concept {path}", found, FORMAT))
         try:
             return cls._from(data, tensors)
         except (KeyError, TypeError, ValueError) as error:
@@ -185,7 +196,8 @@ class Concept:
             raise ValueError("vectors that are not finite")
         if data["method"] not in ("assist", "paper"):
             raise ValueError(f"unknown method {data['method']!r}")
-        origin = data["provenance"]
+        banks = _banks(tensors, channels)
+        origin, quality = data["provenance"], data.get("quality")
         mean, deviation = data["saliency"]
         return cls(
             name=str(data["name"]),
@@ -197,6 +209,8 @@ class Concept:
             saliency=(float(mean), float(deviation)),
             threshold=None if data["threshold"] is None else float(data["threshold"]),
             presence=None if data["presence"] is None else Presence.from_json(data["presence"]),
+            quality=None if quality is None else Quality.from_json(quality),
+            banks=banks,
             provenance=Provenance(
                 encoder=str(origin["encoder"]),
                 weights=str(origin["weights"]),
@@ -209,5 +223,18 @@ class Concept:
                 familiarity=None if origin["familiarity"] is None else float(origin["familiarity"]),
                 nearest=tuple(map(str, origin["nearest"])),
                 version=str(origin["version"]),
+                swapped=bool(origin.get("swapped", False)),
             ),
         )
+
+
+def _banks(tensors: Mapping[str, Tensor], channels: int) -> tuple[Bank, ...]:
+    found: list[Bank] = []
+    while (cells := tensors.get(f"bank{len(found)}_cells")) is not None:
+        labels = tensors[f"bank{len(found)}_labels"]
+        if cells.ndim != 2 or cells.shape[1] != channels or labels.shape != (len(cells),) or not len(cells):
+            raise ValueError("a bank of unexpected shape")
+        if not bool(torch.isfinite(cells).all()) or not bool(((labels >= 0) & (labels <= 1)).all()):
+            raise ValueError("a bank of unexpected values")
+        found.append(Bank(cells, labels))
+    return tuple(found)

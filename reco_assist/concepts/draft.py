@@ -30,6 +30,9 @@ from reco_assist.retrieval import Retrieved
 
 SEEDS_PER_IMAGE = 5
 
+OUTLYING = 2.5
+"""The outlyingness from which an image is unlike the others of its set."""
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -44,6 +47,7 @@ class Draft:
         matrix: Best matches of the set.
         method: assist or paper.
         exemplars: Prototypes of the exemplars; None where a word leads.
+        swapped: The curator said that foreground and background are the wrong way round.
     """
 
     images: tuple[Retrieved, ...]
@@ -52,6 +56,7 @@ class Draft:
     matrix: MatchMatrix
     method: Method
     exemplars: Prototypes | None = None
+    swapped: bool = False
 
     @classmethod
     def build(
@@ -109,6 +114,15 @@ class Draft:
     @cached_property
     def seeds(self) -> Tensor:
         """(k, n, 2) int64, (y, x) in cells, best first: the cells of each image that the set agrees on."""
+        if not self.swapped:
+            return self._agreed
+        width = self.matrix.grid[1]
+        best = self.scores.flatten(1).topk(self._agreed.shape[1]).indices  # (k, n)
+        return torch.stack([best // width, best % width], 2)  # (k, n, 2)
+
+    @cached_property
+    def _agreed(self) -> Tensor:
+        """(k, n, 2) the seeds before any swap."""
         height, width = self.matrix.grid
         if self.method == "paper":
             return seed_pixels(self.matrix.match, height, width)[:, None]  # (k, 1, 2)
@@ -121,9 +135,15 @@ class Draft:
         return support(self.matrix.match).view(len(self.images), -1).amax(1)  # (k,)
 
     @cached_property
+    def outlyingness(self) -> Tensor:
+        """(k,) float32: how far each image's support lies below the set's median, in robust deviations."""
+        below = self.support.quantile(0.5) - self.support  # (k,)
+        return below / (1.4826 * below.abs().quantile(0.5)).clamp_min(1e-4)
+
+    @cached_property
     def reference(self) -> Tensor:
         """(C,) the direction that the seeds agree on, unit length."""
-        return reference_embedding(self.features, self.seeds)
+        return reference_embedding(self.features, self._agreed)
 
     @cached_property
     def prototypes(self) -> Prototypes:
@@ -131,14 +151,15 @@ class Draft:
         if self.exemplars is not None:
             return self_train_exemplars(self.features, self.exemplars)
         start = direction_scores(self.features, self.reference, self.guidance)  # (k, h, w)
-        return self_train(self.features, start, self.guidance)
+        learnt = self_train(self.features, start, self.guidance)
+        return Prototypes(learnt.background, learnt.foreground) if self.swapped else learnt
 
     @cached_property
     def scores(self) -> Tensor:
         """(k, h, w) float32: how much each cell of the set belongs to the concept, for heat maps."""
         if self.method == "paper":
             return direction_scores(normalize(self.features, dim=1), self.reference)
-        word = None if self.exemplars is not None else self.guidance
+        word = None if self.exemplars is not None or self.swapped else self.guidance
         return prototype_scores(self.features, self.prototypes, word)
 
     @cached_property

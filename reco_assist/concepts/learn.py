@@ -1,6 +1,6 @@
 """Learn a Concept: retrieve a set, let it be pruned, co-segment what is left."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -8,17 +8,21 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from reco_assist.archive import Archive
+from reco_assist.concepts.banks import teach
 from reco_assist.concepts.concept import Concept, Method, Provenance, Seed
 from reco_assist.concepts.draft import Draft, paper_weights, standardise, word_activation
 from reco_assist.concepts.presence import Presence
+from reco_assist.concepts.quality import Quality, distinctiveness
+from reco_assist.concepts.remaining import expected_positives
 from reco_assist.cosegment import (
+    Bank,
     Prototypes,
     exemplar_prototypes,
     exemplar_similarity,
     mask_coverage,
     prototype_scores,
 )
-from reco_assist.encoders import Encoder, Features, TextEmbedding
+from reco_assist.encoders import CompactCells, Encoder, Features, TextEmbedding
 from reco_assist.encoders.batches import encode_files
 from reco_assist.errors import InputError
 from reco_assist.retrieval import Exemplar, Query, Retrieved, retrieve
@@ -41,6 +45,7 @@ def learn_concept(
     exemplars: Sequence[Exemplar] = (),
     contexts: Sequence[str] | None = None,
     method: Method = "assist",
+    swap: bool = False,
 ) -> Concept:
     """Learn a concept from an archive, by a word or by exemplars.
 
@@ -53,13 +58,16 @@ def learn_concept(
         contexts: Words that compete with the concept; none by default with `assist`, and
             `PAPER_CONTEXTS` with `paper`.
         method: `assist`, or the `paper`'s.
+        swap: Take for the concept what was learnt as its surroundings, see `Lesson.swap`.
 
     Raises:
-        InputError: No text, no image left, exemplars with the paper's method, or unusable exemplars.
+        InputError: No text, no image left, exemplars with the paper's method or a swap, or unusable
+            exemplars.
         EncoderError: The archive's encoder is not available.
     """
     lesson = Lesson.begin(archive, text, k=k, exemplars=exemplars, contexts=contexts, method=method)
-    return lesson.drop(drop).concept()
+    lesson = lesson.drop(drop)
+    return (lesson.swap() if swap else lesson).concept()
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +85,7 @@ class Lesson:
         saliency: Mean and standard deviation of the guidance over the retrieved set. Pruning does not touch
             them, so it changes no other image's weights.
         dropped: Content hashes that were pruned.
+        shown: Cells of the exemplars; None where a word leads.
     """
 
     archive: Archive
@@ -88,6 +97,7 @@ class Lesson:
     draft: Draft
     saliency: tuple[float, float]
     dropped: tuple[str, ...] = ()
+    shown: Bank | None = None
 
     @classmethod
     def begin(
@@ -116,10 +126,10 @@ class Lesson:
         else:
             references = _assist_contexts(archive, names, k)
         if exemplars:
-            draft, saliency = _set_by_exemplars(archive, exemplars, k)
-            return cls(archive, name, None, tuple(exemplars), names, references, draft, saliency)
+            draft, saliency, shown = _set_by_exemplars(archive, exemplars, k)
+            return cls(archive, name, None, tuple(exemplars), names, references, draft, saliency, shown=shown)
         word = archive.encoder.encode_text(name)
-        draft, saliency = _set_by_word(archive, word.vector, k, method, references)
+        draft, saliency = _set_by_word(archive, word, k, method, references)
         return cls(archive, name, word, (), names, references, draft, saliency)
 
     def drop(self, content_hashes: Collection[str]) -> "Lesson":
@@ -142,20 +152,34 @@ class Lesson:
         draft = self.draft.drop([position[digest] for digest in content_hashes])
         return replace(self, draft=draft, dropped=tuple(sorted({*self.dropped, *content_hashes})))
 
+    def swap(self) -> "Lesson":
+        """The lesson with foreground and background exchanged, or exchanged back.
+
+        Co-segmentation finds two sides that differ; of stuff such as road or sky it may call the wrong one
+        the concept. The word, which pointed there, does not count any more then.
+
+        Raises:
+            InputError: Exemplars or the paper's method, which leave nothing to exchange.
+        """
+        if self.exemplars or self.draft.method == "paper":
+            raise InputError(
+                "only what a word taught with assist can be swapped: exemplars show what the concept is, and "
+                "the paper's method learns no background"
+            )
+        return replace(self, draft=replace(self.draft, swapped=not self.draft.swapped))
+
     def concept(self) -> Concept:
         """What the set teaches, as it is now."""
         draft, encoder = self.draft, self.archive.encoder
         paper = draft.method == "paper"
         foreground = draft.reference if paper else draft.prototypes.foreground
-        text = None if self.word is None else self.word.vector
+        text = None if self.word is None or draft.swapped else self.word.vector
         kept = self.archive.cells_at([image.content_hash for image in draft.images])
+        archive = self.archive.cells(most=_ARCHIVE_SAMPLE)
         presence = Presence.learn(
-            normalize(foreground, dim=0),
-            text,
-            kept=kept,
-            archive=self.archive.cells(most=_ARCHIVE_SAMPLE),
-            ordinary=encoder.ordinary,
+            normalize(foreground, dim=0), text, kept=kept, archive=archive, ordinary=encoder.ordinary
         )
+        taught = None if paper else teach(draft, self.shown, side=encoder.input_size)
         return Concept(
             name=self.name,
             method=draft.method,
@@ -164,9 +188,27 @@ class Lesson:
             contexts=_NOTHING if paper else self.contexts,
             text=text,
             saliency=self.saliency,
-            threshold=draft.threshold if self.exemplars else None,
+            threshold=taught.threshold if taught and self.exemplars else None,
             presence=presence,
+            quality=None if paper else self._quality(presence, text, kept, archive),
+            banks=taught.banks if taught else (),
             provenance=self._provenance(encoder),
+        )
+
+    def _quality(
+        self, presence: Presence, text: Tensor | None, kept: CompactCells, archive: CompactCells
+    ) -> Quality:
+        prototypes = self.draft.prototypes
+        dropped = [self.archive.cells_at(self.dropped)] if self.dropped else []
+        scores = [presence.score(cells, prototypes.foreground, text) for cells in (archive, kept, *dropped)]
+        return Quality(
+            max(
+                # An archive that is full of the concept makes it look ordinary; photographs at large do not.
+                distinctiveness(prototypes.foreground, prototypes.background, kept=kept, among=cells)
+                for cells in (archive, self.archive.encoder.ordinary)
+                if cells is not None
+            ),
+            round(expected_positives(*scores, total=len(self.archive))),
         )
 
     def _provenance(self, encoder: Encoder) -> Provenance:
@@ -188,7 +230,27 @@ class Lesson:
             familiarity=None if self.word is None else self.word.familiarity,
             nearest=() if self.word is None else self.word.nearest,
             version=__version__,
+            swapped=self.draft.swapped,
         )
+
+
+def paper_reference(
+    archive: Archive, name: str, *, k: int, contexts: Mapping[str, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Reference embedding (C,) of a word by the paper's method, and the word's vector (D,) for its saliency.
+
+    Args:
+        archive: Where its images are looked for.
+        name: The word. A context has its own reference already.
+        k: Images to retrieve.
+        contexts: References (C,) of the contexts to eliminate, by name.
+    """
+    word = archive.encoder.encode_text(name)
+    if name in contexts:
+        return contexts[name], word.vector
+    others = torch.stack(list(contexts.values())) if contexts else _NOTHING
+    draft, _ = _set_by_word(archive, word, k, "paper", others)
+    return draft.reference, word.vector
 
 
 def exemplar_query(archive: Archive, exemplars: Sequence[Exemplar]) -> tuple[Query, Prototypes]:
@@ -197,18 +259,31 @@ def exemplar_query(archive: Archive, exemplars: Sequence[Exemplar]) -> tuple[Que
     Raises:
         InputError: The exemplars fill their images, so that nothing tells object from background.
     """
+    prototypes, _ = _shown(archive, exemplars)
+    return _query(prototypes), prototypes
+
+
+def _query(prototypes: Prototypes) -> Query:
+    return Query(dense=prototypes.foreground - prototypes.background)
+
+
+def _shown(archive: Archive, exemplars: Sequence[Exemplar]) -> tuple[Prototypes, Bank]:
+    """What exemplars show: prototypes, and their cells with the part that each region covers."""
     features = encode_files(archive.encoder, [exemplar.path for exemplar in exemplars])
-    grid = (features.dense.shape[2], features.dense.shape[3])
+    grid = _grid(features)
     coverage = torch.stack([mask_coverage(torch.from_numpy(exemplar.mask), grid) for exemplar in exemplars])
-    prototypes = exemplar_prototypes(features.dense, coverage)
-    return Query(dense=prototypes.foreground - prototypes.background), prototypes
+    negative = torch.tensor([exemplar.negative for exemplar in exemplars])  # (n,)
+    prototypes = exemplar_prototypes(features.dense, coverage, negative=negative)
+    # What a negative exemplar marks, and what surrounds it, are both not the concept.
+    covered = torch.where(negative[:, None, None], torch.zeros_like(coverage), coverage)  # (n, h, w)
+    return prototypes, Bank.of(features.dense, covered)
 
 
 def _set_by_word(
-    archive: Archive, vector: Tensor, k: int, method: Method, contexts: Tensor
+    archive: Archive, word: TextEmbedding, k: int, method: Method, contexts: Tensor
 ) -> tuple[Draft, tuple[float, float]]:
-    images = retrieve(archive, Query(language=vector), k=k)
-    features = _encode(archive, images)
+    images = retrieve(archive, Query.of(word), k=k)
+    features, vector = _encode(archive, images), word.vector
     guidance, saliency = standardise(word_activation(features.language, vector, _grid(features)))
     if method == "paper":
         weights = paper_weights(features.dense, features.language, vector, contexts)
@@ -219,22 +294,23 @@ def _set_by_word(
 
 def _set_by_exemplars(
     archive: Archive, exemplars: Sequence[Exemplar], k: int
-) -> tuple[Draft, tuple[float, float]]:
-    query, prototypes = exemplar_query(archive, exemplars)
+) -> tuple[Draft, tuple[float, float], Bank]:
+    prototypes, shown = _shown(archive, exemplars)
     # Compact cells find the candidates; the full grid ranks them.
-    candidates = retrieve(archive, query, k=_RERANKED * k)
+    candidates = retrieve(archive, _query(prototypes), k=_RERANKED * k)
     dense = _encode(archive, candidates).dense  # (n, C, h, w)
     order = exemplar_similarity(dense, prototypes).argsort(descending=True, stable=True)[:k]  # (k,)
     images, dense = [candidates[i] for i in order.tolist()], dense[order]
     guidance, saliency = standardise(prototype_scores(dense, prototypes))
     weights = torch.sigmoid(guidance)  # (k, h, w)
-    return Draft.build(images, dense, guidance, weights, method="assist", exemplars=prototypes), saliency
+    draft = Draft.build(images, dense, guidance, weights, method="assist", exemplars=prototypes)
+    return draft, saliency, shown
 
 
 def _assist_contexts(archive: Archive, names: Sequence[str], k: int) -> Tensor:
     """(m, C) foreground prototype of each context, learnt like a concept of its own."""
-    vectors = (archive.encoder.encode_text(name).vector for name in names)
-    drafts = (_set_by_word(archive, vector, k, "assist", _NOTHING)[0] for vector in vectors)
+    words = (archive.encoder.encode_text(name) for name in names)
+    drafts = (_set_by_word(archive, word, k, "assist", _NOTHING)[0] for word in words)
     found = [draft.prototypes.foreground for draft in drafts]
     return torch.stack(found) if found else _NOTHING
 
@@ -243,8 +319,8 @@ def _paper_contexts(archive: Archive, names: Sequence[str], k: int) -> Tensor:
     """(m, C) reference embedding of each context, those before it eliminated."""
     references = _NOTHING
     for name in names:
-        vector = archive.encoder.encode_text(name).vector
-        draft, _ = _set_by_word(archive, vector, k, "paper", references)
+        word = archive.encoder.encode_text(name)
+        draft, _ = _set_by_word(archive, word, k, "paper", references)
         references = torch.cat([references.reshape(-1, len(draft.reference)), draft.reference[None]])
     return references
 

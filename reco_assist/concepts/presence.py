@@ -22,8 +22,8 @@ from reco_assist.encoders import CompactCells, compact
 _SHARES = (0.3, 0.65)
 _LEAST = 1.0
 # Logistic map from the distance to the threshold to the probability of presence, fitted by
-# benchmarks/calibration.py where a fifth of the images have the concept (expected calibration error .02).
-_SLOPE, _OFFSET = 1.13, -1.15
+# benchmarks/calibration.py where that share of the images has the concept (expected calibration error .02).
+SLOPE, OFFSET, SHARE = 1.13, -1.15, 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,12 @@ class Presence:
         threshold = max(_LEAST, lowest, min(parting, highest))
         return cls(*scales, total=total, threshold=round(threshold, 6))
 
+    def rescaled(self, foreground: Tensor, text: Tensor | None, ordinary: CompactCells) -> Self:
+        """The same threshold, in deviations from ordinary photographs, for a foreground that has moved."""
+        dense, language = _best(ordinary, foreground, None if self.language is None else text)
+        scales = Scale.of(dense), None if language is None else Scale.of(language)
+        return type(self)(*scales, Scale.of(_sum(scales, dense, language)), self.threshold)
+
     def score(self, cells: CompactCells, foreground: Tensor, text: Tensor | None) -> NDArray[np.float32]:
         """How far each of n images lies above the threshold: (n,) float32, present where positive."""
         best = _best(cells, foreground, None if self.language is None else text)
@@ -106,7 +112,7 @@ class Presence:
     @staticmethod
     def probability(score: float) -> float:
         """The probability of presence, 0 to 1, of a score."""
-        return float(1 / (1 + np.exp(-(_SLOPE * score + _OFFSET))))
+        return float(1 / (1 + np.exp(-(SLOPE * score + OFFSET))))
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

@@ -19,6 +19,7 @@ from reco_assist.cosegment.prototypes import (
     self_train_exemplars,
 )
 from reco_assist.cosegment.seeds import assist_seeds, reference_embedding, seed_pixels, support
+from reco_assist.cosegment.vote import Bank, neighbour_vote
 from reco_assist.cosegment.weights import (
     context_weight,
     learn_reference,
@@ -28,6 +29,7 @@ from reco_assist.cosegment.weights import (
 )
 
 __all__ = [
+    "Bank",
     "MatchMatrix",
     "Precision",
     "Prototypes",
@@ -40,6 +42,7 @@ __all__ = [
     "exemplar_similarity",
     "learn_reference",
     "mask_coverage",
+    "neighbour_vote",
     "otsu",
     "paper_probability",
     "pixel_weight",

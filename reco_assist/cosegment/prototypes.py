@@ -130,7 +130,7 @@ def self_train_exemplars(features: Tensor, exemplars: Prototypes, *, rounds: int
     return prototypes
 
 
-def exemplar_prototypes(features: Tensor, coverage: Tensor) -> Prototypes:
+def exemplar_prototypes(features: Tensor, coverage: Tensor, *, negative: Tensor | None = None) -> Prototypes:
     """Prototypes of exemplars from the part of each cell that their masks cover.
 
     Cells covered by more than min(.5, .9 of the largest coverage) are foreground, so that an object smaller
@@ -139,6 +139,8 @@ def exemplar_prototypes(features: Tensor, coverage: Tensor) -> Prototypes:
     Args:
         features: (k, C, h, w) features of the exemplars' images; used at unit length.
         coverage: (k, h, w) in [0, 1], see `mask_coverage`.
+        negative: (k,) bool, exemplars of what the concept is not: their covered cells are background, and the
+            rest of their images counts for nothing. None if there are none.
 
     Returns:
         Their prototypes: means over the cells of each image, then over images.
@@ -160,6 +162,11 @@ def exemplar_prototypes(features: Tensor, coverage: Tensor) -> Prototypes:
         raise InputError(f"Exemplar {empty + 1} is empty, expected a region with at least one pixel.")
     foreground = coverage > (0.9 * largest).clamp(max=0.5)  # (k, h, w)
     background = (coverage < 0.05) & ~foreground  # (k, h, w)
+    if negative is not None:
+        if negative.all():
+            raise InputError("Every exemplar shows what the concept is not; give one that shows it.")
+        wrong = negative[:, None, None]  # (k, 1, 1)
+        background, foreground = torch.where(wrong, foreground, background), foreground & ~wrong
     if not background.any():
         raise InputError("The exemplars fill their images; give one with something around the object.")
     return Prototypes(

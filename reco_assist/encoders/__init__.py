@@ -1,7 +1,9 @@
 """Encoders: what turns images and words into vectors, behind one Protocol."""
 
 from reco_assist.encoders.compact import Codes, CompactCells, compact_cells
-from reco_assist.encoders.load import load_encoder
+from reco_assist.encoders.load import default_encoder, load_encoder
+from reco_assist.encoders.names import identity
+from reco_assist.encoders.presets import PRESETS, Preset, preset_of
 from reco_assist.encoders.protocols import (
     DenseEncoder,
     Encoder,
@@ -11,13 +13,18 @@ from reco_assist.encoders.protocols import (
 )
 
 __all__ = [
+    "PRESETS",
     "Codes",
     "CompactCells",
     "DenseEncoder",
     "Encoder",
     "Features",
     "LanguageImageEncoder",
+    "Preset",
     "TextEmbedding",
     "compact_cells",
+    "default_encoder",
+    "identity",
     "load_encoder",
+    "preset_of",
 ]

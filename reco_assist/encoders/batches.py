@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from reco_assist.encoders.protocols import Encoder, Features
+from reco_assist.errors import EncoderError
 from reco_assist.images import decode, squash
 
 BATCH = 16
@@ -19,18 +20,55 @@ def pixels_of(squares: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
     return torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)  # (B, 3, S, S)
 
 
+def encode_within_memory(encoder: Encoder, pixels: torch.Tensor) -> Features:
+    """Features of a batch (B, 3, S, S) uint8, in halves of halves where memory is too small for the whole.
+
+    Raises:
+        EncoderError: Memory is too small for a single image, or the device failed.
+    """
+    try:
+        return encoder.encode(pixels)
+    except (MemoryError, RuntimeError) as error:
+        if str(error).startswith("CUDA error"):  # its class is younger than the oldest torch we support
+            raise EncoderError(
+                f"the GPU failed ({str(error).splitlines()[0]}): run the same again, which goes on where "
+                "it was; --device cpu does without a GPU"
+            ) from error
+        if not _is_out_of_memory(error):
+            raise
+        if len(pixels) == 1:
+            raise EncoderError(
+                f"memory is too small to encode one image with {encoder.name}: close other programs, or use "
+                "--device cpu where a GPU's memory is short"
+            ) from error
+    half = len(pixels) // 2
+    return joined([encode_within_memory(encoder, part) for part in (pixels[:half], pixels[half:])])
+
+
+def joined(parts: Sequence[Features]) -> Features:
+    """Features of several batches as those of one."""
+    return Features(
+        embedding=torch.cat([part.embedding for part in parts]),
+        language=torch.cat([part.language for part in parts]),
+        dense=torch.cat([part.dense for part in parts]),
+    )
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """Torch has a class for a GPU's memory only; its CPU allocator and Apple's say it in words."""
+    words = ("can't allocate memory", "not enough memory", "out of memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+        word in str(error).lower() for word in words
+    )
+
+
 def encode_files(encoder: Encoder, paths: Sequence[Path]) -> Features:
     """Features of image files, in their order, on the CPU.
 
     Raises:
         ImageError: A file cannot be read.
     """
-    parts = list(_encode(encoder, paths))
-    return Features(
-        embedding=torch.cat([part.embedding for part in parts]),
-        language=torch.cat([part.language for part in parts]),
-        dense=torch.cat([part.dense for part in parts]),
-    )
+    return joined(list(_encode(encoder, paths)))
 
 
 def _encode(encoder: Encoder, paths: Sequence[Path]) -> Iterator[Features]:
@@ -41,5 +79,5 @@ def _encode(encoder: Encoder, paths: Sequence[Path]) -> Iterator[Features]:
         squares = pool.map(square, paths)
         for start in range(0, len(paths), BATCH):
             batch = [next(squares) for _ in paths[start : start + BATCH]]
-            features = encoder.encode(pixels_of(batch))
+            features = encode_within_memory(encoder, pixels_of(batch))
             yield Features(features.embedding.cpu(), features.language.cpu(), features.dense.cpu())

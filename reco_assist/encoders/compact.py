@@ -49,11 +49,18 @@ class CompactCells:
     dense: Codes
 
 
-def compact_cells(features: Features, mean: Tensor, vocabulary: Tensor) -> CompactCells:
-    """The compact cells of a batch; arguments as for `telling_cells`."""
-    return CompactCells(
-        encode(telling_cells(features.language, mean, vocabulary)), encode(cluster_cells(features.dense))
-    )
+def compact_cells(features: Features, mean: Tensor, vocabulary: Tensor | None) -> CompactCells:
+    """The compact cells of a batch; arguments as for `telling_cells`.
+
+    Without a vocabulary the centred language cells are clustered, so that every part of an image has a cell.
+    """
+    mean = mean.to(features.language.device)
+    if vocabulary is None:
+        centred = features.language - mean[:, None, None]  # (B, D, h, w)
+        language = cluster_cells(centred, count=LANGUAGE_CELLS)  # (B, n, D)
+    else:
+        language = telling_cells(features.language, mean, vocabulary.to(features.language.device))
+    return CompactCells(encode(language), encode(cluster_cells(features.dense)))
 
 
 def telling_cells(

@@ -76,6 +76,11 @@ class OfflineEncoder:
         return self._constants["mean_embedding"]
 
     @property
+    def mean_language(self) -> Tensor:
+        """(1280,) the same: the global vector is the mean of the cells."""
+        return self.mean_embedding
+
+    @property
     def ordinary(self) -> CompactCells:
         """Compact cells of 200 everyday photographs."""
         parts = (
@@ -105,6 +110,19 @@ class OfflineEncoder:
         ]
         dense = normalize(torch.cat(halves, dim=1), dim=1)  # (B, 512, 14, 14)
         return Features(embedding=top.mean((2, 3)), language=top, dense=dense)
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """Global vectors (B, 1280), for a joined encoder that retrieves with this one."""
+        return self.encode(pixels).embedding
+
+    def encode_language(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Global vectors and language cells, for a joined encoder that takes its words from this one."""
+        features = self.encode(pixels)
+        return features.embedding, features.language
+
+    def encode_dense(self, pixels: Tensor) -> Tensor:
+        """Dense features, for a joined encoder that matches with this one."""
+        return self.encode(pixels).dense
 
     @torch.inference_mode()
     def encode_text(self, text: str) -> TextEmbedding:

@@ -1,7 +1,7 @@
 """What an encoder is: shapes are stated here once, and every other module relies on them.
 
 B images of a batch, S input side in pixels, h x w grid cells,
-D language-image dimensions, C dense dimensions
+E global, D dense language-image and C dense dimensions; E is D where one model gives both
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Features:
     """What an encoder makes of a batch of images. All tensors are float32 on the encoder's device.
 
     Attributes:
-        embedding: (B, D) global language-image vectors, not normalised, not centred.
+        embedding: (B, E) global language-image vectors, not normalised, not centred.
         language: (B, D, h, w) dense language-image features, comparable with a text vector by dot product.
         dense: (B, C, h', w') dense visual features for co-segmentation, not normalised.
     """
@@ -33,14 +33,16 @@ class TextEmbedding:
     """What an encoder makes of a word.
 
     Attributes:
-        vector: (D,) float32, unit length.
+        vector: (D,) float32, unit length, comparable with cells and, unless `whole` is given, global vectors.
         familiarity: how well the encoder knows the word, 0 (not at all) to 1; None where it cannot tell.
         nearest: the words the encoder would explain the text by, nearest first; empty where it cannot tell.
+        whole: (E,) float32, unit length, comparable with global vectors where another model gives those.
     """
 
     vector: Tensor
     familiarity: float | None = None
     nearest: tuple[str, ...] = ()
+    whole: Tensor | None = None
 
 
 class LanguageImageEncoder(Protocol):
@@ -57,6 +59,9 @@ class LanguageImageEncoder(Protocol):
     @property
     def input_size(self) -> int:
         """Side S of the square input, in pixels."""
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """Global (B, D) features of pixels (B, 3, S, S) uint8 RGB."""
 
     def encode_language(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Global (B, D) and dense (B, D, h, w) language-image features of pixels (B, 3, S, S) uint8 RGB."""
@@ -101,12 +106,19 @@ class Encoder(Protocol):
         """Side S in pixels of the square that images are resized to (bicubic, aspect not kept)."""
 
     @property
-    def vocabulary(self) -> Tensor:
-        """(v, D) unit rows: directions that words take, to choose an image's most telling cells by."""
+    def vocabulary(self) -> Tensor | None:
+        """(v, D) unit rows: directions that words take, to choose an image's most telling cells by.
+
+        None where it has none; an image's language cells are clustered then.
+        """
 
     @property
     def mean_embedding(self) -> Tensor:
-        """(D,) mean global vector of ordinary photographs, for centring before an archive has its own."""
+        """(E,) mean global vector of ordinary photographs, for centring before an archive has its own."""
+
+    @property
+    def mean_language(self) -> Tensor:
+        """(D,) what language cells are centred by before they are coded."""
 
     @property
     def ordinary(self) -> "CompactCells | None":

@@ -36,7 +36,7 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """Expected calibration error: mean |confidence - frequency|, by counts; NaN without any score."""
+        """Expected calibration error: mean gap of confidence and frequency; NaN without any score."""
         total = int(self.counts.sum())
         if not total:
             return float("nan")

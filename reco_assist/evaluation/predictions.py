@@ -97,6 +97,8 @@ def read_predictions(path: Path) -> Predictions:
 def _read(data: Any) -> Predictions:  # noqa: ANN401  (whatever the file holds)
     categories = {one["id"]: str(one["name"]) for one in data["categories"]}
     images = {one["id"]: one for one in data["images"]}
+    for one in images.values():
+        rle.check_size(one["height"], one["width"])
     masks: dict[tuple[str, str], list[Found]] = defaultdict(list)
     for one in data["annotations"]:
         if not one["segmentation"]:  # COCO's empty polygon list: no pixel

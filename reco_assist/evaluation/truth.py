@@ -5,21 +5,18 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
 from reco_assist.errors import FormatError, InputError
+from reco_assist.files import inside
 from reco_assist.masks import Rle, rle
-
-VOID = (255,)
-"""Ids of label maps that stand for "not known"."""
+from reco_assist.masks.label_maps import VOID, LabelNames, mask_folder, read_label_map, read_names
 
 GROUP_TABLE = "concepts.json"
-_LEGEND = "legend.json"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,6 +119,8 @@ def read_coco(path: Path) -> Truth:
     data = _json(path)
     try:
         images = {one["id"]: (one["file_name"], one["height"], one["width"]) for one in data["images"]}
+        for _, height, width in images.values():
+            rle.check_size(height, width)
         masks: dict[tuple[int, str], tuple[list[Rle], list[Rle]]] = defaultdict(lambda: ([], []))
         for one in data["annotations"]:
             file_name, height, width = images[one["image_id"]]
@@ -130,7 +129,7 @@ def read_coco(path: Path) -> Truth:
             code = rle.from_coco(one["segmentation"], height, width)
             masks[one["category_id"], file_name][bool(one.get("iscrowd"))].append(code)
         categories = {one["id"]: str(one["name"]) for one in data["categories"]}
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise FormatError(f"{path} is not a COCO data set ({error!r}): export the truth as COCO") from error
     return Truth(
         tuple(
@@ -162,29 +161,28 @@ def read_label_maps(
     """A folder of PNG label maps as truth: map a/b.png belongs to image a/b with any suffix; 0 is background.
 
     Args:
-        folder: Of the maps. Its legend.json (a list of id and name) names the ids.
+        folder: Of the maps, or a VOC-style folder; see `masks.label_maps` for how the ids are named.
         images: File names of images that maps are looked for; those without one are left out.
-        names: Names of the ids where there is no legend.
+        names: Names of the ids where no file names them.
         void: Ids that stand for "not known".
 
     Raises:
         InputError: No image has a map, or nothing names the ids.
         FormatError: A map is not one of numbers.
     """
-    legend = folder / _LEGEND
-    if legend.is_file():
-        names = {one["id"]: one["name"] for one in _json(legend)}
-    if not names:
-        raise InputError(f"nothing names the ids of {folder}: add {_LEGEND}, a list of id and name")
-    maps = {file: folder / PurePosixPath(file).with_suffix(".png") for file in images}
+    folder = mask_folder(folder)
+    known = read_names(folder) or LabelNames(dict(names or {}))
+    if not known.names:
+        raise InputError(f"nothing names the ids of {folder}: add legend.json, a list of id and name")
+    maps = {file: inside(folder, file, links=True).with_suffix(".png") for file in images}
     maps = {file: path for file, path in maps.items() if path.is_file()}
     if not maps:
         raise InputError(f"{folder} has no label map of any predicted image: map a/b.png is that of a/b.jpg")
     shown: dict[int, dict[str, Callable[[], Labelled]]] = defaultdict(dict)
     for file, path in maps.items():
-        for number in np.unique(_label_map(path)).tolist():
-            shown[number][file] = partial(_labelled, path, (number,), void)
-    classes = {number: name for number, name in names.items() if number != 0 and number not in void}
+        for number in np.unique(read_label_map(path, known.colours)).tolist():
+            shown[number][file] = partial(_labelled, path, (number,), void, known.colours)
+    classes = {number: name for number, name in known.names.items() if number != 0 and number not in void}
     return Truth(
         tuple(ConceptTruth(name, name, shown[number]) for number, name in classes.items()), frozenset(maps)
     )
@@ -206,19 +204,33 @@ def read_group(folder: Path, *, void: Collection[int] = VOID) -> Truth:
                 str(name),
                 str(entry["query"]),
                 {
-                    one["image"]: partial(_labelled, folder / one["mask"], tuple(one["ids"]), void)
+                    one["image"]: partial(_labelled, inside(folder, one["mask"], links=True), _ids(one), void)
                     for one in entry["positives"]
                 },
                 frozenset(entry["ignore"]),
             )
             for name, entry in _json(table)["concepts"].items()
         )
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
         raise FormatError(
             f"{table} is no table of concepts ({error!r}): see the group's own notes"
         ) from error
     files = (file for file in folder.glob("*/images/*") if not file.name.startswith("."))
     return Truth(concepts, frozenset(file.relative_to(folder).as_posix() for file in files), folder)
+
+
+def _legend(path: Path) -> dict[int, str]:
+    try:
+        return {int(one["id"]): str(one["name"]) for one in _json(path)}
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{path} is not a list of id and name ({error!r}): write it anew") from error
+
+
+def _ids(positive: Mapping[str, Any]) -> tuple[int, ...]:
+    ids = tuple(positive["ids"])
+    if not all(isinstance(number, int) for number in ids):
+        raise TypeError(f"ids {ids!r}")
+    return ids
 
 
 def _united(codes: list[Rle], crowds: list[Rle]) -> Labelled:
@@ -227,20 +239,14 @@ def _united(codes: list[Rle], crowds: list[Rle]) -> Labelled:
     return Labelled(mask, ~crowd | mask)
 
 
-def _labelled(path: Path, ids: tuple[int, ...], void: Collection[int]) -> Labelled:
-    labels = _label_map(path)
+def _labelled(
+    path: Path,
+    ids: tuple[int, ...],
+    void: Collection[int],
+    colours: Mapping[tuple[int, int, int], int] | None = None,
+) -> Labelled:
+    labels = read_label_map(path, colours)
     return Labelled(np.isin(labels, ids), ~np.isin(labels, list(void)))
-
-
-def _label_map(path: Path) -> NDArray[np.integer]:
-    try:
-        with Image.open(path) as image:
-            labels = np.asarray(image)
-    except (OSError, UnidentifiedImageError) as error:
-        raise FormatError(f"the label map {path} cannot be read ({error}): write it as PNG again") from error
-    if labels.ndim != 2 or labels.dtype.kind not in "iub":
-        raise FormatError(f"{path} is a picture, not a label map: its pixels must be single whole numbers")
-    return labels.astype(np.int32)
 
 
 def _json(path: Path) -> Any:  # noqa: ANN401  (whatever the file holds; its readers check)

@@ -1,27 +1,43 @@
 """What every export makes sure of before it writes anything."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import count
 
 from reco_assist.annotations import ImageRef, Prediction, Region
 from reco_assist.errors import InputError
 from reco_assist.masks import Rle, rle
 
+Concepts = Sequence[str] | Mapping[str, int]
+"""Names of concepts, numbered from 1 in their order; or names with the numbers that they must keep."""
 
-def number_concepts(concepts: Sequence[str]) -> dict[str, int]:
-    """Number concepts in their order, from 1.
+
+def number_concepts(concepts: Concepts) -> dict[str, int]:
+    """The number of each concept: its category id, and its value in label maps.
 
     Raises:
-        InputError: There is no concept, or one is empty, twice there or has control characters.
+        InputError: There is no concept, or one is empty, twice there or has control characters, or two have
+            one number, or one below 1.
     """
     if isinstance(concepts, str) or not concepts:
         raise InputError(f"The concepts are {concepts!r}; give a list of at least one name.")
-    numbers = {concept: number for number, concept in enumerate(concepts, start=1)}
+    if isinstance(concepts, Mapping):
+        numbers = dict(concepts)
+    else:
+        numbers = {concept: number for number, concept in enumerate(concepts, start=1)}
     for concept in concepts:
         if not concept.strip() or any(ord(character) < 32 for character in concept):
             raise InputError(f"The concept {concept!r} is no name; give one line of text.")
     if len(numbers) < len(concepts):
         raise InputError(f"The concepts {list(concepts)} have a name twice; name each once.")
+    if len(set(numbers.values())) < len(numbers) or min(numbers.values()) < 1:
+        raise InputError(f"The numbers of the concepts are {numbers}; give different ones from 1.")
     return numbers
+
+
+def keep_numbers(concepts: Sequence[str], known: Mapping[str, int]) -> dict[str, int]:
+    """Numbers for concepts that had some before: those keep theirs, others get the next above all of them."""
+    following = count(max(known.values(), default=0) + 1)
+    return {concept: known[concept] if concept in known else next(following) for concept in concepts}
 
 
 def check_prediction(prediction: Prediction, numbers: dict[str, int]) -> None:

@@ -1,13 +1,13 @@
 """Predictions as a COCO data set, in memory or streamed to a file."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from reco_assist.annotations import Prediction, Region
-from reco_assist.export.checks import check_prediction, number_concepts, round_score
+from reco_assist.export.checks import Concepts, check_prediction, number_concepts, round_score
 from reco_assist.export.stream import Numbers, dumps, write_array
 from reco_assist.files import atomic_write
 from reco_assist.masks import Rle, polygons, rle
@@ -15,7 +15,7 @@ from reco_assist.masks import Rle, polygons, rle
 
 def to_coco(
     predictions: Iterable[Prediction],
-    concepts: Sequence[str],
+    concepts: Concepts,
     *,
     info: Mapping[str, Any] | None = None,
     polygons: bool = False,
@@ -27,7 +27,7 @@ def to_coco(
 
     Args:
         predictions: One per image.
-        concepts: Names of the categories, numbered from 1 in this order.
+        concepts: Names of the categories, numbered from 1 in this order, or with the ids they must keep.
         info: Provenance for the data set's `info`, ready for JSON.
         polygons: Write polygons instead of compressed RLE, simplified by at most `polygons.TOLERANCE` pixels.
             `area` and `bbox` are the polygon's. Regions with holes stay RLE: COCO's polygons have none.
@@ -50,7 +50,7 @@ def to_coco(
 def write_coco(
     path: Path,
     predictions: Callable[[], Iterable[Prediction]],
-    concepts: Sequence[str],
+    concepts: Concepts,
     *,
     info: Mapping[str, Any] | None = None,
     polygons: bool = False,

@@ -1,6 +1,5 @@
 """Predictions as label maps: one palette PNG an image, and a legend."""
 
-from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
@@ -10,11 +9,11 @@ from PIL import Image
 
 from reco_assist.annotations import Prediction
 from reco_assist.errors import InputError
-from reco_assist.export.checks import check_prediction, number_concepts
+from reco_assist.export.checks import Concepts, check_prediction, number_concepts
 from reco_assist.export.stream import dumps
 from reco_assist.files import make_output_folder, write_bytes
 from reco_assist.masks import rle
-from reco_assist.masks.colours import css, palette
+from reco_assist.masks.colours import colours_of, css, palette
 
 LEGEND = "legend.json"
 """Name of the legend's file."""
@@ -22,18 +21,18 @@ LEGEND = "legend.json"
 _MOST = 255  # concepts that a palette of 256 entries has room for
 
 
-def label_map(prediction: Prediction, concepts: Sequence[str]) -> NDArray[np.uint8]:
+def label_map(prediction: Prediction, concepts: Concepts) -> NDArray[np.uint8]:
     """Paint an image's regions into one map; where regions overlap the one of the higher score wins.
 
     Args:
         prediction: The image and its regions.
-        concepts: Names, numbered from 1 in this order.
+        concepts: Names, numbered from 1 in this order, or with the numbers they must keep.
 
     Returns:
         (H, W) uint8, 0 where there is no concept, else the concept's number.
 
     Raises:
-        InputError: There are more than 255 concepts, or a concept, mask or score does not fit; see `checks`.
+        InputError: A concept's number is above 255, or a concept, mask or score does not fit; see `checks`.
     """
     numbers = _number(concepts)
     check_prediction(prediction, numbers)
@@ -43,7 +42,7 @@ def label_map(prediction: Prediction, concepts: Sequence[str]) -> NDArray[np.uin
     return labels
 
 
-def write_label_map(path: Path, prediction: Prediction, concepts: Sequence[str]) -> None:
+def write_label_map(path: Path, prediction: Prediction, concepts: Concepts) -> None:
     """Write the map of `label_map` as a palette PNG: the pixels are numbers, the colours the legend's.
 
     Raises:
@@ -51,21 +50,21 @@ def write_label_map(path: Path, prediction: Prediction, concepts: Sequence[str])
         StorageError: The file cannot be written.
     """
     image = Image.fromarray(label_map(prediction, concepts))
-    image.putpalette(bytes(3) + palette(len(concepts)).tobytes())
+    image.putpalette(bytes(3) + palette(max(_number(concepts).values())).tobytes())
     buffer = BytesIO()
     image.save(buffer, "PNG")
     write_bytes(path, buffer.getvalue())
 
 
-def write_legend(folder: Path, concepts: Sequence[str]) -> None:
+def write_legend(folder: Path, concepts: Concepts) -> None:
     """Make a folder for label maps, marked as output, with a legend of their numbers, names and colours.
 
     Raises:
-        InputError: There are more than 255 concepts, or one is no name.
+        InputError: A concept's number is above 255, or one is no name.
         StorageError: The folder or the file cannot be written.
     """
     numbers = _number(concepts)
-    colours = [css(colour) for colour in palette(len(numbers))]
+    colours = [css(colour) for colour in colours_of(numbers.values())]
     entries = [
         {"id": number, "name": concept, "colour": colour}
         for (concept, number), colour in zip(numbers.items(), colours, strict=True)
@@ -74,10 +73,10 @@ def write_legend(folder: Path, concepts: Sequence[str]) -> None:
     write_bytes(make_output_folder(folder) / LEGEND, dumps([background, *entries]).encode())
 
 
-def _number(concepts: Sequence[str]) -> dict[str, int]:
+def _number(concepts: Concepts) -> dict[str, int]:
     numbers = number_concepts(concepts)
-    if len(numbers) > _MOST:
+    if max(numbers.values()) > _MOST:
         raise InputError(
-            f"A label map has room for {_MOST} concepts, not {len(numbers)}; export COCO instead."
+            f"A label map has room for {_MOST} concepts, not {max(numbers.values())}; export COCO instead."
         )
     return numbers

@@ -60,7 +60,7 @@ def write_sheet(
     for index, tile in enumerate(tiles):
         x = _GAP + index % columns * (_TILE[0] + _GAP)
         y = top + index // columns * (_TILE[1] + _CAPTION + _GAP)
-        picture = _picture(tile, palette(len(concepts)))
+        picture = overlay(tile.pixels, tile.labels, palette(len(concepts)), _TILE)
         sheet.paste(picture, (x + (_TILE[0] - picture.width) // 2, y + (_TILE[1] - picture.height) // 2))
         draw.text(
             (x, y + _TILE[1] + 5), _fit(draw, tile.caption, _TILE[0]), _FAINT, ImageFont.load_default(14)
@@ -78,13 +78,22 @@ def _legend(draw: ImageDraw.ImageDraw, concepts: Sequence[str]) -> None:
         x += 44 + round(draw.textlength(concept, font))
 
 
-def _picture(tile: Tile, colours: NDArray[np.uint8]) -> Image.Image:
-    """The image at the tile's size, masks veiled and outlined in their concept's colour."""
-    height, width = tile.labels.shape
-    scale = min(_TILE[0] / width, _TILE[1] / height)
+def overlay(
+    pixels: NDArray[np.uint8], labels: NDArray[np.uint8], colours: NDArray[np.uint8], room: tuple[int, int]
+) -> Image.Image:
+    """An image as large as a room allows, masks veiled and outlined in their concept's colour.
+
+    Args:
+        pixels: (H, W, 3) uint8 RGB.
+        labels: (H, W) uint8, 0 where there is no concept, else the concept's number.
+        colours: (n, 3) uint8 RGB of the concepts, in the order of their numbers.
+        room: Width and height that the picture must fit into.
+    """
+    height, width = labels.shape
+    scale = min(room[0] / width, room[1] / height)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    pixels = np.asarray(Image.fromarray(tile.pixels).resize(size, Image.Resampling.LANCZOS), np.float32)
-    labels = np.asarray(Image.fromarray(tile.labels).resize(size, Image.Resampling.NEAREST))
+    pixels = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS), np.float32)
+    labels = np.asarray(Image.fromarray(labels).resize(size, Image.Resampling.NEAREST))
     veiled = pixels.copy()
     for number in np.unique(labels[labels > 0]):
         mask, colour = labels == number, colours[number - 1]

@@ -1,5 +1,7 @@
 """From the bytes of an image file to upright RGB pixels."""
 
+import os
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -54,6 +56,10 @@ _READERS: tuple[tuple[bytes, Callable[[BytesIO], ImageFile.ImageFile]], ...] = (
 )
 
 
+class MemoryShortError(ImageError):
+    """An image that may well be good, but takes more memory than is free."""
+
+
 @dataclass(frozen=True, slots=True)
 class Decoded:
     """An upright RGB image.
@@ -82,7 +88,10 @@ def read_bytes(path: Path) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            status = os.fstat(file.fileno())
+            # Python takes memory for all that is asked for at once; a pipe does not tell its size.
+            size = min(status.st_size, MAX_BYTES) if stat.S_ISREG(status.st_mode) else MAX_BYTES
+            data = file.read(size + 1)
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
     if len(data) > MAX_BYTES:
@@ -115,6 +124,7 @@ def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS, reduce_to: int
 
     Raises:
         ImageError: The data is empty, of no supported format, too large or damaged; one sentence says which.
+        MemoryShortError: Memory is too small for it at the moment.
         InputError: `reduce_to` is below 1.
     """
     if reduce_to is not None and reduce_to < 1:
@@ -134,6 +144,11 @@ def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS, reduce_to: int
             image.load()
             orientation = _orientation(image)  # after load: TIFF has been turned by then, and says so
             pixels = np.array(_rgb(_upright(image, orientation)), np.uint8)  # (H, W, 3)
+        except MemoryError as error:
+            raise MemoryShortError(
+                f"{name} has {width} x {height} pixels, which take more memory than is free; close other "
+                "programs, or make it smaller."
+            ) from error
         except Exception as error:
             raise ImageError(f"{name} is damaged or cut short ({_reason(error)}).") from error
     if orientation in _LYING:

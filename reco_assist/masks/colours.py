@@ -1,6 +1,7 @@
 """One colour per concept, the same in label maps, labelling configurations and notebooks."""
 
 import colorsys
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +28,21 @@ def palette(count: int) -> NDArray[np.uint8]:
     Returns:
         (count, 3) uint8 RGB.
     """
-    colours = list(_FIRST[:count])
-    for index in range(len(_FIRST), count):
-        hue = index * _GOLDEN % 1  # golden-ratio steps never come close to a hue just used
-        lightness = (0.45, 0.65, 0.3)[index % 3]
-        red, green, blue = colorsys.hls_to_rgb(hue, lightness, 0.75)
-        colours.append((round(red * 255), round(green * 255), round(blue * 255)))
-    return np.array(colours, np.uint8).reshape(-1, 3)  # (count, 3)
+    return colours_of(range(1, count + 1))
+
+
+def colours_of(numbers: Iterable[int]) -> NDArray[np.uint8]:
+    """Colours (n, 3) uint8 RGB of concepts by their numbers, from 1; see `palette`."""
+    return np.array([_colour(number - 1) for number in numbers], np.uint8).reshape(-1, 3)  # (n, 3)
+
+
+def _colour(index: int) -> tuple[int, int, int]:
+    if index < len(_FIRST):
+        return _FIRST[index]
+    hue = index * _GOLDEN % 1  # golden-ratio steps never come close to a hue just used
+    lightness = (0.45, 0.65, 0.3)[index % 3]
+    red, green, blue = colorsys.hls_to_rgb(hue, lightness, 0.75)
+    return round(red * 255), round(green * 255), round(blue * 255)
 
 
 def css(colour: NDArray[np.uint8]) -> str:

@@ -4,6 +4,7 @@ The text is read here and not by pycocotools, whose C code trusts it: counts tha
 write outside its memory. pycocotools writes the text and rasterises polygons.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from reco_assist.errors import FormatError, InputError
+
+_MAX_PIXELS = 1 << 28  # more than any image we decode; a mask takes a byte for each
+_MAX_OUTLINE = 5_000_000  # pixels; pycocotools takes some 60 bytes for each while it fills a polygon
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,24 @@ def iou(first: Rle, second: Rle) -> float:
     return int(lengths[in_first & in_second].sum()) / union if union else 1.0
 
 
+def union(masks: Sequence[Rle]) -> Rle | None:
+    """All pixels of some masks as one; None without any.
+
+    Raises:
+        FormatError: Counts are no COCO counts of their size.
+        InputError: The masks differ in size.
+    """
+    if not masks:
+        return None
+    height, width = masks[0].height, masks[0].width
+    if any((one.height, one.width) != (height, width) for one in masks):
+        raise InputError("Masks of different sizes cannot be united; bring them to one size.")
+    for one in masks:
+        _counts(one)  # pycocotools trusts them
+    merged = coco.merge([to_coco(one) for one in masks])
+    return Rle(height, width, merged["counts"].decode("ascii"))
+
+
 def to_coco(rle: Rle) -> dict[str, Any]:
     """The mask as COCO writes it: `{"size": [height, width], "counts": text}`, ready for JSON."""
     return {"size": [rle.height, rle.width], "counts": rle.counts}
@@ -157,6 +179,7 @@ def from_coco(segmentation: object, height: int, width: int) -> Rle:
     Raises:
         FormatError: The segmentation is of another kind, of another size or inconsistent.
     """
+    check_size(height, width)
     match segmentation:
         case {"size": [h, w], "counts": counts} if (h, w) == (height, width):
             return _from_counts(counts, height, width)
@@ -166,6 +189,20 @@ def from_coco(segmentation: object, height: int, width: int) -> Rle:
             return _from_polygons(polygons, height, width)
         case _:
             raise FormatError("A segmentation must be an RLE with size and counts or a list of polygons.")
+
+
+def check_size(height: object, width: object) -> None:
+    """Refuse the size of an image as somebody's file states it, before memory is taken for it.
+
+    Raises:
+        FormatError: Not two whole numbers of at least 1, or more pixels than any image we read.
+    """
+    sides = [side for side in (height, width) if isinstance(side, int) and not isinstance(side, bool)]
+    if len(sides) < 2 or min(sides) < 1 or math.prod(sides) > _MAX_PIXELS:
+        raise FormatError(
+            f"An image of {height!r} x {width!r} pixels (height x width) cannot be; give whole numbers of at "
+            f"least 1, at most {_MAX_PIXELS:,} pixels in all."
+        )
 
 
 def _from_counts(counts: object, height: int, width: int) -> Rle:
@@ -193,6 +230,9 @@ def _from_polygons(polygons: Sequence[object], height: int, width: int) -> Rle:
         reach = np.abs(points.reshape(-1, 2) - (width / 2, height / 2)) <= (1.5 * width, 1.5 * height)
         if not reach.all():
             raise FormatError(f"A polygon lies outside its image of {width} x {height} pixels.")
+        corners = points.reshape(-1, 2)  # (n, 2)
+        if np.abs(np.roll(corners, -1, 0) - corners).max(1).sum() > _MAX_OUTLINE:
+            raise FormatError(f"A polygon's outline is longer than {_MAX_OUTLINE:,} pixels; simplify it.")
         checked.append(points.tolist())
     merged = coco.merge(coco.frPyObjects(checked, height, width))
     return Rle(height, width, merged["counts"].decode("ascii"))

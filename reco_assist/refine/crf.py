@@ -13,6 +13,7 @@ import numpy as np
 import scipy.ndimage
 import scipy.sparse
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from reco_assist.errors import InputError
 from reco_assist.refine._checks import check_image, checked_channels
@@ -88,6 +89,40 @@ def crf(
     # Map by map: each fits the core's cache, all of them together do not.
     refined = np.stack([_mean_field(channel, grid, near, alike, params) for channel in channels])  # (K, H, W)
     return refined.reshape(probability.shape)
+
+
+def label_crf(
+    probability: NDArray[Any], image: NDArray[np.uint8], *, params: CrfParameters | None = None
+) -> NDArray[np.float32]:
+    """Refine the probabilities of labels that exclude each other (Potts costs).
+
+    Args:
+        probability: (K, H, W) float in [0, 1], summing to one over the labels.
+        image: (H, W, 3) uint8 RGB at the size of the maps.
+        params: Widths and weights; the defaults if None.
+
+    Returns:
+        Probability of the same shape, float32, summing to one over the labels.
+
+    Raises:
+        InputError: Shapes or dtypes that do not fit, values outside [0, 1], NaN.
+    """
+    params = params or CrfParameters()
+    labels = checked_channels(probability, image)  # (K, H, W)
+    grid = BilateralGrid.build(image, sxy=params.bilateral_sxy, srgb=params.bilateral_srgb)
+    ones = np.ones(image.shape[:2], np.float32)  # (H, W)
+    near = _inverse_root(_smooth(ones, params.gaussian_sxy))  # (H, W)
+    alike = _inverse_root(grid.filter(ones))  # (H, W)
+    unary = np.log(labels.clip(_CERTAIN, 1))  # (K, H, W)
+    refined: NDArray[np.float32] = softmax(unary, axis=0)
+    for _ in range(params.iterations):
+        messages = [
+            params.gaussian_weight * near * _smooth(near * one, params.gaussian_sxy)
+            + params.bilateral_weight * alike * grid.filter(alike * one)
+            for one in refined
+        ]  # each (H, W)
+        refined = softmax(unary + np.stack(messages), axis=0)
+    return refined
 
 
 def _mean_field(

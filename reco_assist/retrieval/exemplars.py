@@ -22,12 +22,14 @@ class Exemplar:
         content_hash: SHA-256 of its bytes.
         mask: (H, W) bool in the upright image: the object, or its box.
         source: What the region was given as: 'x,y,w,h', a mask file's name, or 'image' for all of it.
+        negative: Whether it shows what the concept is *not*, though it looks like it.
     """
 
     path: Path
     content_hash: str
     mask: NDArray[np.bool_]
     source: str
+    negative: bool = False
 
 
 def read_exemplar(text: str) -> Exemplar:
@@ -67,7 +69,7 @@ def box_exemplar(path: Path, x: int, y: int, width: int, height: int) -> Exempla
     return Exemplar(path, digest, mask, f"{x},{y},{width},{height}")
 
 
-def mask_exemplar(path: Path, mask: NDArray[np.bool_], *, source: str) -> Exemplar:
+def mask_exemplar(path: Path, mask: NDArray[np.bool_], *, source: str, negative: bool = False) -> Exemplar:
     """An exemplar from a mask (H, W) bool of the upright image.
 
     Raises:
@@ -81,7 +83,7 @@ def mask_exemplar(path: Path, mask: NDArray[np.bool_], *, source: str) -> Exempl
         )
     if not mask.any():
         raise InputError(f"the mask {source} is empty: mark the object with values other than 0")
-    return Exemplar(path, digest, mask, source)
+    return Exemplar(path, digest, mask, source, negative)
 
 
 def _read(path: Path) -> tuple[NDArray[np.uint8], str]:

@@ -6,26 +6,12 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
-from reco_assist.archive import Archive, Where
+from reco_assist.archive import Archive, Query, Where
 from reco_assist.errors import InputError
 from reco_assist.images import NEAR_DUPLICATE, perceptual_hash
 
 _SPARE = 2  # how many times k is searched, so that folding leaves k
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Query:
-    """What is looked for: at least one of the two.
-
-    Attributes:
-        language: (D,) vector of a word, unit length.
-        dense: (C,) foreground prototype minus background prototype of exemplars.
-    """
-
-    language: Tensor | None = None
-    dense: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +48,7 @@ def retrieve(
     """
     if k < 1:
         raise InputError(f"k is {k}: retrieve at least 1 image")
-    language, dense = (None if vector is None else vector.numpy() for vector in (query.language, query.dense))
-    hits = archive.search(language=language, dense=dense, k=_SPARE * k if fold else k, where=where)
+    hits = archive.search_many([query], k=_SPARE * k if fold else k, where=where)[0]
     found = [Retrieved(hit.content_hash, hit.path, hit.score) for hit in hits]
     if fold:
         found = _fold(found, archive.thumbnails([hit.content_hash for hit in hits]))

@@ -1,17 +1,31 @@
 """Segmentation: images and Concepts in, probability maps and masks out."""
 
+from reco_assist.concepts import REFINE_SIDE
 from reco_assist.segmenter.batches import Batch
 from reco_assist.segmenter.journal import Journal, run
-from reco_assist.segmenter.segmenter import AUTOMATIC, Instances, Segmented, Segmenter, Skipped, Target
+from reco_assist.segmenter.maps import Refine, full_size, refined
+from reco_assist.segmenter.predictor import Predictor, predict
+from reco_assist.segmenter.segmenter import AUTOMATIC, Decision, Instances, Segmenter, region_score
+from reco_assist.segmenter.targets import Loaded, Segmented, Skipped, Target, load
 
 __all__ = [
     "AUTOMATIC",
+    "REFINE_SIDE",
     "Batch",
+    "Decision",
     "Instances",
     "Journal",
+    "Loaded",
+    "Predictor",
+    "Refine",
     "Segmented",
     "Segmenter",
     "Skipped",
     "Target",
+    "full_size",
+    "load",
+    "predict",
+    "refined",
+    "region_score",
     "run",
 ]

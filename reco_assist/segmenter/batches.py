@@ -6,7 +6,8 @@ from typing import Any, Self
 
 from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
 from reco_assist.masks import Rle
-from reco_assist.segmenter.segmenter import Segmenter, Skipped, Target
+from reco_assist.segmenter.predictor import Predictor
+from reco_assist.segmenter.targets import Skipped, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class Batch:
         )
 
 
-def make_batch(segmenter: Segmenter, targets: Sequence[Target]) -> Batch:
+def make_batch(segmenter: Predictor, targets: Sequence[Target]) -> Batch:
     """Segment one batch."""
     results = segmenter.segment(targets)
     predictions = [segmenter.decide(result) for result in results if not isinstance(result, Skipped)]

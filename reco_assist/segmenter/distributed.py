@@ -12,7 +12,8 @@ from reco_assist.cluster import Cluster, worker_errors
 from reco_assist.concepts import Concept
 from reco_assist.encoders import Encoder
 from reco_assist.segmenter.batches import Batch, make_batch
-from reco_assist.segmenter.segmenter import Segmenter, Target
+from reco_assist.segmenter.segmenter import Segmenter
+from reco_assist.segmenter.targets import Target
 
 _WINDOW = 4096  # batches in memory at once
 _Columns = dict[str, Any]

@@ -14,9 +14,12 @@ from typing import Any
 
 from reco_assist.annotations import Prediction
 from reco_assist.cluster import Cluster
+from reco_assist.errors import InputError
 from reco_assist.files import make_folder, storage_error
 from reco_assist.segmenter.batches import Batch, make_batch
-from reco_assist.segmenter.segmenter import Segmenter, Target
+from reco_assist.segmenter.predictor import Predictor
+from reco_assist.segmenter.segmenter import Segmenter
+from reco_assist.segmenter.targets import Target
 
 FORMAT = 1
 
@@ -107,7 +110,7 @@ class Journal:
 
 
 def run(
-    segmenter: Segmenter,
+    segmenter: Predictor,
     batches: Iterator[Sequence[Target]],
     journal: Journal,
     *,
@@ -126,6 +129,7 @@ def run(
 
     Raises:
         StorageError: The journal cannot be written.
+        InputError: A cluster is given, and what makes the masks is no Segmenter.
     """
     todo = batches
     for position, targets in enumerate(batches):
@@ -140,6 +144,8 @@ def run(
     else:
         from reco_assist.segmenter.distributed import make_batches  # noqa: PLC0415  (Ray is an extra)
 
+        if not isinstance(segmenter, Segmenter):
+            raise InputError("The engine ray segments with Concepts only; run a student on this machine.")
         made = make_batches(cluster, segmenter, todo)
     for targets, batch in made:
         journal.append(targets, batch)

@@ -10,27 +10,23 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
-from reco_assist.concepts import Concept, word_activation
-from reco_assist.cosegment import blend_threshold, otsu, paper_probability, text_saliency
+from reco_assist.concepts import REFINE_SIDE, Concept, around_threshold, with_vote, word_activation
+from reco_assist.cosegment import otsu, paper_probability, text_saliency
 from reco_assist.encoders import Features
 from reco_assist.refine import crf, guided_filter
 
 Refine = Literal["crf", "guided", "none"]
 
-REFINE_SIDE = 224
-"""Side in pixels of the square on which maps are thresholded and refined."""
-
-_ASSIST_SHARPNESS = 5.0  # of the sigmoid around the threshold
 _PAPER_SHARPNESS = 2.0  # in standard deviations of the map
-_SET_SHARE = 0.5  # of the set's threshold in an exemplar concept's
 _SALIENCY_SHARE = 0.12  # of the word's activation in a score (.1 while learning)
 
 
 def score_maps(concept: Concept, features: Features, *, others: Sequence[Concept] = ()) -> Tensor:
     """(B, S, S) float32 scores of a batch, bilinear from the encoder's grid; S = `REFINE_SIDE`.
 
-    The assist method scores f . F - max(f . B, f . each rival) + .12 z, where the rivals are the concept's
-    contexts and the foregrounds of other concepts; the paper's method scores P = sigmoid(F . r) t.
+    The assist method scores f . F - max(f . B, f . each rival) + .12 z + the banks' votes,
+    where the rivals are the concept's contexts and the foregrounds of other concepts; the paper's method
+    scores P = sigmoid(F . r) t.
     """
     size = (REFINE_SIDE, REFINE_SIDE)
     grid = (features.dense.shape[2], features.dense.shape[3])
@@ -49,20 +45,17 @@ def score_maps(concept: Concept, features: Features, *, others: Sequence[Concept
         mean, deviation = concept.saliency
         activation = word_activation(features.language, concept.text.to(unit), grid)  # (B, h, w)
         scores = scores + _SALIENCY_SHARE * (activation - mean) / deviation
+    scores = with_vote(scores, unit, concept.banks)
     return interpolate(scores[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
 
 
 def probability(concept: Concept, scores: Tensor) -> Tensor:
     """Scores (n, S, S) around the automatic threshold of each image, as probabilities (n, S, S) float32."""
+    if concept.method == "assist":
+        return around_threshold(scores, concept.threshold)
     rows = scores.flatten(1)  # (n, S*S)
-    threshold = otsu(rows)  # (n,)
-    if concept.method == "paper":
-        sharpness = _PAPER_SHARPNESS / rows.std(1).clamp_min(1e-6)  # (n,)
-        return torch.sigmoid(sharpness[:, None, None] * (scores - threshold[:, None, None]))
-    threshold = blend_threshold(rows, threshold)
-    if concept.threshold is not None:
-        threshold = torch.lerp(threshold, torch.full_like(threshold, concept.threshold), _SET_SHARE)
-    return torch.sigmoid(_ASSIST_SHARPNESS * (scores - threshold[:, None, None]))
+    sharpness = _PAPER_SHARPNESS / rows.std(1).clamp_min(1e-6)  # (n,)
+    return torch.sigmoid(sharpness[:, None, None] * (scores - otsu(rows)[:, None, None]))
 
 
 def refined(maps: NDArray[np.float32], square: NDArray[np.uint8], how: Refine) -> NDArray[np.float32]:

@@ -1,9 +1,7 @@
 """Segment images with one or many Concepts."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,15 +10,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
-from reco_assist.concepts import Concept, Presence
+from reco_assist.annotations import Prediction, Region, Verdict
+from reco_assist.concepts import REFINE_SIDE, Concept, Presence
 from reco_assist.encoders import Encoder, Features, compact_cells, load_encoder
-from reco_assist.encoders.batches import BATCH, pixels_of
-from reco_assist.errors import ImageError, InputError
-from reco_assist.images import content_hash, decode, read_bytes, squash
+from reco_assist.encoders.batches import BATCH, encode_within_memory, pixels_of
+from reco_assist.errors import InputError
 from reco_assist.masks.components import encode_labels, label, split_touching
 from reco_assist.segmenter.maps import (
-    REFINE_SIDE,
     Refine,
     full_size,
     one_per_pixel,
@@ -28,6 +24,8 @@ from reco_assist.segmenter.maps import (
     refined,
     score_maps,
 )
+from reco_assist.segmenter.predictor import predict
+from reco_assist.segmenter.targets import Loaded, Segmented, Skipped, Target, load
 
 Instances = Literal["components", "split", "none"]
 
@@ -41,42 +39,59 @@ _SMALLEST = 0.001  # share of the image; smaller components are specks
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """An image to segment: where it is, and what a data set calls it."""
-
-    path: Path
-    file_name: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Segmented:
-    """What the concepts say about one image, before any threshold.
+class Decision:
+    """From maps to regions; whatever made the maps.
 
     Attributes:
-        image: The image.
-        verdicts: Whether it contains each concept, in the order of the concepts.
-        maps: (K, H, W) uint8 refined probability of each concept; zero where a concept is absent.
+        level: Byte of a map from which a pixel belongs to a concept.
+        instances: See `Segmenter`.
+        overlap: See `Segmenter`.
     """
 
-    image: ImageRef
-    verdicts: tuple[Verdict, ...]
-    maps: NDArray[np.uint8]
+    level: int = AUTOMATIC
+    instances: Instances = "components"
+    overlap: bool = False
 
+    @classmethod
+    def of(cls, threshold: float | Literal["auto"], instances: Instances, *, overlap: bool) -> "Decision":
+        """A decision at a share of the probability.
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A target that could not be read, and why in one sentence."""
+        Raises:
+            InputError: The threshold lies outside 0 to 1.
+        """
+        if threshold != "auto" and not 0 <= threshold <= 1:
+            raise InputError(f"the threshold is {threshold}: give a number from 0 to 1, or auto")
+        level = AUTOMATIC if threshold == "auto" else max(1, round(255 * threshold))
+        return cls(level, instances, overlap)
 
-    target: Target
-    reason: str
+    def __call__(self, segmented: Segmented) -> Prediction:
+        """Regions of the maps at the threshold."""
+        masks = segmented.maps >= self.level  # (K, H, W)
+        if not self.overlap and len(masks) > 1:
+            masks = one_per_pixel(masks, segmented.maps)
+        regions = [
+            region
+            for verdict, mask, levels in zip(segmented.verdicts, masks, segmented.maps, strict=True)
+            if mask.any()
+            for region in self._regions(verdict, mask, levels)
+        ]
+        return Prediction(segmented.image, tuple(regions), segmented.verdicts)
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Loaded:
-    target: Target
-    reference: ImageRef
-    square: NDArray[np.uint8]
-    small: NDArray[np.uint8]
+    def _regions(self, verdict: Verdict, mask: NDArray[np.bool_], levels: NDArray[np.uint8]) -> list[Region]:
+        smallest = max(1, round(_SMALLEST * mask.size))
+        if self.instances == "none":
+            labels = mask.astype(np.int32)
+        else:
+            labels = label(mask, min_area=smallest)
+            if self.instances == "split":
+                labels = split_touching(labels, levels, min_area=smallest)
+        count = int(labels.max())
+        sums = np.bincount(labels.ravel(), levels.ravel(), count + 1)[1:]
+        areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+        return [
+            Region(verdict.concept, rle, region_score(verdict.probability, float(total / area / 255)))
+            for rle, total, area in zip(encode_labels(labels), sums, areas, strict=True)
+        ]
 
 
 class Segmenter:
@@ -118,8 +133,7 @@ class Segmenter:
         names = [concept.name for concept in concepts]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise InputError(f"two concepts are named {twice!r}: rename one, or leave it out")
-        if threshold != "auto" and not 0 <= threshold <= 1:
-            raise InputError(f"the threshold is {threshold}: give a number from 0 to 1, or auto")
+        self._decision = Decision.of(threshold, instances, overlap=overlap)
         self.concepts = tuple(concepts)
         self.encoder = encoder or load_encoder(concepts[0].provenance.encoder)
         for concept in concepts:
@@ -132,10 +146,26 @@ class Segmenter:
             "overlap": overlap,
         }
         self._refine = refine
-        self._level = AUTOMATIC if threshold == "auto" else max(1, round(255 * threshold))
         self._presence = presence
-        self._instances = instances
         self._overlap = overlap
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Digest of each concept by its name, in the order of the maps."""
+        return {concept.name: concept.digest for concept in self.concepts}
+
+    def about(self) -> list[dict[str, Any]]:
+        """What a data set says about where its masks come from."""
+        return [
+            {
+                "name": concept.name,
+                "digest": concept.digest,
+                "method": concept.method,
+                "encoder": concept.provenance.encoder,
+                "weights": concept.provenance.weights,
+            }
+            for concept in self.concepts
+        ]
 
     def predict(self, images: Iterable[Path | Target], *, batch_size: int = BATCH) -> Iterator[Prediction]:
         """Masks of images, one prediction each, in their order, while they are made.
@@ -143,52 +173,23 @@ class Segmenter:
         Raises:
             ImageError: An image cannot be read.
         """
-        targets = (image if isinstance(image, Target) else Target(image, image.name) for image in images)
-        while batch := list(islice(targets, batch_size)):
-            for result in self.segment(batch):
-                if isinstance(result, Skipped):
-                    raise ImageError(result.reason)
-                yield self.decide(result)
+        return predict(self, images, batch_size=batch_size)
 
     def segment(self, targets: Sequence[Target]) -> list[Segmented | Skipped]:
         """Refined probability maps of one batch; unreadable images are skipped, not fatal."""
-        with ThreadPoolExecutor() as pool:
-            loaded = list(pool.map(self._load, targets))
-        readable = [one for one in loaded if isinstance(one, _Loaded)]
+        loaded = load(targets, self.encoder.input_size, REFINE_SIDE)
+        readable = [one for one in loaded if isinstance(one, Loaded)]
         if not readable:
             return [one for one in loaded if isinstance(one, Skipped)]
-        features = self.encoder.encode(pixels_of([one.square for one in readable]))
+        features = encode_within_memory(self.encoder, pixels_of([one.squares[0] for one in readable]))
         done = iter(self._refined(readable, features))
         return [one if isinstance(one, Skipped) else next(done) for one in loaded]
 
     def decide(self, segmented: Segmented) -> Prediction:
         """Regions of the maps at the threshold."""
-        masks = segmented.maps >= self._level  # (K, H, W)
-        if not self._overlap and len(masks) > 1:
-            masks = one_per_pixel(masks, segmented.maps)
-        regions = [
-            region
-            for verdict, mask, levels in zip(segmented.verdicts, masks, segmented.maps, strict=True)
-            if mask.any()
-            for region in self._regions(verdict, mask, levels)
-        ]
-        return Prediction(segmented.image, tuple(regions), segmented.verdicts)
+        return self._decision(segmented)
 
-    def _load(self, target: Target) -> _Loaded | Skipped:
-        try:
-            data = read_bytes(target.path)
-            decoded = decode(data, reduce_to=self.encoder.input_size)
-        except ImageError as error:
-            return Skipped(target, f"{target.file_name}: {error}")
-        reference = ImageRef(target.file_name, content_hash(data), decoded.width, decoded.height)
-        return _Loaded(
-            target,
-            reference,
-            squash(decoded.pixels, self.encoder.input_size),
-            squash(decoded.pixels, REFINE_SIDE),
-        )
-
-    def _refined(self, images: Sequence[_Loaded], features: Features) -> Iterator[Segmented]:
+    def _refined(self, images: Sequence[Loaded], features: Features) -> Iterator[Segmented]:
         verdicts = self._verdicts(features)
         off = self._presence == "off"
         chosen = [[k for k, verdict in enumerate(row) if off or verdict.present] for row in verdicts]
@@ -201,9 +202,10 @@ class Segmenter:
             maps = np.zeros((len(self.concepts), height, width), np.uint8)  # (K, H, W)
             if chosen[i]:
                 raw = [probability(self.concepts[k], scores[k][i : i + 1])[0] for k in chosen[i]]
-                fitted = refined(torch.stack(raw).cpu().numpy(), image.small, self._refine)
+                fitted = refined(torch.stack(raw).cpu().numpy(), image.squares[1], self._refine)
                 maps[chosen[i]] = full_size(fitted, width, height)
-            yield Segmented(image.reference, tuple(row), maps)
+            look = features.embedding[i].float().cpu().numpy()  # (D,)
+            yield Segmented(image.reference, tuple(row), maps, look)
 
     def _rivals(self, k: int) -> list[Concept]:
         """Concepts that compete with the k-th for pixels."""
@@ -212,7 +214,7 @@ class Segmenter:
         return [other for i, other in enumerate(self.concepts) if i != k and other.method == "assist"]
 
     def _verdicts(self, features: Features) -> list[list[Verdict]]:
-        cells = compact_cells(features, self.encoder.mean_embedding, self.encoder.vocabulary)
+        cells = compact_cells(features, self.encoder.mean_language, self.encoder.vocabulary)
         columns = []
         for concept in self.concepts:
             if concept.presence is None:
@@ -223,22 +225,6 @@ class Segmenter:
                 [Verdict(concept.name, bool(s > 0), round(Presence.probability(float(s)), 4)) for s in above]
             )
         return [list(row) for row in zip(*columns, strict=True)]
-
-    def _regions(self, verdict: Verdict, mask: NDArray[np.bool_], levels: NDArray[np.uint8]) -> list[Region]:
-        smallest = max(1, round(_SMALLEST * mask.size))
-        if self._instances == "none":
-            labels = mask.astype(np.int32)
-        else:
-            labels = label(mask, min_area=smallest)
-            if self._instances == "split":
-                labels = split_touching(labels, levels, min_area=smallest)
-        count = int(labels.max())
-        sums = np.bincount(labels.ravel(), levels.ravel(), count + 1)[1:]
-        areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-        return [
-            Region(verdict.concept, rle, region_score(verdict.probability, float(total / area / 255)))
-            for rle, total, area in zip(encode_labels(labels), sums, areas, strict=True)
-        ]
 
 
 def region_score(presence: float, level: float) -> float:

@@ -5,7 +5,7 @@
 
 from reco_assist.session.exporting import FORMATS, Choice, Exported, export
 from reco_assist.session.progress import Card, Progress, progress, queue
-from reco_assist.session.records import STATES, Example, Finding, Plan, Result, Review, State
+from reco_assist.session.records import STATES, Example, Finding, Order, Plan, Result, Review, State
 from reco_assist.session.session import Session
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Example",
     "Exported",
     "Finding",
+    "Order",
     "Plan",
     "Progress",
     "Result",

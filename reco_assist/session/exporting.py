@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reco_assist.annotations import Prediction, Region, Verdict
+from reco_assist.datasets import hold_out
 from reco_assist.errors import InputError
-from reco_assist.export import write_coco, write_label_map, write_label_studio, write_legend
-from reco_assist.files import make_folder, make_output_folder
-from reco_assist.images import NEAR_DUPLICATE
+from reco_assist.export import keep_numbers, write_coco, write_label_map, write_label_studio, write_legend
+from reco_assist.files import inside, make_folder, make_output_folder
 from reco_assist.masks import encode_labels, label
 from reco_assist.session.records import Result
 from reco_assist.session.session import Session
@@ -23,7 +23,7 @@ from reco_assist.version import __version__
 
 Format = Literal["coco", "label-studio", "png"]
 FORMATS: tuple[Format, ...] = ("coco", "label-studio", "png")
-_BITS = np.array([byte.bit_count() for byte in range(256)], np.uint8)
+_NUMBERS = "categories"  # key of the store: the category id that each concept has had since its first export
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,48 +130,24 @@ def collect(session: Session, choice: Choice) -> list[Prediction]:
 def split(
     session: Session, predictions: Sequence[Prediction], validation: float
 ) -> dict[str, list[Prediction]]:
-    """Part a data set so that near-duplicates, and copies, stay on one side.
-
-    Groups go by content alone: the same images are parted the same way, whatever they are called.
+    """Part a data set so that near-duplicates, and copies, stay on one side; see `datasets.hold_out`.
 
     Returns:
         `{"all": ...}` without a validation part, else `train` and `val`; each keeps the order given.
     """
     if not validation:
         return {"all": list(predictions)}
-    digests = sorted({prediction.image.content_hash for prediction in predictions})
-    marks = np.array([session.result(digest).fingerprint for digest in digests], np.uint64)  # (n,)
-    group = _groups(marks)
-    members: dict[int, list[str]] = {}
-    for number, digest in zip(group, digests, strict=True):
-        members.setdefault(number, []).append(digest)
-    wanted = max(1, round(validation * len(digests)))
-    held: set[str] = set()
-    for part in sorted(members.values(), key=lambda part: sha256(part[0].encode()).digest()):
-        if len(held) + len(part) <= wanted:
-            held.update(part)
+    digests = {prediction.image.content_hash for prediction in predictions}
+    marks = {digest: session.result(digest).fingerprint for digest in digests}
+    shown = {
+        prediction.image.content_hash: {region.concept for region in prediction.regions}
+        for prediction in predictions
+    }
+    held = hold_out(marks, shown, validation)
     sides: dict[str, list[Prediction]] = {"train": [], "val": []}
     for prediction in predictions:
         sides["val" if prediction.image.content_hash in held else "train"].append(prediction)
     return sides
-
-
-def _groups(marks: NDArray[np.uint64]) -> list[int]:
-    """The number of each fingerprint's group: near-duplicates of near-duplicates are together."""
-    leader = list(range(len(marks)))
-
-    def root(index: int) -> int:
-        while leader[index] != index:
-            leader[index] = leader[leader[index]]
-            index = leader[index]
-        return index
-
-    for index in range(len(marks)):
-        differing = (marks[index + 1 :] ^ marks[index]).view(np.uint8).reshape(-1, 8)  # (rest, 8)
-        near = np.flatnonzero(_BITS[differing].sum(1) <= NEAR_DUPLICATE)
-        for other in near + index + 1:
-            leader[root(int(other))] = root(index)
-    return [root(index) for index in range(len(marks))]
 
 
 def _prediction(session: Session, result: Result, choice: Choice) -> Prediction | None:
@@ -221,7 +197,7 @@ def _regions(
 def _write(
     session: Session, folder: Path, parts: Mapping[str, Sequence[Prediction]], choice: Choice
 ) -> tuple[str, ...]:
-    concepts = session.concepts
+    concepts = keep_numbers(session.concepts, session.store.get(_NUMBERS) or {})
     info = {"description": f"reco-assist {__version__}", "session": session.folder.name}
     everything = [prediction for part in parts.values() for prediction in part]
     files: list[str] = []
@@ -237,7 +213,7 @@ def _write(
         files.append("masks/")
         write_legend(folder / "masks", concepts)
         for prediction in everything:
-            path = (folder / "masks" / prediction.image.file_name).with_suffix(".png")
+            path = inside(folder / "masks", prediction.image.file_name).with_suffix(".png")
             make_folder(path.parent)
             write_label_map(path, prediction, concepts)
     return tuple(files)
@@ -255,7 +231,11 @@ def _remember(
     for name in [*maps, *(name for name in last["files"] if name not in files and name != "masks/")]:
         (folder / name).unlink(missing_ok=True)
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    session.store.put("export", {key: {"at": now, "images": dict(digests), "files": list(files)}})
+    known = session.store.get(_NUMBERS) or {}
+    # Those of concepts that were removed stay taken: an id never comes to mean something else.
+    numbers = {**known, **keep_numbers(session.concepts, known)}
+    exported = {"at": now, "images": dict(digests), "files": list(files)}
+    session.store.put("export", {key: exported, _NUMBERS: numbers})
     new = sum(name not in earlier for name in digests)
     changed = sum(name in earlier and earlier[name] != digest for name, digest in digests.items())
     return new, changed, len(gone)

@@ -7,7 +7,7 @@ from threading import Event
 
 from reco_assist.errors import InputError
 from reco_assist.images import list_images
-from reco_assist.segmenter import Segmenter, Skipped, Target
+from reco_assist.segmenter import Predictor, Skipped, Target
 from reco_assist.session.session import Session
 
 BATCH = 4
@@ -47,20 +47,20 @@ def list_targets(session: Session) -> list[Target]:
 
 
 def segment(
-    session: Session, segmenter: Segmenter, targets: Sequence[Target], *, cancelled: Event | None = None
+    session: Session, predictor: Predictor, targets: Sequence[Target], *, cancelled: Event | None = None
 ) -> Iterator[Step]:
     """Segment what is not segmented yet; each step is on disk when it is yielded.
 
     Args:
         session: Where the results go.
-        segmenter: With the session's concepts.
+        predictor: The session's concepts, or a student that knows them.
         targets: In the order wanted.
         cancelled: Set it to stop after the current batch.
 
     Raises:
         StorageError: A result cannot be written; those before it stay.
     """
-    digests = {concept.name: concept.digest for concept in segmenter.concepts}
+    digests = predictor.digests
     left = [target for target in targets if not session.is_done(target.file_name, target.path, digests)]
     done, skipped = len(targets) - len(left), []
     yield Step(done, len(targets))
@@ -70,12 +70,12 @@ def segment(
         batch = left[start : start + BATCH]
         places = {target.file_name: target.path for target in batch}
         fresh = []
-        for one in segmenter.segment(batch):
+        for one in predictor.segment(batch):
             if isinstance(one, Skipped):
                 skipped.append((one.target.file_name, one.reason))
                 continue
             path: Path = places[one.image.file_name]
-            session.add_result(one.image, path, one.maps, one.verdicts, digests)
+            session.add_result(one.image, path, one.maps, one.verdicts, digests, embedding=one.embedding)
             fresh.append(one.image.content_hash)
         done += len(batch)
         yield Step(done, len(targets), tuple(skipped), tuple(fresh))

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from reco_assist.session.order import review_order, unpack_looks
 from reco_assist.session.records import STATES, Result, Review, State
 from reco_assist.session.session import Session
 
 _RECENT = 20
+_PARTED = 500  # images that are parted by their looks: a queue is made anew after each decision
 _POOR = 0.1  # of the last decisions accepted: below it positives have become rare
 _FEW = 0.05  # of the positives so far: when fewer are left, they are not worth the looking
 
@@ -18,12 +20,14 @@ class Card:
         result: The segmented target.
         state: Of the image: pending while any of its concepts is.
         doubt: Of its least certain concept that is still open.
+        gain: How much its review may teach: the largest doubt or disagreement about a concept that is open.
         when: Number of its last decision.
     """
 
     result: Result
     state: State
     doubt: float
+    gain: float
     when: int
 
 
@@ -52,11 +56,12 @@ class Progress:
 
 
 def queue(session: Session) -> list[Card]:
-    """All segmented images: the decided ones in the order of their decisions, then the least certain first.
+    """All segmented images: those decided as they were decided, then the open ones in the session's order.
 
     Skipped ones come last, so that they are met again once the rest is done.
     """
-    cards = [_card(session, result) for result in session.results()]
+    names = set(session.concepts)
+    cards = [_card(session, result) for result in session.results() if names & result.findings.keys()]
 
     def place(card: Card) -> tuple[int, float, str]:
         if card.state in {"pending", "skipped"}:
@@ -64,7 +69,23 @@ def queue(session: Session) -> list[Card]:
             return late, -card.doubt if late == 1 else card.when, card.result.image.file_name
         return 0, card.when, ""
 
-    return sorted(cards, key=place)
+    cards.sort(key=place)
+    return cards if session.order == "doubt" else _by_gain(cards)
+
+
+def _by_gain(cards: list[Card]) -> list[Card]:
+    """Cards in their places, the pending ones so that those come first whose review teaches most."""
+    pending = [card for card in cards if card.state == "pending"]
+    pending.sort(key=lambda card: -card.gain)  # stable: else by doubt and name
+    near = pending[:_PARTED]
+    first = next((i for i, card in enumerate(cards) if card.state == "pending"), len(cards))
+    done = cards[:first]
+    order = review_order(
+        [card.gain for card in near],
+        unpack_looks([card.result.look for card in near]),
+        seen=unpack_looks([card.result.look for card in done]),
+    )
+    return [*done, *(near[i] for i in order), *pending[_PARTED:], *cards[first + len(pending) :]]
 
 
 def progress(cards: list[Card]) -> Progress:
@@ -102,11 +123,12 @@ def _card(session: Session, result: Result) -> Card:
     digest = result.image.content_hash
     names = [name for name in session.concepts if name in result.findings]
     reviews = {name: session.review(digest, name) for name in names}
-    still = [result.findings[name].doubt for name in names if not reviews[name].decided]
+    still = [result.findings[name] for name in names if not reviews[name].decided]
     return Card(
         result,
         _state(list(reviews.values())),
-        max(still, default=0.0),
+        max((one.doubt for one in still), default=0.0),
+        max((max(one.doubt, one.disagreement) for one in still), default=0.0),
         max((review.when for review in reviews.values()), default=0),
     )
 

@@ -3,12 +3,12 @@
 import base64
 import io
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,13 @@ from reco_assist.files import make_folder, write_bytes
 from reco_assist.images import decode, perceptual_hash
 from reco_assist.masks import label
 from reco_assist.masks.edits import apply_edits, check_threshold, pack_edits, unpack_edits
-from reco_assist.session.records import AUTOMATIC, Correction, Finding, Plan, Result, Review, State
-from reco_assist.session.store import Moved, Store
+from reco_assist.session.order import disagreement, doubt, pack_look
+from reco_assist.session.records import AUTOMATIC, Correction, Finding, Order, Plan, Result, Review, State
+from reco_assist.session.store import LOG, Moved, Store
+
+if TYPE_CHECKING:
+    from reco_assist.export.label_studio import Shape
+    from reco_assist.label_studio import Policy, Pulled, Pushed, Source
 
 REVIEW = "review"
 """The scope of undo that decisions belong to."""
@@ -91,8 +96,8 @@ class Session:
 
     @property
     def empty(self) -> bool:
-        """Whether there is nothing to go on with: no concept was ever looked for."""
-        return not self.concepts
+        """Whether there is nothing to go on with: no concept was ever looked for, and none was begun."""
+        return not self.concepts and self.draft == Plan("")
 
     @property
     def last_change(self) -> datetime | None:
@@ -140,6 +145,16 @@ class Session:
         else:
             self.store.put("add concept", {"concepts": [*self.concepts, name], **values})
 
+    @property
+    def draft(self) -> Plan:
+        """The plan of the next concept, which has no name yet: its examples and contexts."""
+        data = self.store.get("draft")
+        return Plan("") if data is None else Plan.from_json(data)
+
+    @draft.setter
+    def draft(self, plan: Plan) -> None:
+        self.store.put("question", {"draft": None if plan == Plan("") else plan.to_json()})
+
     def remove_concept(self, name: str) -> None:
         """Take a concept out of the job; what was decided about it stays in the log and in the store."""
         left = [other for other in self.concepts if other != name]
@@ -169,6 +184,25 @@ class Session:
     @targets.setter
     def targets(self, folder: Path) -> None:
         self.store.put("choose targets", {"targets": str(folder)})
+
+    @property
+    def student(self) -> Path | None:
+        """The student that segments; None where the concepts do."""
+        found = self.store.get("student")
+        return None if found is None else Path(found)
+
+    @student.setter
+    def student(self, file: Path | None) -> None:
+        self.store.put("choose student", {"student": None if file is None else str(file)})
+
+    @property
+    def order(self) -> Order:
+        """In which order open images are reviewed."""
+        return self.store.get("order") or "doubt"
+
+    @order.setter
+    def order(self, order: Order) -> None:
+        self.store.put("choose order", {"order": order})
 
     def results(self) -> list[Result]:
         """Every segmented target once, in the order in which they were segmented."""
@@ -208,6 +242,9 @@ class Session:
         maps: NDArray[np.uint8],
         verdicts: Sequence[Verdict],
         digests: Mapping[str, str],
+        *,
+        specks: bool = False,
+        embedding: NDArray[np.float32] | None = None,
     ) -> Result:
         """Keep what a segmenter made of a target. What the curator decided already stays as it is.
 
@@ -220,6 +257,8 @@ class Session:
             maps: (K, H, W) uint8 refined probability.
             verdicts: One per map.
             digests: Digest of each concept by its name, in the order of the maps.
+            specks: Keep the specks: people drew them.
+            embedding: (d,) what the image as a whole looks like; None if unknown.
 
         Raises:
             StorageError: It cannot be written.
@@ -235,22 +274,39 @@ class Session:
         for k, (name, verdict) in enumerate(zip(digests, verdicts, strict=True)):
             if name in fixed:
                 continue
-            scores = despeckled(np.where(free & (winner == k), maps[k], np.uint8(0)))
+            scores: NDArray[np.uint8] = np.where(free & (winner == k), maps[k], np.uint8(0))  # (H, W)
+            scores = scores if specks else despeckled(scores)
             findings[name] = Finding(
-                digests[name], verdict.present, verdict.probability, doubt(scores, verdict.probability)
+                digests[name],
+                verdict.present,
+                verdict.probability,
+                doubt(scores, verdict.probability),
+                self._changed(image.content_hash, name, digests[name], scores, earlier.get(name)),
             )
-            write_bytes(self._map_path(image.content_hash, name), _png(scores))
+            write_bytes(self.map_path(image.content_hash, name), _png(scores))
         pixels = decode(path, reduce_to=64).pixels
-        result = Result(image, path, perceptual_hash(pixels), findings)
+        look = (known or {}).get("look", "") if embedding is None else pack_look(embedding)
+        result = Result(image, path, perceptual_hash(pixels), findings, look)
         file = {"hash": image.content_hash, "stamp": _stamp(path)}
         values = {f"file/{image.file_name}": file, f"result/{image.content_hash}": result.to_json()}
         self.store.put("segment", values)
         return result
 
+    def _changed(
+        self, content_hash: str, concept: str, digest: str, scores: NDArray[np.uint8], earlier: Finding | None
+    ) -> float:
+        """How far a map (H, W) uint8 disagrees with the one it replaces, if something else had made that."""
+        if earlier is None:
+            return 0.0
+        if earlier.digest == digest:
+            return earlier.disagreement
+        before = self.scores(content_hash, concept)  # (H, W)
+        return round(disagreement(before >= AUTOMATIC, scores >= AUTOMATIC), 4)
+
     def scores(self, content_hash: str, concept: str) -> NDArray[np.uint8]:
         """(H, W) uint8 refined probability: the bytes that are shown and exported."""
         image = self.result(content_hash).image
-        path = self._map_path(content_hash, concept)
+        path = self.map_path(content_hash, concept)
         if not path.is_file():
             return np.zeros((image.height, image.width), np.uint8)
         with Image.open(path) as opened:
@@ -344,24 +400,79 @@ class Session:
             mask[:] = False
         return mask
 
-    def _map_path(self, content_hash: str, concept: str) -> Path:
+    def forget_files(self, content_hashes: Collection[str]) -> None:
+        """Let the files of some images count as not segmented; results and decisions stay until they are."""
+        gone = {f"file/{name}": None for name, digest in self.files().items() if digest in content_hashes}
+        self.store.put("forget", gone)
+
+    # ---------------------------------------------------------------------------------- Label Studio
+
+    def push(
+        self,
+        url: str,
+        project: str,
+        *,
+        token: str | None = None,
+        images: "Source | None" = None,
+        shape: "Shape | Literal['auto']" = "auto",
+        boxes: bool = False,
+        on_images: Callable[[int], object] = lambda _: None,
+    ) -> "Pushed":
+        """Send the masks to Label Studio, decided or not, so that others can correct them.
+
+        Args:
+            url: The server's address.
+            project: Title or number.
+            token: That of the environment (LABEL_STUDIO_API_KEY) if None; it is kept nowhere.
+            images: How the images get there; uploaded from the target folder if None.
+            shape: See `label_studio.push`.
+            boxes: See `label_studio.push`.
+            on_images: Called with the number of images that are done, batch by batch.
+
+        Raises:
+            InputError: Nothing was segmented yet.
+            ServerError: The project does not fit, or the server refuses.
+        """
+        from reco_assist.session.labelling import push  # noqa: PLC0415  (it needs this module)
+
+        return push(
+            self, url, project, token=token, images=images, shape=shape, boxes=boxes, on_images=on_images
+        )
+
+    def pull(
+        self, url: str, project: str, *, token: str | None = None, policy: "Policy" = "latest"
+    ) -> "Pulled":
+        """Fetch corrections from Label Studio; they become accepted masks, and images without any absent.
+
+        What was decided here about images that came back gives way to it.
+
+        Args:
+            url: The server's address.
+            project: Title or number.
+            token: That of the environment (LABEL_STUDIO_API_KEY) if None; it is kept nowhere.
+            policy: What counts where several people annotated an image.
+
+        Raises:
+            ServerError: There is no such project, or the server refuses.
+            StorageError: The session cannot be written.
+        """
+        from reco_assist.session.labelling import pull  # noqa: PLC0415  (it needs this module)
+
+        return pull(self, url, project, token=token, policy=policy)
+
+    def map_path(self, content_hash: str, concept: str) -> Path:
+        """Where the map of a concept in an image lies.
+
+        Raises:
+            StorageError: The session's folder is gone, or cannot be written.
+        """
+        if not (self.folder / LOG).is_file():  # making it anew would part the maps from the log
+            raise StorageError(
+                f"Cannot write {self.folder}: it is not where it was; connect its drive, or move it back."
+            )
         # Concept names are any text; file names are not.
         name = sha256(concept.encode()).hexdigest()[:16]
         return make_folder(self.folder / "maps" / content_hash[:2]) / f"{content_hash}-{name}.png"
-
-
-def doubt(scores: NDArray[np.uint8], probability: float) -> float:
-    """How unsure a finding is, 0 to 1: the larger of what the verdict and the mask's pixels leave open.
-
-    Args:
-        scores: (H, W) uint8 refined probability.
-        probability: That the concept is present.
-    """
-    verdict = 1 - abs(2 * probability - 1)
-    touched = scores[scores > 25].astype(np.float32) / 255  # (n,), a tenth and more
-    if not touched.size:
-        return round(verdict, 4)
-    return round(max(verdict, float(1 - np.abs(2 * touched - 1).mean())), 4)
 
 
 def despeckled(scores: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -10,23 +10,27 @@ moment loses nothing but a line that was being written.
 
 import getpass
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
+from io import FileIO
 from pathlib import Path
 from threading import RLock
-from typing import Any, BinaryIO
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from reco_assist.errors import FormatError, StorageError
+from reco_assist.errors import FormatError, StorageError, unknown_format
 from reco_assist.files import make_output_folder, storage_error, write_bytes
+
+log = logging.getLogger("reco_assist")
 
 FORMAT = 1
 
-_LOG = "audit.jsonl"
+LOG = "audit.jsonl"
 _SNAPSHOT = "snapshot.json"
 _LOCK = "session.lock"
 _SNAPSHOT_EVERY = 200  # changes
@@ -155,7 +159,7 @@ class Store:
 
     def log(self) -> Iterator[dict[str, Any]]:
         """All lines of the log."""
-        with (self.folder / _LOG).open("rb") as file:
+        with (self.folder / LOG).open("rb") as file:
             yield from (json.loads(line) for line in file if line.endswith(b"\n"))
 
     def close(self) -> None:
@@ -185,13 +189,14 @@ class Store:
             raise StorageError(f"The session {self.folder.name} was opened again elsewhere; go on there.")
         end = self._log.tell()
         try:
-            self._log.write(line)
-            self._log.flush()
+            rest = memoryview(line)
+            while rest:
+                rest = rest[self._log.write(rest) :]
             os.fsync(self._log.fileno())
         except OSError as error:
             self._log.truncate(end)
             self._log.seek(end)
-            raise storage_error(self.folder / _LOG, error) from error
+            raise storage_error(self.folder / LOG, error) from error
         self._apply(event, line)
         self._since_snapshot += 1
         if self._since_snapshot >= _SNAPSHOT_EVERY:
@@ -219,10 +224,11 @@ class Store:
         (history.undone if move == "undo" else history.done).append((event["what"], changes))
         del history.done[:-_REMEMBERED]
 
-    def _open(self) -> BinaryIO:
-        path = self.folder / _LOG
+    def _open(self) -> FileIO:
+        path = self.folder / LOG
         try:
-            log = path.open("r+b" if path.exists() else "w+b")
+            # Unbuffered: a buffer that a full disk did not take would get in the way of cutting the log back.
+            log = path.open("r+b" if path.exists() else "w+b", buffering=0)
         except OSError as error:
             raise storage_error(path, error) from error
         try:
@@ -232,15 +238,15 @@ class Store:
                 log.seek(0)
                 log.truncate()
                 log.write(head)
-            elif first != head:
-                raise FormatError(f"{path} is no log of this release; open it with the one that wrote it.")
+            else:
+                check_head(path, first)
             self._replay(log)
         except BaseException:
             log.close()
             raise
         return log
 
-    def _replay(self, log: BinaryIO) -> None:
+    def _replay(self, log: FileIO) -> None:
         start = log.tell()
         data = log.read()
         end = data.rfind(b"\n") + 1  # what follows was cut short by a kill
@@ -252,8 +258,8 @@ class Store:
                 self._apply(event, line)
             except (ValueError, KeyError, TypeError, IndexError) as error:
                 raise FormatError(
-                    f"Line {self._count + 2} of {self.folder / _LOG} is damaged; restore it from a copy, or "
-                    "start a new session."
+                    f"Line {self._count + 2} of {self.folder / LOG} is damaged; run 'reco-assist doctor "
+                    f"{self.folder} --repair', which leaves it out."
                 ) from error
             self._since_snapshot += 1
 
@@ -285,7 +291,25 @@ class Store:
             "state": self._state,
             "histories": {name: (one.done, one.undone) for name, one in self._histories.items()},
         }
-        write_bytes(self.folder / _SNAPSHOT, _line(record))
+        try:
+            write_bytes(self.folder / _SNAPSHOT, _line(record))
+        except StorageError as error:  # the log, which counts, has been written
+            log.warning("The next opening of %s takes longer: %s", self.folder, error)
+
+
+def check_head(path: Path, line: bytes) -> None:
+    """Refuse a log whose first line is not that of this release.
+
+    Raises:
+        FormatError: It is of another format, or no log at all.
+    """
+    if line == _line({"format": FORMAT}):
+        return
+    try:
+        said = unknown_format(f"The session {path.parent}", json.loads(line)["format"], FORMAT)
+    except (ValueError, KeyError, TypeError):
+        said = f"{path} is no log of a session: restore it from a copy, or choose another folder."
+    raise FormatError(said)
 
 
 def _pairs(changes: Mapping[str, Any]) -> Changes:

@@ -9,14 +9,13 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from reco_assist.archive import Archive
-from reco_assist.concepts import Lesson, exemplar_query, word_activation
+from reco_assist.concepts import OUTLYING, Lesson, exemplar_query, word_activation
 from reco_assist.cosegment import prototype_scores
 from reco_assist.encoders.batches import encode_files
 from reco_assist.errors import InputError
-from reco_assist.retrieval import Exemplar, Query, Retrieved, box_exemplar, retrieve
-from reco_assist.session.records import Plan
-
-_DEVIATIONS = 2.5  # robust deviations below the median support from which an image is unlike the others
+from reco_assist.masks import rle
+from reco_assist.retrieval import Exemplar, Query, Retrieved, box_exemplar, mask_exemplar, retrieve
+from reco_assist.session.records import Example, Plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +55,13 @@ class Teaching:
         return tuple(image for image in self.whole.draft.images if image.content_hash in self.shown)
 
     def follow(self, plan: Plan) -> "Teaching":
-        """The lesson with exactly what a plan adds and drops; what it adds must have been added before.
+        """The lesson with what a plan adds, drops and swaps; what it adds must have been added before.
 
         Raises:
             InputError: No image would be left.
         """
+        if self.whole.draft.swapped != (plan.swapped and not self.whole.exemplars):
+            return replace(self, whole=self.whole.swap(), kept=self.kept.swap()).follow(plan)
         everything = _hashes(self.whole)
         shown = everything & (self.base | set(plan.added))
         wanted = (everything - shown) | (everything & set(plan.dropped))
@@ -102,10 +103,7 @@ class Teaching:
 
     def outliers(self) -> set[str]:
         """Kept images that the others support far less than usual: suggestions for dropping."""
-        support = self.kept.draft.support  # (k,)
-        median = support.median()
-        deviation = 1.4826 * (support - median).abs().median()
-        low = support < median - _DEVIATIONS * deviation.clamp_min(1e-4)  # (k,)
+        low = self.kept.draft.outlyingness > OUTLYING  # (k,)
         images = self.kept.draft.images
         return {image.content_hash for image, unlike in zip(images, low.tolist(), strict=True) if unlike}
 
@@ -113,7 +111,7 @@ class Teaching:
         lesson = self.whole
         if lesson.exemplars:
             return exemplar_query(lesson.archive, lesson.exemplars)[0]
-        return Query(language=None if lesson.word is None else lesson.word.vector)
+        return Query() if lesson.word is None else Query.of(lesson.word)
 
     def _index(self, content_hash: str) -> int:
         for index, image in enumerate(self.whole.draft.images):
@@ -144,7 +142,7 @@ def exemplars(plan: Plan) -> list[Exemplar]:
     """
     found = []
     for example in plan.examples:
-        exemplar = box_exemplar(Path(example.path), *example.box)
+        exemplar = _exemplar(example)
         if exemplar.content_hash != example.content_hash:
             raise InputError(
                 f"{example.path} is not the file any more that an example was drawn on; draw it anew."
@@ -153,12 +151,20 @@ def exemplars(plan: Plan) -> list[Exemplar]:
     return found
 
 
+def _exemplar(example: Example) -> Exemplar:
+    path = Path(example.path)
+    if example.mask is None:
+        return box_exemplar(path, *example.box)
+    source = "painted within " + ",".join(map(str, example.box))
+    return mask_exemplar(path, rle.decode(example.mask), source=source, negative=example.negative)
+
+
 def first_look(archive: Archive, plan: Plan) -> list[Retrieved]:
     """What a plan retrieves, before anything is co-segmented: quick, to be shown meanwhile."""
     if plan.examples:
         query = exemplar_query(archive, exemplars(plan))[0]
     else:
-        query = Query(language=archive.encoder.encode_text(plan.name).vector)
+        query = Query.of(archive.encoder.encode_text(plan.name))
     return retrieve(archive, query, k=plan.k)
 
 

@@ -1,4 +1,4 @@
-"""Annotator: the notebook application. From a word to exported masks in five steps."""
+"""Annotator: the notebook application. From a word to exported and corrected masks, step by step."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from reco_assist.ui.export_page import ExportPage
 from reco_assist.ui.parts import button, page, row, show, text, with_classes
 from reco_assist.ui.rail import StepRail
 from reco_assist.ui.review_page import ReviewPage
+from reco_assist.ui.server_page import ServerPage
 from reco_assist.ui.set_page import SetPage
 
 _OFF = (
@@ -44,6 +45,7 @@ class Annotator:
         archive: An archive, or its folder.
         session: Folder of the session; by default beside the archive, `photos.session` for `photos.reco`.
         targets: Folder of the images to segment, to be found filled in.
+        student: File of a student that segments them in place of the concepts, to be found filled in.
         resume: Go on with a session that is there (True), begin another and set the old one aside (False), or
             let the curator choose (None).
         who: Name of the curator for the audit log; the login name if None.
@@ -62,6 +64,7 @@ class Annotator:
         *,
         session: str | Path | None = None,
         targets: str | Path | None = None,
+        student: str | Path | None = None,
         resume: bool | None = None,
         who: str | None = None,
     ) -> None:
@@ -73,6 +76,7 @@ class Annotator:
             found.set_aside()
             found = Session.open(self._place, who=who)
         self._targets = None if targets is None else Path(targets).expanduser().absolute()
+        self._student = None if student is None else Path(student).expanduser().absolute()
         self._archive = opened
         self._asking = False  # whether to go on or to start anew
         self.panel = with_classes(w.VBox(), "ra-annotator")
@@ -93,15 +97,24 @@ class Annotator:
         """Build the panel for a session."""
         self.desk = desk = Desk(self._archive, session)
         if self._targets is not None and session.targets is None:
-            session.store.put("choose targets", {"targets": str(self._targets)})
+            session.targets = self._targets
+        if self._student is not None:
+            session.student = self._student
         self.rail = StepRail(on_step=self._open, on_concept=self._choose, on_add=lambda: desk.choose(None))
         self.rail.observe(self._dismissed, "error")
         self.concept_page = ConceptPage(desk)
         self.set_page = SetPage(desk, self.concept_page)
         self.review_page = ReviewPage(desk)
         self.export_page = ExportPage(desk)
-        self._pages: list[Page] = [self.concept_page, self.set_page, self.review_page, self.export_page]
-        self._of_step = [0, 1, 1, 2, 3]
+        self.server_page = ServerPage(desk)
+        self._pages: list[Page] = [
+            self.concept_page,
+            self.set_page,
+            self.review_page,
+            self.export_page,
+            self.server_page,
+        ]
+        self._of_step = [0, 1, 1, 2, 3, 4, 4]
         self.panel.children = [self.rail, *(one.widget for one in self._pages)]
         desk.listen(self._refresh)
         desk.learning.run(self._warm_up)
@@ -163,10 +176,13 @@ class Annotator:
             [
                 "Segment and review",
                 f"{total - figures.left:,} of {total:,} reviewed" if total else "",
-                any_begun,
+                # Masks of a student, or that were imported, are reviewed without a concept.
+                any_begun or bool(total) or desk.session.student is not None,
                 bool(total) and not figures.left,
             ],
             ["Export", f"{accepted:,} accepted" if total else "", bool(total), exported],
+            ["Push", "to Label Studio", bool(total), False],
+            ["Pull", "corrections", bool(total), bool(desk.session.store.items("pulled/"))],
         ]
 
     def _offer(self) -> None:

@@ -2,22 +2,38 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from math import nan
 
 import ipywidgets as w
+import numpy as np
+from numpy.typing import NDArray
 
+from reco_assist.concepts import unfamiliar
 from reco_assist.errors import InputError
-from reco_assist.retrieval import box_exemplar
 from reco_assist.session import Example, Plan
+from reco_assist.ui import examples
 from reco_assist.ui.desk import Desk
-from reco_assist.ui.gallery import Box, ExemplarGallery, GalleryItem
-from reco_assist.ui.parts import button, chips, field, on_enter, page, row, say, show, text, with_classes
+from reco_assist.ui.gallery import Box, ExemplarGallery, GalleryItem, Mark
+from reco_assist.ui.parts import (
+    button,
+    chips,
+    field,
+    on_enter,
+    page,
+    row,
+    say,
+    sentence,
+    show,
+    text,
+    with_classes,
+)
 from reco_assist.ui.pictures import ArchivePictures
 
 SUGGESTED = ("person", "hand", "table", "wall", "floor", "shelf", "tree", "sky")
 """Common distractors, offered as contexts."""
 
-_BROWSED = 1000  # images of the archive to draw on
+_BROWSED = 1000  # images of the archive to draw on, and as many more each time
 
 
 class ConceptPage:
@@ -25,8 +41,8 @@ class ConceptPage:
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
-        self._new = Plan("")  # the plan of a concept that has no name yet
         self._drawn: tuple[object, ...] = ()
+        self._browsed = _BROWSED
         self.word = with_classes(
             w.Text(placeholder="mug, street lamp, solar panel …", layout=w.Layout(width="420px")),
             "ra-question",
@@ -34,6 +50,8 @@ class ConceptPage:
         on_enter(self.word, lambda: desk.guarded(self.find))
         self.k = w.BoundedIntText(20, min=2, max=500, layout=w.Layout(width="84px"))
         self.find_button = button("Find images", lambda: desk.guarded(self.find), "primary", "large")
+        self.remove_button = button("", lambda: desk.guarded(self._remove))
+        self._sure = False
         self.context = w.Text(placeholder="another word", layout=w.Layout(width="150px"))
         on_enter(self.context, lambda: desk.guarded(lambda: self._add_context(self.context.value)))
         self._examples, self._contexts = row(), row()
@@ -46,17 +64,20 @@ class ConceptPage:
             height=420,
         )
         self.gallery.on_exemplar(self.draw)
+        self.gallery.on_painting(self.paint)
+        self.gallery.on_command(self._command)
         show(self.gallery, visible=False)
         self.widget = page(
             field(
                 "What are you looking for?",
-                row(self.word, text("Images", "soft"), self.k, self.find_button),
+                row(self.word, text("Images", "soft"), self.k, self.find_button, self.remove_button),
             ),
             self._known,
             field(
                 "Examples",
                 text(
-                    "Where words fail: draw a box around one to three examples. They lead, the word names.",
+                    "Where words fail: draw a box around one to three examples, or paint them. They lead; "
+                    "the word only names.",
                     "soft",
                 ),
                 row(self._examples, self._browse),
@@ -74,7 +95,7 @@ class ConceptPage:
     @property
     def plan(self) -> Plan:
         """What the page shows: the open concept's plan, or that of the one to come."""
-        return self._desk.plan or self._new
+        return self._desk.plan or self._desk.session.draft
 
     def find(self) -> None:
         """Retrieve what the page asks for, and open the next one."""
@@ -85,24 +106,25 @@ class ConceptPage:
             desk.session.set_plan(replace(asked, begun=True), what="find")
             desk.forget(name)
         if desk.name is None:
-            self._new = Plan("")
+            desk.session.draft = Plan("")
         desk.name = name
         desk.step = 1
         desk.load(name)
 
     def draw(self, content_hash: str, box: Box) -> None:
         """Take a box, in 0..1 of the upright image, as an example of the open concept."""
-        entry = self._desk.archive.entry(content_hash)
-        x, y = round(box[0] * entry.width), round(box[1] * entry.height)
-        width = min(max(1, round(box[2] * entry.width)), entry.width - x)
-        height = min(max(1, round(box[3] * entry.height)), entry.height - y)
-        made = box_exemplar(entry.path, x, y, width, height)
-        example = Example(str(entry.path), made.content_hash, (x, y, width, height))
-        self._change(examples=(*self.plan.examples, example))
+        self._take(examples.boxed(self._desk.archive.entry(content_hash), box))
+
+    def paint(self, content_hash: str, painting: NDArray[np.bool_]) -> None:
+        """Take what was painted, (h, w) over the upright image, as an example of the open concept."""
+        self._take(examples.painted(self._desk.archive.entry(content_hash), painting))
 
     def refresh(self) -> None:
         """Show the plan as it is now."""
         plan = self.plan
+        self._sure &= self._drawn[:1] == (self._desk.name,)
+        show(self.remove_button, visible=self._desk.name is not None)
+        self.remove_button.description = "Really remove it" if self._sure else "Remove this concept"
         shown = (self._desk.name, plan.examples, plan.contexts, plan.k)
         self._show_knowledge()
         if shown == self._drawn:
@@ -132,15 +154,14 @@ class ConceptPage:
     def _show_knowledge(self) -> None:
         teaching = self._desk.teaching
         word = None if teaching is None else teaching.whole.word
-        if word is None or word.familiarity is None or word.familiarity >= 0.5:
-            say(self._known, "")
-            return
-        nearest = ", ".join(word.nearest)
-        say(
-            self._known,
-            f"The encoder hardly knows “{self.plan.name}” (it thinks of {nearest}): look at what was found, "
-            "and better draw two or three examples.",
-        )
+        say(self._known, sentence(unfamiliar(self.plan.name, word)))
+
+    def _remove(self) -> None:
+        """Remove the open concept at the second click."""
+        name, sure = self._desk.name, self._sure
+        self._sure = not sure
+        if sure and name is not None:
+            self._desk.remove(name)
 
     def _browse_archive(self) -> None:
         visible = self.gallery.layout.display == "none"
@@ -154,21 +175,30 @@ class ConceptPage:
         if self.gallery.layout.display == "none":
             return
         desk = self._desk
-        marks: dict[str, list[Box]] = {}
-        items = []
+        drawn: dict[str, list[Mark]] = {}
+        listed = list(islice(desk.archive.images(), self._browsed))
+        entries = {entry.content_hash: entry for entry in listed}
         for example in self.plan.examples:
-            marks.setdefault(example.content_hash, []).append(self._relative(example))
-        for number, entry in enumerate(desk.archive.images()):
-            if number == _BROWSED:
-                break
-            boxes = tuple(marks.get(entry.content_hash, ()))
-            items.append(GalleryItem(entry.content_hash, entry.file_name, nan, marks=boxes))
+            entry = entries.get(example.content_hash)  # a corrected target need not be in the archive
+            if entry is not None and not example.negative:
+                drawn.setdefault(example.content_hash, []).extend(examples.marks(entry, example))
+        items = [
+            GalleryItem(
+                entry.content_hash, entry.file_name, nan, marks=tuple(drawn.get(entry.content_hash, ()))
+            )
+            for entry in listed
+        ]
+        self.gallery.more = len(listed) < len(desk.archive)
         self.gallery.items = sorted(items, key=lambda item: item.label)
 
-    def _relative(self, example: Example) -> Box:
-        entry = self._desk.archive.entry(example.content_hash)
-        x, y, width, height = example.box
-        return x / entry.width, y / entry.height, width / entry.width, height / entry.height
+    def _command(self, name: str) -> None:
+        if name == "load_more":
+            self._browsed += _BROWSED
+            self._mark()
+
+    def _take(self, example: Example) -> None:
+        if example not in self.plan.examples:
+            self._change(examples=(*self.plan.examples, example))
 
     def _caption(self, number: int) -> str:
         example = self.plan.examples[number]
@@ -176,8 +206,7 @@ class ConceptPage:
 
     def _remove_example(self, caption: str) -> None:
         gone = int(caption.partition(":")[0]) - 1
-        examples = [one for number, one in enumerate(self.plan.examples) if number != gone]
-        self._change(examples=tuple(examples))
+        self._change(examples=tuple(one for number, one in enumerate(self.plan.examples) if number != gone))
 
     def _remove_context(self, word: str) -> None:
         self._change(contexts=tuple(other for other in self.plan.contexts if other != word))
@@ -193,7 +222,7 @@ class ConceptPage:
         """Keep a change of the question. What was retrieved stays until it is asked again."""
         plan = replace(self.plan, **fields)  # type: ignore[arg-type]  # fields are the Plan's own
         if self._desk.name is None:
-            self._new = replace(plan, name="")
+            self._desk.session.draft = replace(plan, name="")
         else:
             self._desk.session.set_plan(plan, what="question")
         self._desk.changed()

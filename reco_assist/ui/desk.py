@@ -14,7 +14,7 @@ from reco_assist.ui.canvas import PALETTE
 from reco_assist.ui.lane import Lane, in_words
 
 if TYPE_CHECKING:
-    from reco_assist.concepts import Concept
+    from reco_assist.concepts import Concept, Lesson, Quality
     from reco_assist.retrieval import Retrieved
     from reco_assist.session.teaching import Teaching
 
@@ -41,6 +41,7 @@ class Desk:
         self.step = 0
         self.teachings: dict[str, Teaching] = {}
         self.looks: dict[str, list[Retrieved]] = {}
+        self._judged: dict[str, tuple[Lesson, Quality | None]] = {}
         self._questions: dict[str, Plan] = {}  # what the loaded lessons answer
         self.error = ""
         self._queue: tuple[int, list[Card]] = (-1, [])
@@ -89,6 +90,12 @@ class Desk:
             self.load(name)
         self.changed()
 
+    def remove(self, name: str) -> None:
+        """Take a concept out of the job, and work on another one."""
+        self.session.remove_concept(name)
+        self.forget(name)
+        self.choose(next(iter(self.session.concepts), None))
+
     @property
     def cards(self) -> list[Card]:
         """The queue of the review."""
@@ -132,11 +139,21 @@ class Desk:
         self.teachings.pop(name, None)
         self._questions.pop(name, None)
         self.looks.pop(name, None)
+        self._judged.pop(name, None)
 
     def is_stale(self, name: str) -> bool:
         """Whether a concept's question has changed since its images were found."""
         asked = self._questions.get(name)
         return asked is not None and asked != self.session.plan(name).question()
+
+    @property
+    def quality(self) -> "Quality | None":
+        """What the open concept's set is worth, as far as it was judged; `judge` brings it up to date."""
+        return self._judged[self.name][1] if self.name in self._judged else None
+
+    def judge(self, name: str) -> None:
+        """Judge a concept's set in the background, after it has changed."""
+        self.learning.run(lambda: self._judge(name))
 
     def concept(self, name: str) -> "Concept":
         """What a concept's lesson teaches now; kept in the session too. Takes time: call it in a lane.
@@ -162,6 +179,13 @@ class Desk:
             self._questions[name] = plan.question()
             self.teachings[name] = self._following(teaching, name)
             self.changed()
+            self._judge(name)
+
+    def _judge(self, name: str) -> None:
+        teaching = self.teachings.get(name)
+        judged = self._judged.get(name)
+        if teaching is not None and (judged is None or judged[0] is not teaching.kept):
+            self._judged[name] = teaching.kept, teaching.kept.concept().quality
 
     def _following(self, teaching: "Teaching", name: str) -> "Teaching":
         try:

@@ -16,6 +16,9 @@ from reco_assist.ui._assets import asset
 Box = tuple[float, float, float, float]
 """x, y, width and height in 0..1 of the oriented image."""
 
+Mark = tuple[float, ...]
+"""A `Box`, or the points x, y, x, y, x, y … of an outline, in 0..1 of the oriented image."""
+
 _KEPT, _OUTLIER = 1, 2
 _RECORD = np.dtype(
     [
@@ -45,7 +48,7 @@ class GalleryItem:
         outlier: Whether it is unlike the others and suggested for dropping.
         feedback: 1 more like this, -1 less like this, 0 no mark.
         duplicates: Near-duplicates folded into this item.
-        marks: Exemplar boxes drawn on the image.
+        marks: Examples that were marked on the image.
     """
 
     id: str
@@ -57,7 +60,7 @@ class GalleryItem:
     outlier: bool = False
     feedback: Literal[-1, 0, 1] = 0
     duplicates: int = 0
-    marks: tuple[Box, ...] = ()
+    marks: tuple[Mark, ...] = ()
 
 
 class GallerySource(Protocol):
@@ -113,6 +116,7 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
         self._decision_callbacks: list[Callable[[tuple[str, ...], bool], None]] = []
         self._feedback_callbacks: list[Callable[[str, int], None]] = []
         self._exemplar_callbacks: list[Callable[[str, Box], None]] = []
+        self._painting_callbacks: list[Callable[[str, NDArray[np.bool_]], None]] = []
         self._command_callbacks: list[Callable[[str], None]] = []
         self.on_msg(self._receive)
 
@@ -150,6 +154,10 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
         """Calls `callback(id, box)` when the curator draws a box around an example."""
         self._exemplar_callbacks.append(callback)
 
+    def on_painting(self, callback: Callable[[str, NDArray[np.bool_]], None]) -> None:
+        """Calls `callback(id, mask)` when an example was painted; mask (h, w) bool lies over the image."""
+        self._painting_callbacks.append(callback)
+
     def on_command(self, callback: Callable[[str], None]) -> None:
         """Calls `callback(name)`: "undo", "redo" or "load_more"."""
         self._command_callbacks.append(callback)
@@ -158,7 +166,7 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
         """Sends the thumbnails of these images again, read or not."""
         self._send_thumbnails(ids)
 
-    def _receive(self, _: object, message: Mapping[str, Any], __: object) -> None:
+    def _receive(self, _: object, message: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
         handlers: dict[str, Callable[[Mapping[str, Any]], None]] = {
             "ready": self._on_ready,
             "need": self._on_need,
@@ -166,10 +174,11 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
             "keep": self._on_keep,
             "feedback": self._on_feedback,
             "exemplar": self._on_exemplar,
+            "painting": self._on_painting,
             "command": self._on_command,
         }
         try:
-            handlers[message["type"]](message)
+            handlers[message["type"]]({**message, "buffers": buffers})
         except RecoAssistError as error:
             self.error = str(error)
 
@@ -216,6 +225,13 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
         x, y, width, height = (float(value) for value in message["box"])
         for callback in self._exemplar_callbacks:
             callback(message["id"], (x, y, width, height))
+
+    def _on_painting(self, message: Mapping[str, Any]) -> None:
+        height, width = int(message["height"]), int(message["width"])
+        packed = np.frombuffer(message["buffers"][0], np.uint8)
+        bits = np.unpackbits(packed, count=height * width)  # (height * width,)
+        for callback in self._painting_callbacks:
+            callback(message["id"], bits.reshape(height, width).astype(bool))
 
     def _on_command(self, message: Mapping[str, Any]) -> None:
         for callback in self._command_callbacks:

@@ -9,6 +9,7 @@ from queue import Queue
 from threading import Lock, Thread
 
 from reco_assist.errors import RecoAssistError
+from reco_assist.ui.parts import sentence
 
 _log = logging.getLogger(__name__)
 
@@ -63,8 +64,7 @@ class Lane:
 def in_words(error: Exception) -> str:
     """One sentence for the panel. What was not foreseen goes to the log with all its details."""
     if isinstance(error, RecoAssistError):
-        text = str(error)
-        return text[:1].upper() + text[1:] + ("" if text.endswith((".", "?", "!")) else ".")
+        return sentence(str(error))
     _log.error("unexpected error", exc_info=error)
     return (
         f"Something unexpected went wrong ({type(error).__name__}: {error}); your work is saved, and the "

@@ -20,6 +20,12 @@ def say(line: w.HTML, content: str) -> None:
     show(line, visible=bool(content))
 
 
+def sentence(words: str) -> str:
+    """Words as a sentence of their own; nothing stays nothing."""
+    end = "" if not words or words.endswith((".", "?", "!")) else "."
+    return words[:1].upper() + words[1:] + end
+
+
 def show(widget: w.DOMWidget, *, visible: bool) -> None:
     """Show or hide a widget; what is hidden takes no room."""
     wanted = None if visible else "none"

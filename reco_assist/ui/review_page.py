@@ -3,19 +3,24 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
+from typing import TYPE_CHECKING
 
 import ipywidgets as w
 
 from reco_assist.errors import ImageError, InputError
 from reco_assist.images import decode
-from reco_assist.session import STATES, Card, Result, State, progress
+from reco_assist.session import STATES, Card, Order, Plan, Result, State, progress
 from reco_assist.ui.canvas import ConceptLayer, Decision, Edit, Frame, MaskCanvas
 from reco_assist.ui.desk import Desk
 from reco_assist.ui.gallery import ExemplarGallery, GalleryItem
 from reco_assist.ui.parts import button, field, on_enter, page, row, say, show, text
 from reco_assist.ui.pictures import painted, picture
 
+if TYPE_CHECKING:
+    from reco_assist.segmenter import Predictor
+
 REVIEW = 3
+_ORDERS: dict[str, Order] = {"least certain first": "doubt", "most to learn first": "gain"}
 _THUMBNAIL = 320  # pixels
 
 
@@ -30,13 +35,22 @@ class ReviewPage:
         self._line = ""
         self.folder = w.Text(placeholder="folder of the images to segment", layout=w.Layout(width="420px"))
         on_enter(self.folder, lambda: desk.guarded(self.start))
+        self.student = w.Text(
+            placeholder="none: the concepts segment; or a file such as mugs/model.student",
+            layout=w.Layout(width="420px"),
+        )
+        on_enter(self.student, lambda: desk.guarded(self.start))
+        self.order = w.Dropdown(
+            options=list(_ORDERS.items()), value=desk.session.order, layout=w.Layout(width="220px")
+        )
+        self.order.observe(lambda change: desk.guarded(lambda: self._reorder(change["new"])), "value")
         self.start_button = button("Segment", lambda: desk.guarded(self.start), "primary")
         self.cancel_button = button("Cancel", self._cancelled.set)
         self.bar = w.IntProgress(0, 0, 1)
         self._status, self._hint = text("", "soft"), text("", "hint")
         self.accept_rest = button("Accept them all", lambda: desk.guarded(self._accept_rest))
         self.view = button("Grid", lambda: desk.guarded(self._toggle_view))
-        self._figures = text("", "soft")
+        self._figures, self._order_label = text("", "soft"), text("Order", "soft")
         self.canvas = MaskCanvas(height=520)
         self.canvas.on_decision(self.decide)
         self.canvas.on_threshold(self._threshold)
@@ -53,13 +67,16 @@ class ReviewPage:
                 "Images to segment",
                 row(self.folder, self.start_button, self.cancel_button, self.bar, self._status),
             ),
+            field("Student", row(self.student, text("trained by reco-assist train", "soft"))),
             row(self._hint, self.accept_rest),
             self.canvas,
             self.grid,
-            row(self._figures, self.view, self.next, kinds=["foot-row"]),
+            row(self._figures, self._order_label, self.order, self.view, self.next, kinds=["foot-row"]),
         )
         if desk.session.targets is not None:
             self.folder.value = desk.short(desk.session.targets)
+        if desk.session.student is not None:
+            self.student.value = desk.short(desk.session.student)
 
     # --------------------------------------------------------------------------------------- the job
 
@@ -71,22 +88,27 @@ class ReviewPage:
         root = Path(typed).expanduser().absolute()
         if not root.is_dir():
             raise InputError(f"{root} is not a folder; type the folder of the images to segment.")
+        student = (
+            Path(self.student.value.strip()).expanduser().absolute() if self.student.value.strip() else None
+        )
+        if student is not None and not student.is_file():
+            raise InputError(f"{student} is not a file; type that of a student, or leave it empty.")
         if desk.session.targets != root:
             desk.session.targets = root
+        if desk.session.student != student:
+            desk.session.student = student
         self._cancelled.clear()
-        self._line = "Learning the concepts …"
+        self._line = "Learning the concepts …" if student is None else "Loading the student …"
         desk.segmenting.run(self._segment)
 
     def _segment(self) -> None:
-        from reco_assist.segmenter import Segmenter  # noqa: PLC0415  (loads the models' modules)
-        from reco_assist.session import job  # noqa: PLC0415
+        from reco_assist.session import job  # noqa: PLC0415  (loads the models' modules)
 
         desk = self._desk
-        names = [name for name in desk.session.concepts if desk.session.plan(name).begun]
         targets = job.list_targets(desk.session)
-        segmenter = Segmenter([desk.concept(name) for name in names], encoder=desk.archive.encoder)
+        predictor = self._concepts() if desk.session.student is None else self._trained(desk.session.student)
         step = None
-        for step in job.segment(desk.session, segmenter, targets, cancelled=self._cancelled):
+        for step in job.segment(desk.session, predictor, targets, cancelled=self._cancelled):
             self.bar.max, self.bar.value = max(1, step.total), step.done
             self._line = f"{step.done:,} of {step.total:,}"
             desk.changed()
@@ -94,6 +116,34 @@ class ReviewPage:
         stopped = "; cancelled, Segment goes on" if self._cancelled.is_set() else ""
         left_out = f"; {len(skipped)} could not be read: {skipped[0][1]}" if skipped else ""
         self._line = f"{self._line} segmented{stopped}{left_out}"
+
+    def _concepts(self) -> "Predictor":
+        from reco_assist.segmenter import Segmenter  # noqa: PLC0415  (loads the models' modules)
+
+        desk = self._desk
+        names = [name for name in desk.session.concepts if desk.session.plan(name).begun]
+        if not names:
+            raise InputError(
+                "There is no concept to segment with; look for one in step 1, or name a student."
+            )
+        return Segmenter([desk.concept(name) for name in names], encoder=desk.archive.encoder)
+
+    def _trained(self, file: Path) -> "Predictor":
+        """A student; what it finds becomes the job's concepts too."""
+        from reco_assist.student import Student, StudentSegmenter  # noqa: PLC0415  (as above)
+
+        session = self._desk.session
+        student = StudentSegmenter(Student.load(file))
+        for name in student.digests:
+            if name not in session.concepts:
+                session.set_plan(Plan(name))
+        return student
+
+    def _reorder(self, order: Order) -> None:
+        self._desk.session.order = order
+        self._count()
+        if self._cards:
+            self._show(self._next_open(""))
 
     # ------------------------------------------------------------------------------------ the review
 
@@ -131,9 +181,10 @@ class ReviewPage:
         session = self._desk.session
         moved = session.undo() if name == "undo" else session.redo()
         if moved is not None:
-            self._shown = moved.keys[0].split("/")[1]
             self._count()
-            self._show(self._shown)
+            about = moved.keys[0].split("/")[1]
+            if any(card.result.image.content_hash == about for card in self._cards):
+                self._show(about)
         self._desk.changed()
 
     def refresh(self) -> None:
@@ -148,12 +199,15 @@ class ReviewPage:
         self.canvas.busy = running
         say(self._status, self._line)
         self._count()
-        if self._cards and not self._shown:
+        if not self._cards:
+            self._shown, self.canvas.frame = "", None
+        elif not self._shown:
             self._show(self._next_open(""))
         self._place()
         self._show_figures()
         show(self.canvas, visible=bool(self._cards) and self.grid.layout.display == "none")
-        show(self.view, visible=bool(self._cards))
+        for one in (self.view, self._order_label, self.order):
+            show(one, visible=bool(self._cards))
         show(self.next, visible=bool(self._cards))
         if self.grid.layout.display != "none":
             self._fill_grid()
@@ -179,7 +233,7 @@ class ReviewPage:
         return [name for name in self._desk.session.concepts if name in result.findings]
 
     def _next_open(self, after: str) -> str:
-        """The least certain image that is pending, else one that was skipped, else the last decided."""
+        """The first image of the order that is pending, else one that was skipped, else the last decided."""
         for wanted in ("pending", "skipped"):
             for card in self._cards:
                 if card.state == wanted and card.result.image.content_hash != after:

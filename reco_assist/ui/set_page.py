@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import torch
 
+from reco_assist.concepts import ambiguous
 from reco_assist.errors import InputError
 from reco_assist.retrieval import Retrieved
 from reco_assist.session import Plan
 from reco_assist.ui.concept_page import ConceptPage
 from reco_assist.ui.desk import Desk
 from reco_assist.ui.gallery import ExemplarGallery, GalleryItem
-from reco_assist.ui.parts import button, page, row, say, show, text
+from reco_assist.ui.parts import button, page, row, say, sentence, show, text
 from reco_assist.ui.pictures import ArchivePictures
 
 RETRIEVE, PRUNE = 1, 2
@@ -30,15 +31,22 @@ class SetPage:
         self.gallery.on_decision(self.decide)
         self.gallery.on_feedback(self.mark)
         self.gallery.on_exemplar(concept_page.draw)
+        self.gallery.on_painting(concept_page.paint)
         self.gallery.on_command(self.command)
         self.gallery.observe(lambda _: desk.guarded(self._heat), "heat")
-        self._advice = text("", "soft")
+        self._advice, self._doubt = text("", "soft"), text("", "hint")
+        self.swap = button(
+            "Swap object and background",
+            lambda: desk.guarded(self._swap),
+            tooltip="For heat maps that mark what is around it",
+        )
         self.drop_outliers = button("", lambda: desk.guarded(self._drop_outliers))
         self.again = button("Find again", lambda: desk.guarded(concept_page.find), "primary")
         self.next = button("", lambda: desk.open(desk.step + 1), "primary")
         self.widget = page(
+            self._doubt,
             self.gallery,
-            row(self._advice, self.drop_outliers, self.again, self.next, kinds=["foot-row"]),
+            row(self._advice, self.swap, self.drop_outliers, self.again, self.next, kinds=["foot-row"]),
         )
 
     def refresh(self) -> None:
@@ -106,6 +114,7 @@ class SetPage:
         teaching = self._desk.teaching
         if teaching is not None:
             self._desk.teachings[plan.name] = teaching.follow(plan)
+            self._desk.judge(plan.name)
             if self.gallery.heat:
                 self._heat()
 
@@ -120,6 +129,7 @@ class SetPage:
         changed = replace(latest, added=added, marks=plan.marks if like else latest.marks)
         self._desk.teachings[plan.name] = grown.follow(changed)
         self._desk.session.set_plan(changed, what="more like this" if like else "load more", undoable=True)
+        self._desk.judge(plan.name)
         if self.gallery.heat:
             self._heat()
 
@@ -138,7 +148,9 @@ class SetPage:
         self._put(items)
         self.gallery.more = len(items) < len(self._desk.archive)
         kept = sum(item.kept for item in items)
-        self.gallery.status = f"{kept} of {len(items)} kept, out of {len(self._desk.archive):,} images"
+        quality = self._desk.quality
+        more = "" if quality is None else f" · about {quality.remaining:,} more are likely to show it"
+        self.gallery.status = f"{kept} of {len(items)} kept, out of {len(self._desk.archive):,} images{more}"
 
     def _put(self, items: list[GalleryItem]) -> None:
         if tuple(items) != self.gallery.items:
@@ -156,7 +168,10 @@ class SetPage:
         )
 
     def _with_seeds(self, items: list[GalleryItem]) -> list[GalleryItem]:
-        """Items with what co-segmentation says, the best supported first; dropped ones as they would be."""
+        """Items with what co-segmentation says; dropped ones as they would be.
+
+        What is suggested for dropping comes first, then the best supported.
+        """
         teaching = self._desk.teaching
         if teaching is None:
             return items
@@ -171,7 +186,7 @@ class SetPage:
             replace(item, support=facts[item.id][0], seed=facts[item.id][1], outlier=item.id in unlike)
             for item in items
         ]
-        return sorted(seeded, key=lambda item: -(item.support or 0.0))
+        return sorted(seeded, key=lambda item: (not item.outlier, -(item.support or 0.0)))
 
     def _show_foot(self, plan: Plan) -> None:
         desk, teaching = self._desk, self._desk.teaching
@@ -187,6 +202,16 @@ class SetPage:
         show(self.next, visible=not stale)
         advice = "Drop what does not show it: the points mark what the others agree on." if pruning else ""
         say(self._advice, "" if outliers else advice)
+        self.swap.description = "Swap back" if plan.swapped else "Swap object and background"
+        led_by_word = teaching is not None and not teaching.whole.exemplars
+        show(self.swap, visible=pruning and led_by_word)
+        asked = pruning and led_by_word and not plan.swapped
+        doubt = ambiguous(plan.name, desk.quality) if asked else ""
+        say(self._doubt, sentence(doubt))
+
+    def _swap(self) -> None:
+        plan = self._open_plan()
+        self._set(replace(plan, swapped=not plan.swapped), "swap")
 
     def _drop_outliers(self) -> None:
         teaching, plan = self._desk.teaching, self._open_plan()

@@ -5,7 +5,8 @@
  * settings is kept in a saved notebook.
  *
  *   browser -> kernel   ready · need {thumbs, heats} · preview {id} · keep {ids, kept, token} · feedback {id, sign}
- *                       exemplar {id, box} · command {name: undo | redo | load_more}
+ *                       exemplar {id, box} · painting {id, width, height} [1 bit a cell]
+ *                       command {name: undo | redo | load_more}
  *   kernel -> browser   rows {rows} · state [records] · thumbs {ids} [one each] · heats {ids, shapes} [one each]
  *                       preview {id} [image] · ack {token}
  *
@@ -29,7 +30,8 @@
  */
 
 /** @typedef {import("@anywidget/types").AnyModel<Traits>} Model */
-/** @typedef {[id: string, label: string, duplicates: number, marks: number[][]]} Row marks are [x, y, w, h] in 0..1 */
+/** @typedef {[id: string, label: string, duplicates: number, marks: number[][]]} Row a mark is [x, y, w, h], or the points of an outline [x, y, x, y, x, y …], in 0..1 */
+/** @typedef {"" | "box" | "brush"} Tool */
 /**
  * @typedef {object} Entry one image as it stands now
  * @property {string} id
@@ -59,12 +61,19 @@ const CACHE = 600;
 const PATIENCE = 15000;
 const MIN_SIZE = 96;
 const MAX_SIZE = 320;
+const PAINTING = 512; // cells of the longer side
 const SUPPRESS = "data-lm-suppress-shortcuts";
 const SVG = "http://www.w3.org/2000/svg";
 
 const PRUNING = { kept: "kept", dropped: "dropped", keep: "Keep", drop: "Drop", hint: "Space keeps or drops · B drops all below · ? shows every key" };
-const BROWSING = { ...PRUNING, hint: "Enter looks closer · E draws a box · ? shows every key" };
+const BROWSING = { ...PRUNING, hint: "Enter looks closer · E draws a box · P paints · ? shows every key" };
 const REVIEWING = { kept: "not rejected", dropped: "rejected", keep: "Accept", drop: "Reject", hint: "K accepts · D rejects · Shift selects a range · ? shows every key" };
+
+const HOW_TO_DRAW = {
+  "": "",
+  box: "Drag a box around one example. By keyboard: arrows move it, Shift + arrows and [ ] size it, Enter takes it. Esc cancels.",
+  brush: "Paint over one example, then take it. [ ] brush size, X eraser, Z undo, Esc cancels. By keyboard: arrows move, Space puts the brush down and up.",
+};
 
 /** @type {[keys: string, meaning: string][]} */
 export const LEGEND = [
@@ -77,7 +86,8 @@ export const LEGEND = [
   ["K", "Keep"],
   ["B", "Drop all below here"],
   ["+ −", "More, less like this"],
-  ["E", "Draw an exemplar box"],
+  ["E", "Draw a box around an example"],
+  ["P", "Paint an example"],
   ["H", "Heat maps"],
   ["Enter", "Look closer"],
   ["Z", "Undo"],
@@ -122,7 +132,8 @@ export function commandFor(event) {
       "=": "more",
       "-": "less",
       "−": "less",
-      e: "exemplar",
+      e: "box",
+      p: "brush",
       Enter: "preview",
       Escape: "close",
       "?": "legend",
@@ -269,6 +280,35 @@ export function boxFromDrag(a, b) {
   const [x0, x1] = [clamp(Math.min(a.x, b.x)), clamp(Math.max(a.x, b.x))];
   const [y0, y1] = [clamp(Math.min(a.y, b.y)), clamp(Math.max(a.y, b.y))];
   return x1 - x0 < 0.01 || y1 - y0 < 0.01 ? null : [x0, y0, x1 - x0, y1 - y0];
+}
+
+/**
+ * A box [x, y, w, h] in 0..1 after an arrow key moved it, or moved its right or lower edge, or after [ or ] scaled it.
+ * @param {number[]} box
+ * @param {string} key
+ * @param {boolean} resize
+ */
+export function nudgeBox([x, y, width, height], key, resize) {
+  const step = 0.02;
+  const dx = { ArrowLeft: -step, ArrowRight: step }[key] ?? 0;
+  const dy = { ArrowUp: -step, ArrowDown: step }[key] ?? 0;
+  const grow = { "[": -step, "]": step }[key] ?? 0;
+  const clamp = (/** @type {number} */ value, /** @type {number} */ low, /** @type {number} */ high) => Math.min(high, Math.max(low, value));
+  const w = clamp(width + grow + (resize ? dx : 0), step, 1);
+  const h = clamp(height + grow + (resize ? dy : 0), step, 1);
+  const move = resize ? [0, 0] : [dx, dy];
+  return [clamp(x - grow / 2 + move[0], 0, 1 - w), clamp(y - grow / 2 + move[1], 0, 1 - h), w, h];
+}
+
+/**
+ * One bit a cell, the first in the highest bit, of what is more than half opaque.
+ * @param {Uint8ClampedArray} pixels RGBA
+ */
+export function packPainting(pixels) {
+  const count = pixels.length / 4;
+  const bits = new Uint8Array(Math.ceil(count / 8));
+  for (let cell = 0; cell < count; cell += 1) if (pixels[cell * 4 + 3] > 127) bits[cell >> 3] |= 128 >> (cell & 7);
+  return bits;
 }
 
 /**
@@ -577,11 +617,9 @@ function buildPreview(actions) {
   const previewName = h("div", { class: "ra-preview-name" });
   const previewFacts = h("dl", { class: "ra-facts" });
   const previewKeep = button("Keep or drop", () => actions.run("toggle"), { text: "Drop", key: "X", kind: "ra-plain" });
-  const previewDraw = button("Draw an exemplar box", () => actions.run("exemplar"), {
-    text: "Draw exemplar",
-    key: "E",
-    kind: "ra-plain",
-  });
+  const previewBox = button("Draw a box around an example", () => actions.run("box"), { text: "Draw a box", key: "E", kind: "ra-plain" });
+  const previewBrush = button("Paint an example", () => actions.run("brush"), { text: "Paint", key: "P", kind: "ra-plain" });
+  const previewUse = button("Use it as an example", () => actions.run("use"), { text: "Use it", key: "Enter", kind: "ra-plain ra-primary" });
   const previewMore = button("More like this", () => actions.run("more"), { text: "More like this", key: "+", kind: "ra-plain" });
   const previewLess = button("Less like this", () => actions.run("less"), { text: "Less like this", key: "−", kind: "ra-plain" });
   const previewHint = h("p", { class: "ra-hint" });
@@ -605,7 +643,9 @@ function buildPreview(actions) {
       previewKeep,
       previewMore,
       previewLess,
-      previewDraw,
+      previewBox,
+      previewBrush,
+      previewUse,
       previewHint,
     ),
   );
@@ -620,7 +660,9 @@ function buildPreview(actions) {
     previewKeep,
     previewMore,
     previewLess,
-    previewDraw,
+    previewBox,
+    previewBrush,
+    previewUse,
     previewHint,
   };
 }
@@ -664,7 +706,7 @@ class Gallery {
     this.frame = 0;
     this.counter = 0;
     this.timers = { request: 0, settle: 0, patience: 0 };
-    this.preview = { url: "", id: "", drawing: false };
+    this.preview = { url: "", id: "" };
     /** @type {(() => void)[]} */ this.cleanups = [];
     this.ui = buildUi(this.uid, {
       run: (command) => this.run(command),
@@ -673,12 +715,22 @@ class Gallery {
       filter: (name) => this.setFilter(name),
       resize: (size) => this.resize(size),
     });
-    this.listenForBoxes();
+    this.drawer = new Drawer(this.ui.previewPicture, {
+      box: (box) => this.model.send({ type: "exemplar", id: this.preview.id, box }),
+      painting: ({ width, height, bits }) =>
+        this.model.send({ type: "painting", id: this.preview.id, width, height }, undefined, [bits]),
+      say: (text) => this.say(text),
+    });
   }
 
   start() {
     this.listen(this.ui.root, "focusin", (event) => this.guard(/** @type {Element} */ (event.target), true));
     this.listen(this.ui.root, "keydown", (event) => this.onKey(/** @type {KeyboardEvent} */ (event)));
+    for (const type of ["pointerdown", "pointermove", "pointerup", "pointercancel"]) {
+      this.listen(this.ui.previewPicture, type, (event) => {
+        if (this.drawer.onPointer(/** @type {PointerEvent} */ (event))) this.setTool("");
+      });
+    }
     this.listen(this.ui.wall, "scroll", () => this.schedule());
     this.listen(this.ui.wall, "click", (event) => this.onClick(/** @type {MouseEvent} */ (event)));
     this.listen(this.ui.wall, "dblclick", (event) => this.onDoubleClick(/** @type {MouseEvent} */ (event)));
@@ -954,7 +1006,7 @@ class Gallery {
   /** Commands that make no sense for what the images are shown for. */
   get idle() {
     if (this.browsing) return ["toggle", "drop", "keep", "drop-below", "more", "less", "undo", "redo"];
-    return this.reviewing ? ["more", "less", "exemplar"] : [];
+    return this.reviewing ? ["more", "less", "box", "brush"] : [];
   }
 
   get words() {
@@ -996,8 +1048,18 @@ class Gallery {
     const command = commandFor(event);
     this.guard(target, !event.ctrlKey && !event.metaKey);
     if (!event.ctrlKey && !event.metaKey && !event.altKey) event.stopPropagation();
-    if (command === null) return;
     const onControl = target.closest("button, input");
+    if (!onControl && this.drawer.onKey(event)) {
+      event.preventDefault();
+      event.stopPropagation();
+      return;
+    }
+    if (command === null) return;
+    if (command === "preview" && this.drawer.tool !== "" && !onControl) {
+      event.preventDefault();
+      this.run("use");
+      return;
+    }
     if (onControl && ["move", "toggle", "preview"].includes(command) && event.key.length !== 1) return;
     if (onControl && event.key === " ") return;
     event.preventDefault();
@@ -1021,8 +1083,9 @@ class Gallery {
     else if (command === "drop" || command === "keep") this.decide(this.targets(), command === "keep");
     else if (command === "drop-below") this.decide(this.shown.slice(index + 1).map((item) => item.id), false);
     else if (command === "more" || command === "less") this.feedback(entry, command === "more" ? 1 : -1);
-    else if (command === "preview") this.openPreview(false);
-    else if (command === "exemplar") this.openPreview(!this.preview.drawing);
+    else if (command === "preview") this.openPreview("");
+    else if (command === "box" || command === "brush") this.openPreview(this.drawer.tool === command ? "" : command);
+    else if (command === "use" && this.drawer.use()) this.setTool("");
   }
 
   targets() {
@@ -1101,7 +1164,7 @@ class Gallery {
     const grid = inPreview ? { ...this.grid, columns: 1, rows: this.grid.rows } : this.grid;
     const index = moveFocus(key, this.position.get(this.focus) ?? 0, grid);
     if (index >= 0) this.focusAt(index, extend && !inPreview);
-    if (inPreview) this.openPreview(false);
+    if (inPreview) this.openPreview("");
   }
 
   /**
@@ -1164,7 +1227,7 @@ class Gallery {
 
   close() {
     if (!this.ui.legend.hidden) this.toggleLegend(false);
-    else if (this.preview.drawing) this.setDrawing(false);
+    else if (this.drawer.tool !== "") this.setTool("");
     else if (!this.ui.previewPane.hidden) this.closePreview();
     else this.select([]);
   }
@@ -1175,9 +1238,11 @@ class Gallery {
     this.ui.wall.focus();
   }
 
-  /** @param {boolean} drawing */
-  openPreview(drawing) {
+  /** @param {Tool} tool */
+  openPreview(tool) {
     const wasHidden = this.ui.previewPane.hidden;
+    // What was painted is not lost by going on to another image.
+    if (this.drawer.tool === "brush" && !wasHidden) this.drawer.use();
     this.ui.previewPane.hidden = false;
     if (this.preview.id !== this.focus) {
       this.preview.id = this.focus;
@@ -1188,10 +1253,10 @@ class Gallery {
       this.ui.previewImage.src = this.thumbs.get(this.focus) ?? "";
       this.model.send({ type: "preview", id: this.focus });
     }
-    this.setDrawing(drawing);
+    this.setTool(tool);
     this.fillPreview();
     this.placePreview();
-    if (wasHidden) this.ui.previewPane.focus();
+    if (wasHidden || tool !== "") this.ui.previewPane.focus();
     this.schedule();
   }
 
@@ -1209,12 +1274,14 @@ class Gallery {
     this.ui.previewImage.src = this.preview.url;
   }
 
-  /** @param {boolean} drawing */
-  setDrawing(drawing) {
-    this.preview.drawing = drawing;
-    this.ui.previewPane.classList.toggle("ra-drawing", drawing);
-    this.ui.previewDraw.setAttribute("aria-pressed", String(drawing));
-    this.ui.previewHint.textContent = drawing ? "Drag a box around one example. Esc cancels." : "";
+  /** @param {Tool} tool */
+  setTool(tool) {
+    this.drawer.start(tool);
+    this.ui.previewPane.classList.toggle("ra-drawing", tool !== "");
+    this.ui.previewBox.setAttribute("aria-pressed", String(tool === "box"));
+    this.ui.previewBrush.setAttribute("aria-pressed", String(tool === "brush"));
+    this.ui.previewUse.hidden = tool === "";
+    this.ui.previewHint.textContent = HOW_TO_DRAW[tool];
   }
 
   placePreview() {
@@ -1243,49 +1310,206 @@ class Gallery {
     if (!this.browsing) facts.push(["Decision", entry.kept ? this.words.kept : this.words.dropped]);
     if (entry.outlier) facts.push(["Note", "unlike the others"]);
     if (entry.duplicates > 0) facts.push(["Folded", plural(entry.duplicates, "duplicate")]);
-    if (entry.marks.length > 0) facts.push(["Exemplars", plural(entry.marks.length, "box").replace("boxs", "boxes")]);
+    if (entry.marks.length > 0) facts.push(["Examples", entry.marks.length.toLocaleString()]);
     this.ui.previewFacts.replaceChildren(...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
     /** @type {HTMLElement} */ (this.ui.previewKeep.firstChild).textContent = entry.kept ? this.words.drop : this.words.keep;
     this.ui.previewKeep.hidden = this.browsing;
     this.ui.previewMore.hidden = this.ui.previewLess.hidden = this.browsing || this.reviewing;
-    this.ui.previewDraw.hidden = this.reviewing;
+    this.ui.previewBox.hidden = this.ui.previewBrush.hidden = this.reviewing;
     this.ui.previewMore.setAttribute("aria-pressed", String(entry.feedback > 0));
     this.ui.previewLess.setAttribute("aria-pressed", String(entry.feedback < 0));
   }
+}
 
-  listenForBoxes() {
-    const rubber = h("span", { class: "ra-rubber", hidden: "" });
-    this.ui.previewPicture.append(rubber);
-    /** @type {{x: number, y: number} | null} */
-    let from = null;
-    const at = (/** @type {PointerEvent} */ event) => {
-      const box = this.ui.previewPicture.getBoundingClientRect();
-      return { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height };
-    };
-    this.listen(this.ui.previewPicture, "pointerdown", (event) => {
-      if (!this.preview.drawing) return;
-      from = at(/** @type {PointerEvent} */ (event));
-      this.ui.previewPicture.setPointerCapture(/** @type {PointerEvent} */ (event).pointerId);
+/** Marks one example on the larger image, as a box or with a brush, by pointer or by keyboard. */
+class Drawer {
+  /**
+   * @param {HTMLElement} picture
+   * @param {{box: (box: number[]) => void, painting: (painting: {width: number, height: number, bits: Uint8Array}) => void, say: (text: string) => void}} report
+   */
+  constructor(picture, report) {
+    this.picture = picture;
+    this.report = report;
+    /** @type {Tool} */ this.tool = "";
+    /** @type {number[] | null} [x, y, w, h] in 0..1 */ this.box = null;
+    /** @type {{x: number, y: number} | null} where a drag began or came to, in 0..1 */ this.from = null;
+    this.cursor = { x: 0.5, y: 0.5 };
+    this.size = 0.1; // diameter of the brush, part of the longer side
+    this.erasing = false;
+    this.down = false; // the pen of the keyboard
+    /** @type {ImageData[]} */ this.past = [];
+    this.rubber = h("span", { class: "ra-rubber", hidden: "" });
+    this.canvas = h("canvas", { class: "ra-painting", hidden: "" });
+    this.ring = h("span", { class: "ra-ring", hidden: "" });
+    picture.append(this.rubber, this.canvas, this.ring);
+  }
+
+  /**
+   * Begins anew with a tool, or with none.
+   * @param {Tool} tool
+   */
+  start(tool) {
+    this.tool = tool;
+    this.box = null;
+    this.from = null;
+    this.erasing = false;
+    this.down = false;
+    this.past = [];
+    this.cursor = { x: 0.5, y: 0.5 };
+    const { clientWidth: width, clientHeight: height } = this.picture;
+    const scale = PAINTING / Math.max(1, width, height);
+    this.canvas.width = Math.max(1, Math.round(width * scale));
+    this.canvas.height = Math.max(1, Math.round(height * scale));
+    this.canvas.hidden = tool !== "brush";
+    this.show();
+  }
+
+  show() {
+    this.rubber.hidden = !this.box;
+    if (this.box) placeBox(this.rubber, this.box);
+    this.ring.hidden = this.tool !== "brush";
+    const side = this.size * Math.max(this.picture.clientWidth, this.picture.clientHeight);
+    this.ring.style.width = this.ring.style.height = `${side}px`;
+    this.ring.style.margin = `${-side / 2}px`;
+    this.ring.style.left = `${this.cursor.x * 100}%`;
+    this.ring.style.top = `${this.cursor.y * 100}%`;
+    this.ring.classList.toggle("ra-erasing", this.erasing);
+    this.ring.classList.toggle("ra-down", this.down);
+  }
+
+  /** Reports what was drawn; false where that is nothing. */
+  use() {
+    if (this.tool === "box" && this.box) {
+      this.report.box(this.box);
+    } else if (this.tool === "brush") {
+      const { width, height } = this.canvas;
+      const bits = packPainting(this.context().getImageData(0, 0, width, height).data);
+      if (bits.every((byte) => byte === 0)) return false;
+      this.report.painting({ width, height, bits });
+    } else return false;
+    this.report.say("Example taken");
+    return true;
+  }
+
+  context() {
+    return /** @type {CanvasRenderingContext2D} */ (this.canvas.getContext("2d", { willReadFrequently: true }));
+  }
+
+  remember() {
+    this.past.push(this.context().getImageData(0, 0, this.canvas.width, this.canvas.height));
+    if (this.past.length > 50) this.past.shift();
+  }
+
+  /**
+   * Paints, or erases, from one point to another, both in 0..1.
+   * @param {{x: number, y: number}} a
+   * @param {{x: number, y: number}} b
+   */
+  paint(a, b) {
+    const context = this.context();
+    const { width, height } = this.canvas;
+    context.globalCompositeOperation = this.erasing ? "destination-out" : "source-over";
+    context.strokeStyle = "#ff9f1c";
+    context.lineCap = "round";
+    context.lineWidth = this.size * Math.max(width, height);
+    context.beginPath();
+    context.moveTo(a.x * width, a.y * height);
+    context.lineTo(b.x * width, b.y * height);
+    context.stroke();
+  }
+
+  /**
+   * @param {KeyboardEvent} event
+   * @returns {boolean} whether the key was for drawing
+   */
+  onKey(event) {
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const undo = key === "z" && !event.shiftKey && !event.altKey;
+    if (this.tool === "" || ((event.ctrlKey || event.metaKey || event.altKey) && !undo)) return false;
+    const arrow = key.startsWith("Arrow");
+    if (this.tool === "box") {
+      if (!arrow && key !== "[" && key !== "]") return false;
+      this.box = this.box ? nudgeBox(this.box, key, event.shiftKey) : [0.3, 0.3, 0.4, 0.4];
+      const [x, y, width, height] = this.box.map((value) => `${Math.round(value * 100)} %`);
+      this.report.say(`Box at ${x}, ${y}, ${width} wide, ${height} high`);
+    } else if (arrow) this.travel(key, event.shiftKey ? 0.08 : 0.02);
+    else if (key === " ") this.dip();
+    else if (key === "x") this.erasing = !this.erasing;
+    else if (key === "[") this.size = Math.max(0.01, this.size / 1.25);
+    else if (key === "]") this.size = Math.min(0.6, this.size * 1.25);
+    else if (undo) this.undo();
+    else return false;
+    this.show();
+    return true;
+  }
+
+  /**
+   * @param {string} key
+   * @param {number} step
+   */
+  travel(key, step) {
+    const dx = { ArrowLeft: -step, ArrowRight: step }[key] ?? 0;
+    const dy = { ArrowUp: -step, ArrowDown: step }[key] ?? 0;
+    const to = { x: Math.min(1, Math.max(0, this.cursor.x + dx)), y: Math.min(1, Math.max(0, this.cursor.y + dy)) };
+    if (this.down) this.paint(this.cursor, to);
+    this.cursor = to;
+  }
+
+  dip() {
+    this.down = !this.down;
+    if (this.down) {
+      this.remember();
+      this.paint(this.cursor, this.cursor);
+    }
+    this.report.say(this.down ? "Brush down" : "Brush up");
+  }
+
+  undo() {
+    const last = this.past.pop();
+    if (last) this.context().putImageData(last, 0, 0);
+    this.down = false;
+  }
+
+  /**
+   * @param {PointerEvent} event
+   * @returns {boolean} whether a box was finished by it
+   */
+  onPointer(event) {
+    if (this.tool === "") return false;
+    const frame = this.picture.getBoundingClientRect();
+    const at = { x: (event.clientX - frame.left) / frame.width, y: (event.clientY - frame.top) / frame.height };
+    if (event.type === "pointerdown") {
       event.preventDefault();
-    });
-    this.listen(this.ui.previewPicture, "pointermove", (event) => {
-      const box = from && boxFromDrag(from, at(/** @type {PointerEvent} */ (event)));
-      rubber.hidden = !box;
-      if (box) placeBox(rubber, box);
-    });
-    this.listen(this.ui.previewPicture, "pointerup", (event) => {
-      const box = from && boxFromDrag(from, at(/** @type {PointerEvent} */ (event)));
-      from = null;
-      rubber.hidden = true;
-      if (!box) return;
-      this.model.send({ type: "exemplar", id: this.preview.id, box });
-      this.setDrawing(false);
-      this.say("Exemplar drawn");
-    });
-    this.listen(this.ui.previewPicture, "pointercancel", () => {
-      from = null;
-      rubber.hidden = true;
-    });
+      this.picture.setPointerCapture(event.pointerId);
+      this.down = false;
+      if (this.tool === "brush") this.remember();
+    }
+    const done = this.tool === "box" ? this.onBoxPointer(event.type, at) : this.onBrushPointer(event, at);
+    this.show();
+    return done;
+  }
+
+  /**
+   * @param {string} type
+   * @param {{x: number, y: number}} at
+   */
+  onBoxPointer(type, at) {
+    if (type === "pointerdown") this.from = at;
+    if (this.from) this.box = type === "pointercancel" ? null : boxFromDrag(this.from, at);
+    if (type !== "pointerup" && type !== "pointercancel") return false;
+    this.from = null;
+    return this.use();
+  }
+
+  /**
+   * @param {PointerEvent} event
+   * @param {{x: number, y: number}} at
+   */
+  onBrushPointer(event, at) {
+    this.cursor = at;
+    if (event.type === "pointerdown" || this.from) this.paint(this.from ?? at, at);
+    this.from = event.type === "pointerdown" || (this.from && event.type === "pointermove") ? at : null;
+    return false;
   }
 }
 
@@ -1300,8 +1524,30 @@ function placeBox(node, [x, y, width, height]) {
   node.style.height = `${height * 100}%`;
 }
 
+/** @param {number[]} box [x, y, w, h] in 0..1 */
+function boxMark(box) {
+  const node = h("span", { class: "ra-mark" });
+  placeBox(node, box);
+  return node;
+}
+
+/** @param {number[]} points [x, y, x, y, x, y …] in 0..1 */
+function outlineMark(points) {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "ra-outline");
+  svg.setAttribute("viewBox", "0 0 1 1");
+  svg.setAttribute("preserveAspectRatio", "none");
+  for (const name of ["ra-under", "ra-over"]) {
+    const shape = document.createElementNS(SVG, "polygon");
+    shape.setAttribute("class", name);
+    shape.setAttribute("points", points.join(" "));
+    svg.append(shape);
+  }
+  return svg;
+}
+
 /**
- * Draws heat map, seed and exemplar boxes over a picture.
+ * Draws heat map, seed and marked examples over a picture.
  * @param {HTMLElement} layer
  * @param {Entry} entry
  * @param {ImageData | null} heat
@@ -1314,11 +1560,7 @@ function overlay(layer, entry, heat, prune) {
     canvas.getContext("2d")?.putImageData(heat, 0, 0);
     parts.push(canvas);
   }
-  for (const mark of entry.marks) {
-    const box = h("span", { class: "ra-mark" });
-    placeBox(box, mark);
-    parts.push(box);
-  }
+  for (const mark of entry.marks) parts.push(mark.length === 4 ? boxMark(mark) : outlineMark(mark));
   if (prune && entry.kept && !Number.isNaN(entry.x)) {
     const seed = h("span", { class: "ra-seed" });
     seed.style.left = `${entry.x * 100}%`;

@@ -1,5 +1,5 @@
 /**
- * StepRail: the top of the Annotator. Which archive, which concept, which of the five steps, and what went wrong.
+ * StepRail: the top of the Annotator. Which archive, which concept, which of the steps, and what went wrong.
  *
  *   browser -> kernel   step {index} · concept {index} · add · dismiss
  *

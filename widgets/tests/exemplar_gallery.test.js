@@ -14,6 +14,8 @@ import {
   fitInto,
   heatPixels,
   moveFocus,
+  nudgeBox,
+  packPainting,
   rangeIds,
   splitLabel,
   visibleRange,
@@ -53,6 +55,8 @@ test("keys stand for commands, with and without modifiers", () => {
     [{ key: "c", ctrlKey: true }, null], // copying stays the browser's
     [{ key: "d", ctrlKey: true }, null],
     [{ key: "ArrowLeft", altKey: true }, null], // going back stays the browser's
+    [{ key: "e" }, "box"],
+    [{ key: "p" }, "brush"],
     [{ key: "Tab" }, null],
     [{ key: "q" }, null],
   ];
@@ -219,4 +223,27 @@ test("a screen reader hears the decision and what is odd", () => {
     "a.jpg, dropped, score 0.50, support 0.50, unlike the others, less like this, 1 duplicate",
   );
   assert.equal(describe(entry("b"), false), "b.jpg, kept, score 0.50");
+});
+
+test("a box is moved, sized and kept inside the image by keys", () => {
+  const table = [
+    [[0.3, 0.3, 0.4, 0.4], "ArrowRight", false, [0.32, 0.3, 0.4, 0.4]],
+    [[0.3, 0.3, 0.4, 0.4], "ArrowUp", false, [0.3, 0.28, 0.4, 0.4]],
+    [[0.3, 0.3, 0.4, 0.4], "ArrowRight", true, [0.3, 0.3, 0.42, 0.4]],
+    [[0.3, 0.3, 0.4, 0.4], "ArrowUp", true, [0.3, 0.3, 0.4, 0.38]],
+    [[0.3, 0.3, 0.4, 0.4], "]", false, [0.29, 0.29, 0.42, 0.42]],
+    [[0.6, 0.3, 0.4, 0.4], "ArrowRight", false, [0.6, 0.3, 0.4, 0.4]], // at the edge
+    [[0.3, 0.3, 0.02, 0.4], "ArrowLeft", true, [0.3, 0.3, 0.02, 0.4]], // never nothing
+    [[0, 0, 1, 1], "]", false, [0, 0, 1, 1]],
+  ];
+  for (const [box, key, resize, expected] of table) {
+    const moved = nudgeBox(box, key, resize).map((value) => Math.round(value * 1000) / 1000);
+    assert.deepEqual(moved, expected, `${key} ${box}`);
+  }
+});
+
+test("a painting is packed like numpy.packbits", () => {
+  const alphas = [255, 0, 0, 200, 127, 128, 0, 0, 255];
+  const pixels = new Uint8ClampedArray(alphas.flatMap((alpha) => [255, 159, 28, alpha]));
+  assert.deepEqual([...packPainting(pixels)], [0b10010100, 0b10000000]);
 });

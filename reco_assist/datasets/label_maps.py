@@ -1,0 +1,142 @@
+"""Folders of label maps, VOC-style ones too, as a data set."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reco_assist.datasets.coco import Dataset
+from reco_assist.errors import InputError
+from reco_assist.export.stream import Numbers
+from reco_assist.images import SUFFIXES, content_hash, decode, read_bytes
+from reco_assist.masks import encode_labels, label, rle
+from reco_assist.masks.label_maps import (
+    VOC_CLASSES,
+    VOC_OBJECTS,
+    VOID,
+    LabelNames,
+    mask_folder,
+    read_label_map,
+    read_names,
+)
+
+VOC_IMAGES = "JPEGImages"
+
+
+def read_label_maps(
+    folder: Path, *, images: Path | None = None, names: Mapping[int, str] | None = None
+) -> Dataset:
+    """Read a folder of label maps as a data set: map a/b.png belongs to image a/b with any suffix.
+
+    Category ids are the maps' numbers. Each connected part is an annotation, or each object where a VOC-style
+    folder has maps of objects. What is not known (255) becomes a crowd of each concept that the image shows,
+    of all where it shows none, so that no score counts it.
+
+    Args:
+        folder: Of the maps, or of a VOC-style data set.
+        images: Of the images; `JPEGImages` in a VOC-style folder.
+        names: What the numbers mean where no file says so; see `masks.label_maps`.
+
+    Raises:
+        InputError: Nothing names the numbers, there is no map, or a map has no image or another size.
+        FormatError: A map is damaged.
+        ImageError: An image cannot be read.
+    """
+    maps = mask_folder(folder)
+    known = read_names(maps) or LabelNames(dict(names or {}))
+    if not known.names:
+        raise InputError(
+            f"nothing names the numbers of {maps}: add legend.json, a list of id and name, or labelmap.txt"
+        )
+    place = images or folder / VOC_IMAGES
+    if not place.is_dir():
+        raise InputError(f"the label maps of {folder} need their images: name the folder by --images")
+    classes = {number: name for number, name in known.names.items() if number and number not in VOID}
+    records: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    image_ids, ids = Numbers(), Numbers()
+    for path in sorted(maps.rglob("*.png")):
+        relative = path.relative_to(maps)
+        photo = _photo(place, relative)
+        data = read_bytes(photo)
+        picture = decode(data, reduce_to=1)
+        labels = read_label_map(path, known.colours)
+        if labels.shape != (picture.height, picture.width):
+            raise InputError(
+                f"the label map {path} has {labels.shape[1]} x {labels.shape[0]} pixels and {photo.name} has "
+                f"{picture.width} x {picture.height} (upright): make maps at the image's full size"
+            )
+        digest = content_hash(data)
+        number = image_ids.take(digest)
+        records.append(
+            {
+                "id": number,
+                "file_name": photo.relative_to(place).as_posix(),
+                "height": picture.height,
+                "width": picture.width,
+                "reco_hash": digest,
+            }
+        )
+        objects = maps.parent / VOC_OBJECTS / relative
+        parts = read_label_map(objects) if maps.name == VOC_CLASSES and objects.is_file() else None
+        for category, mask, crowd in _regions(labels, parts, classes, path):
+            annotations.append(
+                {
+                    "id": ids.take(digest, category, crowd, mask.counts),
+                    "image_id": number,
+                    "category_id": category,
+                    "segmentation": rle.to_coco(mask),
+                    "area": rle.area(mask),
+                    "bbox": list(rle.bbox(mask)),
+                    "iscrowd": crowd,
+                }
+            )
+    if not records:
+        raise InputError(f"{maps} holds no label maps (PNG): name their folder")
+    document = {
+        "images": records,
+        "annotations": annotations,
+        "categories": [{"id": number, "name": name} for number, name in classes.items()],
+    }
+    return Dataset(document, str(folder))
+
+
+def _regions(
+    labels: NDArray[np.int32], objects: NDArray[np.int32] | None, classes: Mapping[int, str], path: Path
+) -> Iterator[tuple[int, rle.Rle, int]]:
+    """(category, mask, iscrowd) of what a map shows."""
+    void = np.isin(labels, VOID)  # (H, W)
+    present = [number for number in np.unique(labels[~void]).tolist() if number]
+    if unknown := [number for number in present if number not in classes]:
+        raise InputError(f"{path} has the number {unknown[0]}, which nothing names: add it to the names")
+    for number in present:
+        mask = labels == number  # (H, W)
+        parts = label(mask)
+        if objects is not None:
+            # An object's own number, where it has one; what has none is parted by connection.
+            own = np.where(mask & ~np.isin(objects, (0, *VOID)), objects, 0)
+            rest = label(mask & (own == 0))
+            parts = np.where(own > 0, own, np.where(rest > 0, rest + own.max(initial=0), 0))
+        _, dense = np.unique(np.append(0, parts), return_inverse=True)  # numbers without gaps, 0 stays 0
+        for one in encode_labels(dense[1:].reshape(parts.shape).astype(np.int32)):
+            yield number, one, 0
+    if void.any():
+        mask = rle.encode(void)
+        for number in present or classes:
+            yield number, mask, 1
+
+
+def _photo(folder: Path, relative: Path) -> Path:
+    wanted = folder / relative
+    found = [
+        path for path in wanted.parent.glob(f"{_escaped(wanted.stem)}.*") if path.suffix.lower() in SUFFIXES
+    ]
+    if not found:
+        raise InputError(f"the label map {relative} has no image in {folder}: name the folder of its images")
+    return sorted(found)[0]
+
+
+def _escaped(stem: str) -> str:
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in stem)

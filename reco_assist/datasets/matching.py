@@ -1,0 +1,77 @@
+"""What is the same in two data sets: images by name or content, masks by overlap."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from pycocotools import mask as coco
+from scipy.optimize import linear_sum_assignment
+
+from reco_assist.datasets.coco import Dataset, Id, name_key
+from reco_assist.masks import Rle, rle
+
+SAME_OBJECT = 0.5
+"""Intersection over union from which two masks are of one object."""
+
+
+def pair_images(old: Dataset, new: Dataset, *, prefix: str = "") -> dict[Id, Id]:
+    """The old image of each new one that both data sets have: of its name, or else of its content.
+
+    Args:
+        old: One data set.
+        new: The other.
+        prefix: What the old data set puts before the file names of the new one.
+
+    Returns:
+        Ids of old images by ids of new ones; no old image is there twice.
+    """
+    by_name = {name_key(one["file_name"]): number for number, one in old.images.items()}
+    pairs: dict[Id, Id] = {}
+    taken: set[Id] = set()
+    for number, image in new.images.items():
+        found = by_name.get(name_key(prefix + image["file_name"]))
+        if found is not None and found not in taken:
+            pairs[number] = found
+            taken.add(found)
+    by_content: dict[str, list[Id]] = {}
+    for number, image in old.images.items():
+        if number not in taken and image.get("reco_hash"):
+            by_content.setdefault(image["reco_hash"], []).append(number)
+    for number, image in new.images.items():
+        if number not in pairs and (rest := by_content.get(image.get("reco_hash", ""))):
+            pairs[number] = rest.pop(0)
+    return pairs
+
+
+def pair_masks(old: Sequence[Rle], new: Sequence[Rle]) -> list[tuple[int, int, float]]:
+    """Which masks are of one object: each at most once, so that the overlaps are largest in all.
+
+    Args:
+        old: Masks of one size.
+        new: Masks of that size.
+
+    Returns:
+        (index of the old, index of the new, IoU), all of at least `SAME_OBJECT`. Equal masks have exactly 1.
+    """
+    if not old or not new:
+        return []
+    pairs: list[tuple[int, int, float]] = []
+    places: dict[str, list[int]] = {}
+    for index, mask in enumerate(new):
+        places.setdefault(mask.counts, []).append(index)
+    rest_old = []
+    for index, mask in enumerate(old):
+        if equal := places.get(mask.counts):
+            pairs.append((index, equal.pop(0), 1.0))
+        else:
+            rest_old.append(index)
+    rest_new = sorted(index for left in places.values() for index in left)
+    if not rest_old or not rest_new:
+        return sorted(pairs)
+    first = [rle.to_coco(old[index]) for index in rest_old]
+    second = [rle.to_coco(new[index]) for index in rest_new]
+    overlaps = np.asarray(coco.iou(first, second, [0] * len(second)))  # (old, new)
+    worth = np.where(overlaps >= SAME_OBJECT, overlaps, 0)
+    for row, column in zip(*linear_sum_assignment(worth, maximize=True), strict=True):
+        if worth[row, column] > 0:
+            pairs.append((rest_old[row], rest_new[column], float(overlaps[row, column])))
+    return sorted(pairs)

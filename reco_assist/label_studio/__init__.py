@@ -1,0 +1,28 @@
+"""A live Label Studio server: predictions go there, corrections come back and are compared."""
+
+from reco_assist.label_studio.comparison import Change, Comparison, compare, draw
+from reco_assist.label_studio.images import LocalFiles, Prefix, Source, Upload
+from reco_assist.label_studio.pull import POLICIES, Labelled, Policy, Pulled, pull, read_pulled
+from reco_assist.label_studio.push import Pushed, push
+from reco_assist.label_studio.server import TOKEN, Server
+
+__all__ = [
+    "POLICIES",
+    "TOKEN",
+    "Change",
+    "Comparison",
+    "Labelled",
+    "LocalFiles",
+    "Policy",
+    "Prefix",
+    "Pulled",
+    "Pushed",
+    "Server",
+    "Source",
+    "Upload",
+    "compare",
+    "draw",
+    "pull",
+    "push",
+    "read_pulled",
+]

@@ -1,0 +1,95 @@
+"""The output folder of a run as something to push: its predictions, and where the images are."""
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
+from reco_assist.errors import FormatError, InputError
+from reco_assist.files import write_bytes
+from reco_assist.masks import rle
+
+RUN = "run.json"
+"""Where a run keeps what is of this machine only: the folder of its images."""
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """What a run left.
+
+    Attributes:
+        predictions: One for each image.
+        concepts: Names of the categories.
+        model_version: What made the predictions: the concepts, and a digest of how they were applied.
+        images: The folder that file names are relative to, as far as it is known.
+    """
+
+    predictions: tuple[Prediction, ...]
+    concepts: tuple[str, ...]
+    model_version: str
+    images: Path | None
+
+
+def note_images(folder: Path, images: Path) -> None:
+    """Remember where the images of a run are.
+
+    Raises:
+        StorageError: It cannot be written.
+    """
+    write_bytes(folder / RUN, (json.dumps({"images": str(images.absolute())}) + "\n").encode())
+
+
+def images_of(folder: Path) -> Path | None:
+    """Where the images of a run are; None where nothing tells, or they are there no more."""
+    try:
+        images = Path(json.loads((folder / RUN).read_bytes())["images"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return images if images.is_dir() else None
+
+
+def read_output(folder: Path) -> Output:
+    """Read the `coco.json` of a run.
+
+    Raises:
+        InputError: There is none.
+        FormatError: It was not written by `write_coco`.
+    """
+    path = folder / "coco.json"
+    if not path.is_file():
+        raise InputError(f"{folder} holds no coco.json; make it by reco-assist segment with the format coco.")
+    try:
+        data = json.loads(path.read_bytes())
+        concepts = {one["id"]: str(one["name"]) for one in data["categories"]}
+        regions: dict[int, list[Region]] = {one["id"]: [] for one in data["images"]}
+        sizes = {one["id"]: (one["height"], one["width"]) for one in data["images"]}
+        for one in data["annotations"]:
+            mask = rle.from_coco(one["segmentation"], *sizes[one["image_id"]])
+            regions[one["image_id"]].append(Region(concepts[one["category_id"]], mask, one["score"]))
+        predictions = tuple(
+            Prediction(
+                ImageRef(one["file_name"], one["reco_hash"], one["width"], one["height"]),
+                tuple(regions[one["id"]]),
+                tuple(
+                    Verdict(name, verdict["present"], verdict["probability"])
+                    for name, verdict in one["reco_verdicts"].items()
+                ),
+            )
+            for one in data["images"]
+        )
+        version = _version(data["info"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise FormatError(
+            f"{path} was not written by reco-assist ({error!r}); segment the images again."
+        ) from error
+    return Output(predictions, tuple(concepts.values()), version, images_of(folder))
+
+
+def _version(info: dict[str, Any]) -> str:
+    """The same result has the same version: concepts by name and digest, options by their own."""
+    about = info.get("concepts") or []
+    names = " ".join(f"{one['name']}@{str(one['digest'])[:8]}" for one in about)
+    how = sha256(json.dumps(info, sort_keys=True).encode()).hexdigest()[:6]
+    return f"reco-assist {names} {how}" if names else f"{info.get('description') or 'reco-assist'} {how}"

@@ -1,0 +1,287 @@
+"""Send predictions to a project, so that doing it again, or after any failure, doubles nothing.
+
+The server is the only memory: what it holds is looked up by content hash before each batch, and again after
+each attempt that failed, since it may have come through all the same.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import Any, Literal
+
+from reco_assist.annotations import Prediction
+from reco_assist.errors import InputError, UnreachableError
+from reco_assist.export.checks import check_prediction, number_concepts
+from reco_assist.export.label_studio import Names, Shape, Tool, pre_annotation, task_data
+from reco_assist.export.stream import dumps
+from reco_assist.label_studio.images import Source
+from reco_assist.label_studio.project import Project, open_or_create
+from reco_assist.label_studio.server import Server
+
+REQUEST_LIMIT = 10_000_000  # bytes of JSON; the server fails without a reason at some 250 MB
+BRUSH_LIMIT = 32_000_000
+"""Pixels times masks of an image above which the brush editor takes ten seconds and more to open it."""
+
+_BATCH = 50  # tasks that are looked up and sent together
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What became of a push.
+
+    Attributes:
+        url: The project's page.
+        project: Its number.
+        title: Its title.
+        model_version: Whose predictions the label stream shows now.
+        created: Tasks that were made.
+        updated: Tasks that were there and got new predictions.
+        unchanged: Tasks that had these very predictions.
+        polygons: Images that were sent as polygons because masks would be slow to edit.
+        notes: What the user should know, a sentence each.
+    """
+
+    url: str
+    project: int
+    title: str
+    model_version: str
+    created: int
+    updated: int
+    unchanged: int
+    polygons: int
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return {**asdict(self), "notes": list(self.notes)}
+
+    def __str__(self) -> str:
+        counts = f"{self.created:,} tasks created, {self.updated:,} updated, {self.unchanged:,} unchanged"
+        return f"{self.url}: {counts}"
+
+
+def push(
+    server: Server,
+    project: str,
+    predictions: Sequence[Prediction],
+    concepts: Sequence[str],
+    *,
+    model_version: str,
+    images: Source,
+    shape: Shape | Literal["auto"] = "auto",
+    boxes: bool = False,
+    on_images: Callable[[int], object] = lambda _: None,
+) -> Pushed:
+    """Make a task with a pre-annotation of every image, or update those that are there.
+
+    Args:
+        server: Where to.
+        project: Title or number. A title that is not there begins a project.
+        predictions: One for each image.
+        concepts: Names of the labels.
+        model_version: What made the predictions, as the server shall show it.
+        images: How the images get there.
+        shape: `brush` masks, `polygon`, or brush for all images but those above `BRUSH_LIMIT` (auto).
+        boxes: Offer the annotators a tool for boxes too, if the project is made.
+        on_images: Called with the number of images that are done, batch by batch.
+
+    Raises:
+        InputError: Something is not fit to be sent, or an image is missing.
+        ServerError: The project does not fit, or the server refuses; nothing was sent in the first case.
+        UnreachableError: The server stopped to answer; the same push goes on where it was.
+    """
+    numbers = number_concepts(concepts)
+    if not predictions or not model_version:
+        raise InputError("There is nothing to push: no image was segmented, or the model has no version.")
+    for prediction in predictions:
+        check_prediction(prediction, numbers)
+    large = {one.image.content_hash for one in predictions if shape == "auto" and _cost(one) > BRUSH_LIMIT}
+    main: Shape = "polygon" if shape == "polygon" else "brush"
+    tools: list[Tool] = [*(["polygon"] if large else []), *(["box"] if boxes else [])]  # type: ignore[list-item]
+    server.get("/api/current-user/whoami")  # a wrong token shows before anything else
+    opened = open_or_create(server, project, concepts, shape=main, also=tools)
+    job = _Job(server, opened, images, model_version, *_names(opened, concepts, main, large=bool(large)))
+    refs = {one.image.content_hash: one.image for one in predictions}
+    images.prepare(server, opened.id, list(refs.values()))
+    unique = {one.image.content_hash: one for one in reversed(predictions)}  # copies of an image are one task
+    counts = {"created": 0, "updated": 0, "unchanged": 0}
+    for batch in _batches(list(reversed(unique.values()))):
+        for outcome, number in job.send(batch, large).items():
+            counts[outcome] += number
+        on_images(len(batch))
+    server.patiently("PATCH", f"/api/projects/{opened.id}/", json={"model_version": model_version})
+    return Pushed(
+        f"{server.url}/projects/{opened.id}/data",
+        opened.id,
+        opened.title,
+        model_version,
+        polygons=len(large) if job.polygon else 0,
+        notes=_notes(job, large, predictions, unique),
+        **counts,
+    )
+
+
+def _cost(prediction: Prediction) -> int:
+    return prediction.image.width * prediction.image.height * len(prediction.regions)
+
+
+def _names(
+    project: Project, concepts: Sequence[str], main: Shape, *, large: bool
+) -> tuple[Shape, Names, Names | None]:
+    names = project.config.check(main, concepts, project.title)
+    return main, names, project.config.names("polygon", concepts) if large else None
+
+
+def _notes(
+    job: "_Job", large: set[str], predictions: Sequence[Prediction], unique: Mapping[str, Prediction]
+) -> tuple[str, ...]:
+    notes = []
+    if large and job.polygon:
+        notes.append(
+            f"{len(large):,} images are so large that masks would be slow to edit: they were sent as "
+            "polygons, simplified by at most a pixel and cut at holes."
+        )
+    elif large:
+        notes.append(
+            f"{len(large):,} images are so large that masks are slow to edit, but the project has no "
+            "PolygonLabels tag for these labels; add one and push again, or be patient there."
+        )
+    if copies := len(predictions) - len(unique):
+        notes.append(f"{copies:,} images are copies of others and share their tasks.")
+    return tuple(notes)
+
+
+def _batches(predictions: Sequence[Prediction]) -> Iterator[Sequence[Prediction]]:
+    for start in range(0, len(predictions), _BATCH):
+        yield predictions[start : start + _BATCH]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A push to one project.
+
+    Attributes:
+        server: Where to.
+        project: The project.
+        images: How the images get there.
+        model_version: Of the predictions.
+        shape: What regions are sent as.
+        names: What the configuration calls things for it.
+        polygon: The same for large images; None where they are sent like the others.
+    """
+
+    server: Server
+    project: Project
+    images: Source
+    model_version: str
+    shape: Shape
+    names: Names
+    polygon: Names | None
+
+    def send(self, predictions: Sequence[Prediction], large: set[str]) -> dict[str, int]:
+        """Bring some images' tasks up to date, again and again while the server fails."""
+        # Whatever an earlier attempt has brought about counts as what it was meant to be.
+        outcomes: dict[str, str] = {}
+        attempt = 0
+        while True:
+            try:
+                self._send_once(predictions, large, outcomes)
+                break
+            except UnreachableError:
+                attempt += 1
+                if attempt == self.server.attempts:
+                    raise
+                self.server.wait(attempt - 1)
+        ended = list(outcomes.values())
+        return {outcome: ended.count(outcome) for outcome in ("created", "updated", "unchanged")}
+
+    def _send_once(
+        self, predictions: Sequence[Prediction], large: set[str], outcomes: dict[str, str]
+    ) -> None:
+        keys = [one.image.content_hash for one in predictions]
+        present = self._present(keys)
+        wanted = {one.image.content_hash: self._pre_annotation(one, large) for one in predictions}
+        fresh = [one for one in predictions if one.image.content_hash not in present]
+        for key in keys:
+            if key not in present:
+                outcomes[key] = "created"
+        stale: list[dict[str, Any]] = []
+        for key, task in present.items():
+            own = [one for one in task["predictions"] if one["model_version"] == self.model_version]
+            if len(own) == 1 and _same(own[0], wanted[key]):
+                outcomes.setdefault(key, "unchanged")
+                continue
+            outcomes.setdefault(key, "updated")
+            for one in own:
+                self.server.patiently("DELETE", f"/api/predictions/{one['id']}/")
+            stale.append({"task": task["id"], **wanted[key]})
+        for part in _parts(stale):
+            self.server.once("POST", f"/api/projects/{self.project.id}/import/predictions", json=part)
+        if fresh:
+            images = [one.image for one in fresh]
+            places = self.images.addresses(self.server, self.project.id, images)
+            tasks = [
+                {
+                    "data": task_data(image, places[image.content_hash], names=self.names),
+                    "predictions": [wanted[image.content_hash]],
+                }
+                for image in images
+            ]
+            for part in _parts(tasks):
+                self.server.once("POST", f"/api/projects/{self.project.id}/import", json=part)
+
+    def _pre_annotation(self, prediction: Prediction, large: set[str]) -> dict[str, Any]:
+        as_polygon = self.polygon is not None and prediction.image.content_hash in large
+        return pre_annotation(
+            prediction,
+            model_version=self.model_version,
+            shape="polygon" if as_polygon else self.shape,
+            names=self.polygon if as_polygon else self.names,
+        )
+
+    def _present(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """The tasks that are there, one a key. Others of that key go, if nobody has worked on them."""
+        where = [
+            {"filter": "filter:tasks:data.key", "operator": "in_list", "type": "List", "value": list(keys)}
+        ]
+        light = self.server.tasks(self.project.id, include=["data"], filters=where)
+        if not any(True for _ in light):  # predictions are megabytes: ask for them only where there are some
+            return {}
+        include = ["data", "predictions", "total_annotations"]
+        found = list(self.server.tasks(self.project.id, include=include, filters=where))
+        found.sort(key=lambda task: (task["data"]["key"], -task["total_annotations"], task["id"]))
+        present = {}
+        for key, same in groupby(found, key=lambda task: str(task["data"]["key"])):
+            present[key], *doubled = list(same)
+            for task in doubled:
+                if not task["total_annotations"]:
+                    self.server.patiently("DELETE", f"/api/tasks/{task['id']}/")
+        return present
+
+
+def _same(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a prediction is there already; ids of regions depend on their masks."""
+    return _facts(there) == _facts(wanted)
+
+
+def _facts(prediction: Mapping[str, Any]) -> tuple[float, list[tuple[str, ...]]]:
+    regions = [
+        (str(one["id"]), str(one["type"]), str(one["from_name"]), f"{one.get('score', 0):.4f}")
+        for one in prediction["result"]
+    ]
+    return round(float(prediction["score"] or 0), 4), sorted(regions)
+
+
+def _parts(records: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Records in requests of at most `REQUEST_LIMIT`, one alone where it is larger."""
+    part: list[dict[str, Any]] = []
+    size = 0
+    for record in records:
+        length = len(dumps(record))
+        if part and size + length > REQUEST_LIMIT:
+            yield part
+            part, size = [], 0
+        part.append(record)
+        size += length
+    if part:
+        yield part

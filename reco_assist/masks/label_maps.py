@@ -1,0 +1,128 @@
+"""Label maps: PNG files whose pixels are class numbers, as our exports and VOC-style data sets have them.
+
+The numbers are named by a file in the maps' folder or the one above it:
+
+- `legend.json`, ours: a list of {"id", "name"}
+- `labelmap.txt`, of CVAT and Roboflow: `name:r,g,b:parts:actions`, numbered in order; maps may be in colour
+- `class_names.txt`, of labelme: a name a line, numbered in order; `__ignore__` before the first is void
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from reco_assist.errors import FormatError
+
+VOID = (255,)
+"""Ids of label maps that stand for "not known"."""
+
+VOC_CLASSES = "SegmentationClass"
+"""Folder of a VOC-style data set with its maps of classes."""
+
+VOC_OBJECTS = "SegmentationObject"
+"""Folder of a VOC-style data set with its maps of single objects."""
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class LabelNames:
+    """What the numbers of label maps mean.
+
+    Attributes:
+        names: Of each number; 0 is the background.
+        colours: The number of each (r, g, b), for maps in colour.
+    """
+
+    names: Mapping[int, str]
+    colours: Mapping[Colour, int] = field(default_factory=dict)
+
+
+def mask_folder(folder: Path) -> Path:
+    """The folder of the class maps: the one given, or `SegmentationClass` in a VOC-style data set."""
+    inner = folder / VOC_CLASSES
+    return inner if inner.is_dir() else folder
+
+
+def read_names(folder: Path) -> LabelNames | None:
+    """What names the numbers of a folder of label maps; None where no file does.
+
+    Raises:
+        FormatError: The file that names them is damaged.
+    """
+    readers = {"legend.json": _legend, "labelmap.txt": _colour_table, "class_names.txt": _name_list}
+    for place in (folder, folder.parent):
+        for name, reader in readers.items():
+            path = place / name
+            if not path.is_file():
+                continue
+            try:
+                return reader(path.read_text(encoding="utf-8"))
+            except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+                raise FormatError(f"{path} does not name classes ({error!r}): write it anew") from error
+    return None
+
+
+def read_label_map(path: Path, colours: Mapping[Colour, int] | None = None) -> NDArray[np.int32]:
+    """The numbers of a label map.
+
+    Args:
+        path: A PNG file of single whole numbers, with or without a palette, or in colour.
+        colours: The number of each colour; without them a map in colour is refused.
+
+    Returns:
+        (H, W) int32.
+
+    Raises:
+        FormatError: It cannot be read, is a picture, or has a colour that means nothing.
+    """
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image)
+    except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise FormatError(f"the label map {path} cannot be read ({error}): write it as PNG again") from error
+    if pixels.ndim == 3 and pixels.dtype == np.uint8 and colours:
+        return _by_colour(path, pixels[:, :, :3], colours)
+    if pixels.ndim != 2 or pixels.dtype.kind not in "iub":
+        raise FormatError(f"{path} is a picture, not a label map: its pixels must be single whole numbers")
+    return pixels.astype(np.int32)
+
+
+def _by_colour(path: Path, pixels: NDArray[np.uint8], colours: Mapping[Colour, int]) -> NDArray[np.int32]:
+    packed = pixels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)  # (H, W)
+    found, place = np.unique(packed, return_inverse=True)  # (n,), (H*W,)
+    numbers = []
+    for value in found.tolist():
+        colour = (value >> 16, value >> 8 & 255, value & 255)
+        if colour not in colours:
+            raise FormatError(
+                f"{path} has the colour {colour}, which labelmap.txt does not name: add its line"
+            )
+        numbers.append(colours[colour])
+    labels: NDArray[np.int32] = np.array(numbers, np.int32)[place].reshape(packed.shape)  # (H, W)
+    return labels
+
+
+def _legend(text: str) -> LabelNames:
+    return LabelNames({int(one["id"]): str(one["name"]) for one in json.loads(text)})
+
+
+def _colour_table(text: str) -> LabelNames:
+    rows = [line.split(":") for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    names = {number: row[0].strip() for number, row in enumerate(rows)}
+    colours: dict[Colour, int] = {}
+    for number, row in enumerate(rows):
+        red, green, blue = (int(value) for value in row[1].split(","))
+        colours[red, green, blue] = number
+    return LabelNames(names, colours)
+
+
+def _name_list(text: str) -> LabelNames:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    first = -1 if lines[0] == "__ignore__" else 0
+    return LabelNames({number: name for number, name in enumerate(lines, start=first) if number >= 0})

@@ -1,0 +1,239 @@
+"""The paper's protocol: a reference for every word, argmax over all words, CRF, one confusion matrix.
+
+Finished references and images are kept in the output folder, so that a stopped run goes on where it was.
+
+K words, n classes, C dense and D language-image dimensions
+"""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+from torch.nn.functional import interpolate, normalize
+
+from reco_assist.archive import Archive
+from reco_assist.concepts import PAPER_CONTEXTS, paper_reference
+from reco_assist.encoders import Encoder
+from reco_assist.evaluation import confusion
+from reco_assist.files import make_output_folder, storage_error, write_bytes
+from reco_assist.images import squash
+from reco_assist.refine import PAPER_CRF, label_crf
+from reco_assist.reproduction.datasets import Benchmark, Sample
+from reco_assist.reproduction.labels import VOID
+
+_SHARPNESS = 10.0  # of the text saliency
+_SAME = {"vegetation": "tree"}  # the released code gives the one the other's reference
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class References:
+    """What the words look like.
+
+    Attributes:
+        visual: (K, C) reference embeddings, unit length.
+        text: (K, D) text vectors, unit length.
+    """
+
+    visual: Tensor
+    text: Tensor
+
+    def probabilities(self, encoder: Encoder, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """(K, H, W) sigmoid(F r) sigmoid(10 D e) of an image (H, W, 3), both factors upsampled bilinearly.
+
+        Encoders take squares: a longer side is covered by squares that overlap by half, and averaged.
+        """
+        height, width = image.shape[:2]
+        side = min(height, width)
+        total = np.zeros((len(self.visual), height, width), np.float32)
+        seen = np.zeros((height, width), np.float32)
+        for top in _starts(height, side):
+            for left in _starts(width, side):
+                here = np.s_[top : top + side, left : left + side]
+                total[:, here[0], here[1]] += self._square(encoder, image[here])
+                seen[here] += 1
+        return total / seen
+
+    def _square(self, encoder: Encoder, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        pixels = torch.from_numpy(squash(image, encoder.input_size)).permute(2, 0, 1)[None]
+        features = encoder.encode(pixels)
+        likeness = torch.einsum(
+            "chw,kc->khw", normalize(features.dense[0], dim=0), self.visual.to(features.dense)
+        )
+        saliency = torch.einsum(
+            "dhw,kd->khw", normalize(features.language[0], dim=0), self.text.to(features.language)
+        )
+        maps = [torch.sigmoid(likeness), torch.sigmoid(_SHARPNESS * saliency)]  # each (K, h, w)
+        size = (image.shape[0], image.shape[1])
+        large = [interpolate(one[None], size, mode="bilinear", align_corners=False)[0] for one in maps]
+        product: NDArray[np.float32] = (large[0] * large[1]).cpu().numpy()
+        return product
+
+
+class Journal:
+    """Confusion matrices of finished images, one line each; a run with other settings begins a new one.
+
+    Args:
+        path: The file.
+        settings: Everything that decides the results.
+    """
+
+    def __init__(self, path: Path, settings: dict[str, Any]) -> None:
+        self._path = path
+        self._head = json.dumps(settings, sort_keys=True)
+        self.done: dict[str, dict[str, list[list[int]]]] = {}
+        lines = path.read_text().split("\n") if path.is_file() else []
+        if lines[:1] == [self._head]:
+            for line in lines[1:-1]:  # what follows the last line break was cut short
+                record = json.loads(line)
+                self.done[record["image"]] = record["pairs"]
+        body = [json.dumps({"image": image, "pairs": pairs}) for image, pairs in self.done.items()]
+        write_bytes(path, "\n".join([self._head, *body, ""]).encode())
+
+    def add(self, image: str, matrices: dict[str, NDArray[np.int64]]) -> None:
+        """Keep the matrices of an image; they are on disk when this returns.
+
+        Raises:
+            StorageError: They cannot be written.
+        """
+        pairs = {
+            key: [[int(row), int(column), int(matrix[row, column])] for row, column in np.argwhere(matrix)]
+            for key, matrix in matrices.items()
+        }
+        try:
+            with self._path.open("a") as file:
+                file.write(json.dumps({"image": image, "pairs": pairs}) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise storage_error(self._path, error) from error
+        self.done[image] = pairs
+
+    def total(self, key: str, classes: int) -> NDArray[np.int64]:
+        """(n, n) sum of the matrices of all images, rows are the truth."""
+        matrix = np.zeros((classes, classes), np.int64)
+        for pairs in self.done.values():
+            for row, column, count in pairs[key]:
+                matrix[row, column] += count
+        return matrix
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One reproduction in an output folder.
+
+    Attributes:
+        benchmark: The data set.
+        archive: Where images of the words are looked for.
+        out: The output folder.
+        k: Images to retrieve for a word.
+    """
+
+    benchmark: Benchmark
+    archive: Archive
+    out: Path
+    k: int
+
+    @classmethod
+    def open(cls, benchmark: Benchmark, archive: Archive, out: Path, *, k: int) -> Self:
+        """Begin or go on.
+
+        Raises:
+            StorageError: The folder cannot be written.
+        """
+        make_output_folder(out)
+        return cls(benchmark, archive, out, k)
+
+    def references(self, on_word: Callable[[str], None] = lambda _: None) -> References:
+        """References of all words; what an earlier run has learnt is read.
+
+        Args:
+            on_word: Called with each word that is done.
+        """
+        path = self.out / "references.safetensors"
+        known = _read(path, self._settings())
+        contexts: dict[str, Tensor] = {}
+        found: dict[str, tuple[Tensor, Tensor]] = {}
+        for name in (*PAPER_CONTEXTS, *self.benchmark.words):
+            if name not in found:
+                if f"visual {name}" in known:
+                    found[name] = known[f"visual {name}"], known[f"text {name}"]
+                elif name in _SAME:
+                    word = self.archive.encoder.encode_text(name).vector
+                    found[name] = contexts[_SAME[name]], word
+                else:
+                    found[name] = paper_reference(self.archive, name, k=self.k, contexts=contexts)
+                known |= {f"visual {name}": found[name][0], f"text {name}": found[name][1]}
+                _write(path, self._settings(), known)
+                if name in PAPER_CONTEXTS:
+                    contexts[name] = found[name][0]
+            on_word(name)
+        visual, text = zip(*(found[name] for name in self.benchmark.words), strict=True)
+        return References(torch.stack(visual), torch.stack(text))
+
+    def journal(self) -> Journal:
+        """What this run has scored already.
+
+        Raises:
+            StorageError: The folder cannot be written.
+        """
+        return Journal(self.out / "images.jsonl", self._settings())
+
+    def score(self, sample: Sample, references: References, journal: Journal) -> None:
+        """Segment a sample, without and with CRF, and enter its confusion matrices if they are not there.
+
+        Raises:
+            ImageError: The sample cannot be read.
+            StorageError: The journal cannot be written.
+        """
+        if sample.name in journal.done:
+            return
+        image, truth = self.benchmark.read(sample)
+        maps = references.probabilities(self.archive.encoder, image)  # (K, H, W)
+        shares = np.exp(maps - maps.max(0))  # the released code's softmax over the products
+        refined = label_crf(shares / shares.sum(0), image, params=PAPER_CRF)
+        classes, class_of = len(self.benchmark.classes), np.array(self.benchmark.class_of)
+        matrices = {
+            key: confusion(truth, class_of[one.argmax(0)], classes, ignore=(VOID,))
+            for key, one in (("plain", maps), ("crf", refined))
+        }
+        journal.add(sample.name, matrices)
+
+    def _settings(self) -> dict[str, Any]:
+        encoder = self.archive.encoder
+        return {
+            "benchmark": self.benchmark.name,
+            "archive": self.archive.id,
+            "images": len(self.archive),
+            "weights": encoder.weights,
+            "k": self.k,
+        }
+
+
+def _starts(length: int, side: int) -> list[int]:
+    """Where squares of that side begin on an axis: half a side apart, the last one flush with the end."""
+    return [*range(0, length - side, max(1, side // 2)), length - side]
+
+
+def _read(path: Path, settings: dict[str, Any]) -> dict[str, Tensor]:
+    """The tensors of an earlier run with the same settings, or none."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            if (file.metadata() or {}).get("settings") != json.dumps(settings, sort_keys=True):
+                return {}
+            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
+    except (OSError, SafetensorError):
+        return {}
+
+
+def _write(path: Path, settings: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    plain = {key: tensor.float().cpu().clone() for key, tensor in tensors.items()}
+    write_bytes(path, safetensors.torch.save(plain, {"settings": json.dumps(settings, sort_keys=True)}))

@@ -1,0 +1,78 @@
+"""What goes into a predictor and what comes out of it."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reco_assist.annotations import ImageRef, Verdict
+from reco_assist.errors import ImageError
+from reco_assist.images import content_hash, decode, read_bytes, squash
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An image to segment: where it is, and what a data set calls it."""
+
+    path: Path
+    file_name: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segmented:
+    """What the concepts say about one image, before any threshold.
+
+    Attributes:
+        image: The image.
+        verdicts: Whether it contains each concept, in the order of the concepts.
+        maps: (K, H, W) uint8 refined probability of each concept; zero where a concept is absent.
+        embedding: (d,) float32 what the image as a whole looks like, to part images by; empty if unknown.
+    """
+
+    image: ImageRef
+    verdicts: tuple[Verdict, ...]
+    maps: NDArray[np.uint8]
+    embedding: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A target that could not be read, and why in one sentence."""
+
+    target: Target
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """A target that was read.
+
+    Attributes:
+        target: The target.
+        reference: How a data set names it.
+        squares: (S, S, 3) uint8 RGB at each side S that was asked for.
+    """
+
+    target: Target
+    reference: ImageRef
+    squares: tuple[NDArray[np.uint8], ...]
+
+
+def load(targets: Sequence[Target], *sides: int) -> list[Loaded | Skipped]:
+    """Read a batch of targets at the same time, each resized to squares of some sides in pixels."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(partial(_load, sides=sides), targets))
+
+
+def _load(target: Target, sides: Sequence[int]) -> Loaded | Skipped:
+    try:
+        data = read_bytes(target.path)
+        decoded = decode(data, reduce_to=max(sides))
+    except ImageError as error:
+        return Skipped(target, f"{target.file_name}: {error}")
+    reference = ImageRef(target.file_name, content_hash(data), decoded.width, decoded.height)
+    return Loaded(target, reference, tuple(squash(decoded.pixels, side) for side in sides))

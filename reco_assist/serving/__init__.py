@@ -1,0 +1,7 @@
+"""A Label Studio machine-learning backend: predictions on demand, and corrections that teach the concepts."""
+
+from reco_assist.serving.app import create_app
+from reco_assist.serving.images import ImageStore
+from reco_assist.serving.teacher import Teacher
+
+__all__ = ["ImageStore", "Teacher", "create_app"]

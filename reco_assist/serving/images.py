@@ -1,0 +1,84 @@
+"""The images that tasks name: below allowed folders, or on the connected server, and nothing else."""
+
+import os
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Lock
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from reco_assist.errors import ImageError
+from reco_assist.label_studio import Server
+
+_KEPT = 256  # fetched images that stay on disk
+_LOCAL = "/data/local-files/"
+
+
+class ImageStore:
+    """Finds the image of a task as a file.
+
+    Args:
+        roots: Folders whose files may be read; the server's document root, for its local files.
+        server: The connected Label Studio server; without one, only files below the roots are read.
+    """
+
+    def __init__(self, roots: tuple[Path, ...] = (), server: Server | None = None) -> None:
+        self._roots = tuple(root.resolve() for root in roots)
+        self._server = server
+        self._folder = TemporaryDirectory(prefix="reco-assist-")
+        self._lock = Lock()
+
+    def close(self) -> None:
+        """Remove what was fetched."""
+        self._folder.cleanup()
+
+    def find(self, address: str) -> Path:
+        """The file of an image; fetched if it has to be.
+
+        Args:
+            address: As in a task's data.
+
+        Raises:
+            ImageError: It is neither below an allowed folder nor on the connected server.
+        """
+        parts = urlsplit(address)
+        own = not parts.scheme and not parts.netloc
+        if own and parts.path == _LOCAL:
+            for name in parse_qs(parts.query).get("d", []):
+                if (found := self._below(name)) is not None:
+                    return found
+        elif own and (found := self._below(unquote(parts.path))) is not None:
+            return found
+        if self._server is None:
+            raise ImageError(
+                f"The image {address!r} is not below an allowed folder; add --files FOLDER, or --server URL."
+            )
+        if not (own and address.startswith("/")) and not address.startswith(f"{self._server.url}/"):
+            raise ImageError(f"The image {address!r} is not on {self._server.url}, and nothing else is read.")
+        return self._fetch(self._server, address)
+
+    def _below(self, name: str) -> Path | None:
+        """A file below one of the roots, links followed; None if there is none."""
+        for root in self._roots:
+            try:
+                path = Path(os.path.realpath(root / name.lstrip("/")))
+                if path.is_relative_to(root) and path.is_file():
+                    return path
+            except (OSError, ValueError):  # a name that no file can have
+                continue
+        return None
+
+    def _fetch(self, server: Server, address: str) -> Path:
+        path = Path(self._folder.name) / sha256(address.encode("utf-8", "surrogatepass")).hexdigest()
+        with self._lock:
+            if path.is_file():
+                os.utime(path)
+                return path
+            data = server.fetch(address)
+            if data is None:
+                raise ImageError(f"{server.url} does not give the image {address!r}; is it still there?")
+            path.write_bytes(data)
+            stale = sorted(Path(self._folder.name).iterdir(), key=lambda one: one.stat().st_mtime)[:-_KEPT]
+            for one in stale:
+                one.unlink()
+        return path

@@ -1,0 +1,114 @@
+"""Ranking: which images of a folder to review first, before any session begins. A stopped run goes on."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from reco_assist.files import write_bytes
+from reco_assist.segmenter import AUTOMATIC, Predictor, Segmented, Skipped, Target
+from reco_assist.session.order import disagreement, doubt, pack_look, review_order, unpack_looks
+
+_BATCH = 8
+_RANKING = "ranking.jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """What makes an image worth reviewing.
+
+    Attributes:
+        file_name: As data sets name it.
+        doubt: Of its least certain concept, 0 to 1.
+        disagreement: 1 - IoU of the two predictors about the concept they differ in most; 0 with one of them.
+        look: What it looks like as a whole, see `order.pack_look`.
+    """
+
+    file_name: str
+    doubt: float
+    disagreement: float
+    look: str
+
+    @property
+    def gain(self) -> float:
+        """How much its review may teach."""
+        return max(self.doubt, self.disagreement)
+
+
+class Ranking:
+    """Figures about images in a folder, and the order that follows from them.
+
+    Args:
+        folder: Of its file, which is kept if it is of the same predictors.
+        predictor: What segments.
+        second: Another one, to disagree with; None if there is none.
+
+    Attributes:
+        skipped: (file name, reason) of images that could not be read.
+    """
+
+    def __init__(self, folder: Path, predictor: Predictor, second: Predictor | None = None) -> None:
+        self._path, self._predictor, self._second = folder / _RANKING, predictor, second
+        self.skipped: list[tuple[str, str]] = []
+        digests = [predictor.digests, {} if second is None else second.digests]
+        head = json.dumps(digests, ensure_ascii=False).encode() + b"\n"
+        lines = self._path.read_bytes().splitlines(keepends=True) if self._path.is_file() else []
+        if not lines or lines[0] != head:
+            lines = [head]
+        whole = [line for line in lines if line.endswith(b"\n")]  # one may be cut short by a kill
+        write_bytes(self._path, b"".join(whole))
+        self._found = {one.file_name: one for one in (Ranked(**json.loads(line)) for line in whole[1:])}
+
+    def add(self, targets: Sequence[Target]) -> Iterator[int]:
+        """Look at what was not looked at yet.
+
+        Yields:
+            How many targets were dealt with, after each batch that is on disk.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        for start in range(0, len(targets), _BATCH):
+            batch = targets[start : start + _BATCH]
+            left = [target for target in batch if target.file_name not in self._found]
+            lines = []
+            for target, one in zip(left, self._predictor.segment(left) if left else (), strict=True):
+                if isinstance(one, Skipped):
+                    self.skipped.append((target.file_name, one.reason))
+                    continue
+                ranked = self._ranked(target, one)
+                self._found[target.file_name] = ranked
+                lines.append(json.dumps(asdict(ranked), ensure_ascii=False).encode() + b"\n")
+            with self._path.open("ab") as file:
+                file.write(b"".join(lines))
+            yield len(batch)
+
+    def order(self, targets: Sequence[Target]) -> list[Ranked]:
+        """The images that were looked at, the one first whose review teaches most."""
+        found = [self._found[target.file_name] for target in targets if target.file_name in self._found]
+        looks = unpack_looks([one.look for one in found])
+        return [found[i] for i in review_order([one.gain for one in found], looks)]
+
+    def _ranked(self, target: Target, one: Segmented) -> Ranked:
+        sure = [doubt(*pair) for pair in zip(one.maps, (v.probability for v in one.verdicts), strict=True)]
+        apart = 0.0
+        if self._second is not None:
+            (other,) = self._second.segment([target])
+            if isinstance(other, Segmented):
+                apart = _apart(one, other)
+        return Ranked(target.file_name, max(sure), round(apart, 4), pack_look(one.embedding))
+
+
+def _apart(first: Segmented, second: Segmented) -> float:
+    """The largest disagreement about a concept that both know."""
+    masks = {
+        verdict.concept: levels >= AUTOMATIC
+        for verdict, levels in zip(second.verdicts, second.maps, strict=True)
+    }
+    return max(
+        disagreement(levels >= AUTOMATIC, np.asarray(masks[verdict.concept]))
+        for verdict, levels in zip(first.verdicts, first.maps, strict=True)
+        if verdict.concept in masks
+    )

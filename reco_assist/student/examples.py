@@ -1,0 +1,244 @@
+"""Examples: images with pseudo-labels or corrected masks, in a folder, made batch by batch and resumable."""
+
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from reco_assist.errors import FormatError, InputError
+from reco_assist.evaluation import read_predictions
+from reco_assist.files import make_output_folder, write_bytes
+from reco_assist.images import near_duplicate_groups, perceptual_hash
+from reco_assist.segmenter import Loaded, Predictor, Skipped, Target, load
+from reco_assist.student.pseudo_labels import PseudoLabel, corrected_label, pseudo_label
+
+BATCH = 16  # fixed: a resumed run makes the same batches
+_LIST = "examples.jsonl"
+
+Kind = Literal["corrected", "present", "absent"]
+Masks = dict[str, NDArray[np.bool_] | None]
+"""(H, W) bool by concept; None where nothing was said about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One image of the examples.
+
+    Attributes:
+        file_name: As the data set names it.
+        key: Of its files in the folder.
+        kind: corrected by a human, or the teacher finds a concept present, or none.
+        fingerprint: 64 bits that near-duplicates share but for a few.
+    """
+
+    file_name: str
+    key: str
+    kind: Kind
+    fingerprint: int
+
+
+@dataclass(frozen=True, slots=True)
+class Corrections:
+    """Masks that somebody has corrected, read when asked for.
+
+    Attributes:
+        files: Names of the corrected images.
+        digest: Of the file they come from.
+        masks: The masks of an image by its name.
+    """
+
+    files: frozenset[str]
+    digest: str
+    masks: "partial[Masks]"
+
+
+def read_corrections(path: Path, concepts: Sequence[str]) -> Corrections:
+    """Corrected masks of a COCO file: of a session's export, pulled from Label Studio, or anybody's.
+
+    Every image of the file counts as corrected: what is not outlined in it is not there. A file of ours names
+    in `reco_verdicts` the concepts that were decided about; of others in that image nothing is known.
+
+    Raises:
+        InputError: There is no such file, or it knows none of the concepts.
+        FormatError: It is not a COCO data set.
+    """
+    found = read_predictions(path)
+    known = {name.casefold() for name in found.categories.values()}
+    if not known & {name.casefold() for name in concepts}:
+        raise InputError(
+            f"{path} has the categories {sorted(found.categories.values())} and the student is about "
+            f"{list(concepts)}: give corrections of these concepts"
+        )
+    stated = {file for _, file in found.presence}
+
+    def masks(file: str) -> Masks:
+        def one(name: str) -> NDArray[np.bool_] | None:
+            key = name.casefold(), file
+            unsaid = file in stated and key not in found.presence and not found.found(name, file)
+            return None if unsaid or name.casefold() not in known else found.union(name, file)
+
+        return {name: one(name) for name in concepts}
+
+    return Corrections(frozenset(found.sizes), sha256(path.read_bytes()).hexdigest(), partial(masks))
+
+
+class Examples:
+    """Examples in a folder.
+
+    Args:
+        folder: Made if missing; what is there is kept if it was made with the same settings.
+        concepts: Names of the classes.
+        side: Pixels of the square images and labels.
+        teacher: Digest by concept of what makes the pseudo-labels.
+        corrections: Files of corrected masks.
+
+    Raises:
+        StorageError: The folder cannot be written.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        concepts: Sequence[str],
+        side: int,
+        teacher: Mapping[str, str],
+        corrections: Sequence[Corrections] = (),
+    ) -> None:
+        self.folder, self.side, self.concepts = make_output_folder(folder), side, tuple(concepts)
+        self._corrections = {file: one for one in corrections for file in one.files}
+        self.settings: dict[str, Any] = {
+            "concepts": list(concepts),
+            "side": side,
+            "teacher": dict(teacher),
+            "corrections": [one.digest for one in corrections],
+        }
+        self.skipped: list[tuple[str, str]] = []
+        self._items = self._read()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __iter__(self) -> Iterator[Example]:
+        return iter(self._items.values())
+
+    @property
+    def digest(self) -> str:
+        """Identity of what the examples teach."""
+        facts = [self.settings, [asdict(one) for one in self]]
+        return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+    def add(self, teacher: Predictor, targets: Sequence[Target]) -> Iterator[int]:
+        """Label what is not labelled yet; the teacher does not look at corrected images.
+
+        Yields:
+            How many targets were dealt with, after each batch that is on disk.
+
+        Raises:
+            InputError: Corrected images are not among the targets.
+            StorageError: The folder cannot be written.
+        """
+        if lost := sorted(set(self._corrections) - {target.file_name for target in targets}):
+            raise InputError(
+                f"{len(lost)} corrected images are not among the images, such as {lost[0]}: name the folder "
+                "that the corrections' file names are relative to"
+            )
+        for start in range(0, len(targets), BATCH):
+            batch = targets[start : start + BATCH]
+            left = [target for target in batch if target.file_name not in self._items]
+            self._label([target for target in left if target.file_name in self._corrections], None)
+            self._label([target for target in left if target.file_name not in self._corrections], teacher)
+            yield len(batch)
+
+    def read(self, example: Example) -> tuple[NDArray[np.uint8], PseudoLabel]:
+        """(S, S, 3) uint8 RGB and the label of an example.
+
+        Raises:
+            FormatError: Its files are damaged or gone.
+        """
+        try:
+            with Image.open(self._path(example, "image")) as opened:
+                pixels = np.array(opened.convert("RGB"))
+            with Image.open(self._path(example, "label")) as opened:
+                label = np.array(opened.convert("LA"))  # (S, S, 2)
+        except OSError as error:
+            raise FormatError(
+                f"{self.folder} has lost {example.file_name}: remove it and start again"
+            ) from error
+        return pixels, PseudoLabel(label[..., 0], label[..., 1])
+
+    def split(self, validation: float) -> tuple[list[Example], list[Example]]:
+        """Examples to train on, and examples to look at: near-duplicates are on one side.
+
+        What humans have corrected is scarce, and is all trained on, with what looks like it.
+        """
+        items = sorted(self, key=lambda one: one.key)
+        groups: dict[int, list[Example]] = {}
+        for number, one in zip(near_duplicate_groups([i.fingerprint for i in items]), items, strict=True):
+            groups.setdefault(number, []).append(one)
+        free = [part for part in groups.values() if all(one.kind != "corrected" for one in part)]
+        wanted, held = round(validation * len(items)), set[str]()
+        for part in sorted(free, key=lambda part: sha256(part[0].key.encode()).digest()):
+            if len(held) + len(part) <= wanted:
+                held.update(one.key for one in part)
+        return [one for one in items if one.key not in held], [one for one in items if one.key in held]
+
+    def _label(self, targets: Sequence[Target], teacher: Predictor | None) -> None:
+        if not targets:
+            return
+        lines = []
+        seen = teacher.segment(targets) if teacher else [None] * len(targets)
+        for loaded, said in zip(load(targets, self.side), seen, strict=True):
+            if isinstance(loaded, Skipped) or isinstance(said, Skipped):
+                reason = loaded.reason if isinstance(loaded, Skipped) else "it cannot be read"
+                self.skipped.append((loaded.target.file_name, reason))
+                continue
+            if said is None:
+                masks = self._corrections[loaded.target.file_name].masks(loaded.target.file_name)
+                label = corrected_label(dict(enumerate(masks.values(), 1)), self.side)
+                kind: Kind = "corrected"
+            else:
+                label = pseudo_label(said.maps, said.verdicts, self.side)
+                kind = "present" if label.classes.any() else "absent"
+            lines.append(self._keep(loaded, label, kind))
+        with (self.folder / _LIST).open("ab") as file:  # a line cut short by a kill is made again
+            file.write(b"".join(lines))
+        self._items = self._read()
+
+    def _keep(self, loaded: Loaded, label: PseudoLabel, kind: Kind) -> bytes:
+        key = sha256(loaded.target.file_name.encode()).hexdigest()[:20]
+        pixels = loaded.squares[0]
+        example = Example(loaded.target.file_name, key, kind, perceptual_hash(pixels))
+        both = np.stack([label.classes, label.weights], -1)  # (S, S, 2)
+        write_bytes(self._path(example, "image"), _png(pixels))
+        write_bytes(self._path(example, "label"), _png(both))
+        return json.dumps(asdict(example)).encode() + b"\n"
+
+    def _path(self, example: Example, what: str) -> Path:
+        return self.folder / f"{example.key}-{what}.png"
+
+    def _read(self) -> dict[str, Example]:
+        path, head = self.folder / _LIST, json.dumps(self.settings, sort_keys=True).encode() + b"\n"
+        lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
+        if not lines or lines[0] != head:
+            write_bytes(path, head)
+            return {}
+        whole = [line for line in lines if line.endswith(b"\n")]
+        if len(whole) < len(lines):
+            write_bytes(path, b"".join(whole))
+        items = [Example(**json.loads(line)) for line in whole[1:]]
+        return {one.file_name: one for one in items}
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()

@@ -1,0 +1,233 @@
+"""Steps 6 and 7: push the masks to Label Studio, pull the corrections, and learn from them."""
+
+import os
+from dataclasses import replace
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as w
+
+from reco_assist.errors import InputError
+from reco_assist.label_studio import TOKEN, Comparison, compare, read_pulled
+from reco_assist.masks import rle
+from reco_assist.session import Example
+from reco_assist.session.labelling import CORRECTIONS, PICTURE
+from reco_assist.ui.desk import Desk
+from reco_assist.ui.parts import button, field, page, row, say, show, text, with_classes
+
+if TYPE_CHECKING:
+    from reco_assist.session.corrections import Gain
+
+PUSH, PULL = 5, 6
+_PLACE = "label studio"  # of the server's address in the session
+_WIDTH = w.Layout(width="320px")
+
+
+class ServerPage:
+    """Which server and project, what goes there, and what came back.
+
+    The token lives in this object only: the field is emptied at once, since what a widget shows can be saved
+    with the notebook.
+    """
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._token = ""
+        place = desk.session.store.get(_PLACE) or {}
+        default = desk.session.folder.stem[:50].ljust(3, "-")
+        self.url = w.Text(place.get("url", "http://localhost:8080"), layout=_WIDTH, continuous_update=False)
+        self.project = w.Text(place.get("project", default), layout=_WIDTH, continuous_update=False)
+        self.token = w.Password(placeholder="paste it here", layout=_WIDTH, continuous_update=False)
+        self.token.observe(self._take_token, "value")
+        self._token_note = text("", "soft")
+        self.shape = w.Dropdown(
+            options=[
+                ("Masks; polygons where images are too large", "auto"),
+                ("Masks", "brush"),
+                ("Polygons", "polygon"),
+            ],
+            layout=_WIDTH,
+        )
+        self.boxes = w.Checkbox(False, description="Offer a tool for boxes too", indent=False)  # noqa: FBT003
+        self.push_button = button("Push", lambda: desk.guarded(self.push), "primary", "large")
+        self._pushed, self._push_note = text("", "hint"), text("", "soft")
+        self._push_part = w.VBox(
+            [
+                field("How masks are sent (new projects)", self.shape, self.boxes),
+                row(self.push_button),
+                self._pushed,
+                self._push_note,
+            ]
+        )
+        self.policy = w.Dropdown(
+            options=[
+                ("The latest annotation counts", "latest"),
+                ("The first annotation counts", "first"),
+                ("The majority of the annotators, pixel by pixel", "majority"),
+            ],
+            layout=_WIDTH,
+        )
+        self.pull_button = button("Pull", lambda: desk.guarded(self.pull), "primary", "large")
+        self.learn_button = button("Learn from the corrections", lambda: desk.guarded(self.learn), "large")
+        self._pulled, self.table, self._learnt = text("", "hint"), w.HTML(), text("", "hint")
+        self.picture = with_classes(w.Image(format="png", layout=w.Layout(max_width="100%")), "ra-sheet")
+        self._pull_part = w.VBox(
+            [
+                field("Where several people annotated an image", self.policy),
+                row(self.pull_button, self.learn_button),
+                self._pulled,
+                self._learnt,
+                self.table,
+                self.picture,
+            ]
+        )
+        self.widget = page(
+            row(
+                field("Label Studio's address", self.url),
+                field("Project, title or number", self.project),
+                field("Token", self.token, self._token_note),
+                kinds=["columns"],
+            ),
+            self._push_part,
+            self._pull_part,
+        )
+        for one in (self._pushed, self._push_note, self._pulled, self._learnt):
+            say(one, "")
+        self._show_corrections()
+
+    def push(self) -> None:
+        """Send the masks in the background."""
+        place, token, shape, boxes = self._place(), self._given(), self.shape.value, self.boxes.value
+        say(self._pushed, "")
+        done = 0
+
+        def count(images: int) -> None:
+            nonlocal done
+            done += images
+            say(self._push_note, f"{done:,} images sent …")
+
+        def work() -> None:
+            note = ""
+            try:
+                sent = self._desk.session.push(*place, token=token, shape=shape, boxes=boxes, on_images=count)
+                say(self._pushed, str(sent))
+                note = " ".join(sent.notes)
+            finally:
+                say(self._push_note, note)
+
+        say(self._push_note, "Sending …")
+        self._desk.learning.run(work)
+
+    def pull(self) -> None:
+        """Fetch the corrections in the background, and show what was corrected."""
+        place, token, policy = self._place(), self._given(), self.policy.value
+        say(self._pulled, "Fetching …")
+
+        def work() -> None:
+            note = ""
+            try:
+                got = self._desk.session.pull(*place, token=token, policy=policy)
+                parts = [
+                    f"{got.fresh:,} tasks are new or changed; corrected masks are accepted in Review now."
+                ]
+                note = " ".join([*parts, *got.notes])
+            finally:
+                say(self._pulled, note)
+            self._show_corrections()
+
+        self._desk.learning.run(work)
+
+    def learn(self) -> None:
+        """Make corrected masks the open concept's examples, and say what that is worth."""
+        name = self._desk.name
+        if name is None:
+            raise InputError("No concept is open; choose the one that shall learn.")
+        pulled = read_pulled(self._desk.session.folder / CORRECTIONS)
+        say(self._learnt, f"Learning {name!r} …")
+
+        def work() -> None:
+            from reco_assist.session.corrections import (  # noqa: PLC0415  (loads models)
+                correction_exemplars,
+                measure_gain,
+            )
+
+            note = ""
+            try:
+                shown, _ = correction_exemplars(pulled, name)
+                plan = self._desk.session.plan(name)
+                gain = measure_gain(self._desk.archive, pulled, name, k=plan.k, contexts=plan.contexts)
+                examples = []
+                for one in shown:
+                    mask = rle.encode(one.mask)
+                    path = str(one.path.absolute())
+                    examples.append(Example(path, one.content_hash, rle.bbox(mask), mask, one.negative))
+                known = {one.content_hash for one in examples}
+                drawn = [one for one in plan.examples if one.content_hash not in known]
+                taught = replace(
+                    plan, examples=(*drawn, *examples), added=(), dropped=(), marks=(), begun=True
+                )
+                self._desk.session.set_plan(taught, what="learn from corrections")
+                self._desk.forget(name)
+                note = _lesson(name, sum(not one.negative for one in shown), len(shown), gain)
+            finally:
+                say(self._learnt, note)
+            self._desk.load(name)
+
+        self._desk.learning.run(work)
+
+    def refresh(self) -> None:
+        """Show the part of the open step."""
+        desk = self._desk
+        if desk.step not in {PUSH, PULL}:
+            return
+        show(self._push_part, visible=desk.step == PUSH)
+        show(self._pull_part, visible=desk.step == PULL)
+        busy = desk.learning.busy
+        self.push_button.disabled = self.pull_button.disabled = busy
+        self.learn_button.disabled = busy or not self.table.value or desk.name is None
+        known = "kept in memory only" if self._token else f"from {TOKEN}" if os.environ.get(TOKEN) else ""
+        say(self._token_note, known or "Account & Settings → Access Token; kept in memory only")
+
+    def _place(self) -> tuple[str, str]:
+        url, project = self.url.value.strip(), self.project.value.strip()
+        self._desk.session.store.put("choose server", {_PLACE: {"url": url, "project": project}})
+        return url, project
+
+    def _given(self) -> str | None:
+        return self._token or None
+
+    def _take_token(self, change: dict[str, Any]) -> None:
+        if change["new"]:
+            self._token = change["new"].strip()
+            self.token.value = ""
+            self.token.placeholder = "•" * 12
+            self.refresh()
+
+    def _show_corrections(self) -> None:
+        folder = self._desk.session.folder / CORRECTIONS
+        try:
+            result = compare(read_pulled(folder))
+        except InputError:
+            result = None
+        self.table.value = "" if result is None else _table(result)
+        picture = folder / PICTURE
+        if result is not None and result.annotated and picture.is_file():
+            self.picture.value = picture.read_bytes()
+        show(self.picture, visible=bool(self.picture.value))
+        show(self.table, visible=bool(self.table.value))
+
+
+def _lesson(name: str, positive: int, every: int, gain: "Gain | None") -> str:
+    worth = "too few corrections to keep some aside and measure the gain" if gain is None else str(gain)
+    return (
+        f"“{name}” learns from {positive:,} corrected masks and {every - positive:,} rejected ones; {worth}. "
+        "Look at the set in Prune, then segment again."
+    )
+
+
+def _table(result: Comparison) -> str:
+    """An HTML table; names are escaped."""
+    head, *rows = result.rows()
+    lines = ["<tr>" + "".join(f"<th>{escape(cell)}</th>" for cell in head) + "</tr>"]
+    lines += ["<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>" for cells in rows]
+    return f'<table class="ra-table">{"".join(lines)}</table><p>{escape(result.summary())}</p>'

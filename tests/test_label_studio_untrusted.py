@@ -1,0 +1,252 @@
+"""A server that means harm, or tasks that somebody else wrote: no token given away, no file read outside."""
+
+import copy
+import json
+import logging
+import threading
+import xml.etree.ElementTree as ET
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lxml import etree
+from test_hostile_input import BOUNDED, damaged, survives
+
+from reco_assist.annotations import ImageRef
+from reco_assist.errors import InputError, ServerError
+from reco_assist.export import label_config
+from reco_assist.images import content_hash
+from reco_assist.label_studio import Server, Upload, server
+from reco_assist.label_studio.comparison import find_image
+from reco_assist.label_studio.config import Config
+from reco_assist.label_studio.project import Project
+from reco_assist.label_studio.pull import Labelled, Pulled, _checked
+from reco_assist.masks import brush
+
+TOKEN = "5ecre7" * 6 + "abcd"
+PERSONAL = f"{'head' * 5}.{'5ecre7' * 6}.{'tail' * 5}"
+SECRETS = (TOKEN, PERSONAL, "access-5ecre7")
+
+
+class Site:
+    """A web server that answers by a table of path -> (status, headers, body) and notes what it is shown."""
+
+    def __init__(self):
+        self.answers, self.seen = {}, []
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def handle_one(self):
+                self.rfile.read(int(self.headers.get("content-length") or 0))
+                site.seen.append((self.path, self.headers.get("authorization")))
+                status, headers, body = site.answers.get(self.path.partition("?")[0], (404, {}, b"{}"))
+                self.send_response(status)
+                for name, value in {**headers, "content-length": str(len(body))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(body)
+
+            do_GET = do_POST = do_PATCH = handle_one  # noqa: N815
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self):
+        self._http.shutdown()
+        self._http.server_close()
+
+
+@pytest.fixture
+def sites():
+    made = Site(), Site()
+    yield made
+    for one in made:
+        one.close()
+
+
+@pytest.mark.parametrize("token", [TOKEN, PERSONAL])
+def test_redirects_to_another_host_are_not_followed(sites, token):
+    ours, other = sites
+    ours.answers["/api/token/refresh/"] = (200, {}, b'{"access": "access-5ecre7"}')
+    for path in ("/api/projects/", "/data/upload/a.png"):
+        ours.answers[path] = (302, {"location": f"{other.url}/steal"}, b"")
+    with Server(ours.url, token, attempts=1) as opened:
+        with pytest.raises(ServerError, match=r"sends us to .*steal; give the address") as caught:
+            opened.get("/api/projects/")
+        assert opened.fetch("/data/upload/a.png") is None
+        assert opened.fetch(f"{ours.url}/data/upload/a.png") is None
+    assert other.seen == []
+    assert not any(secret in str(caught.value) for secret in SECRETS)
+
+
+def test_the_token_goes_to_its_own_server_only(sites):
+    ours, other = sites
+    for path in ("/a.png", "/b.png"):
+        other.answers[path] = (200, {}, b"pixels")
+    ours.answers["/data/a.png"] = (200, {}, b"ours")
+    with Server(ours.url, TOKEN, attempts=1) as opened:
+        assert opened.fetch("/data/a.png") == b"ours"
+        assert opened.fetch(f"{other.url}/a.png") == b"pixels"
+        host = other.url.removeprefix("http:")
+        assert opened.fetch(f"{host}/b.png") is None  # begins like a path of our server
+        assert opened.fetch(f"{ours.url}.example.invalid/x") is None
+        assert opened.fetch("file:///etc/passwd") is None
+        assert opened.fetch("http://[") is None
+    assert {authorization for _, authorization in other.seen} == {None}
+    assert ours.seen[0] == ("/data/a.png", f"Token {TOKEN}")
+
+
+def test_answers_larger_than_any_image_are_left(sites, monkeypatch):
+    ours, other = sites
+    monkeypatch.setattr(server, "MAX_BYTES", 1000)
+    for site in sites:
+        site.answers["/a.png"] = (200, {}, bytes(1001))
+        site.answers["/b.png"] = (200, {}, bytes(1000))
+    with Server(ours.url, TOKEN) as opened:
+        assert [opened.fetch(path) for path in ("/a.png", f"{other.url}/a.png")] == [None, None]
+        assert len(opened.fetch("/b.png")) == len(opened.fetch(f"{other.url}/b.png")) == 1000
+
+
+@pytest.mark.parametrize("token", [TOKEN, PERSONAL])
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 404, 418, 429, 500])
+def test_no_answer_brings_a_token_into_an_error_or_a_log(sites, token, status, caplog):
+    """Some servers and proxies echo what they were sent."""
+    caplog.set_level(logging.DEBUG)
+    ours, _ = sites
+    sent = [token] if token == TOKEN else [token, "access-5ecre7"]
+    echo = json.dumps({"detail": f"you sent {sent}"}).encode()
+    ours.answers["/api/token/refresh/"] = (200, {}, b'{"access": "access-5ecre7"}')
+    ours.answers["/api/tasks/"] = (status, {}, echo)
+    with Server(ours.url, token, attempts=1) as opened:
+        with pytest.raises(ServerError) as caught:
+            list(opened.tasks(1, include=["data"]))
+        said = f"{caught.value} {caught.value!r} {opened!r} {caplog.text}"
+    assert str(caught.value).endswith(".")
+    assert not any(secret in said for secret in sent)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"7", b"<html>", b'{"access": null', b"\xff\xfe"])
+def test_what_answers_a_refresh_with_something_else_is_no_label_studio(sites, body):
+    sites[0].answers["/api/token/refresh/"] = (200, {}, body)
+    with (
+        Server(sites[0].url, PERSONAL, attempts=1) as opened,
+        pytest.raises(ServerError, match="no Label Studio"),
+    ):
+        opened.get("/api/projects/")
+
+
+def test_a_list_of_tasks_without_end_ends(sites):
+    sites[0].answers["/api/tasks/"] = (200, {}, b'{"tasks": [], "total": 1000000000}')
+    with Server(sites[0].url, TOKEN) as opened:
+        assert list(opened.tasks(1, include=["data"])) == []
+
+
+SQUARE = np.ones((30, 40), bool)
+TASK = {
+    "id": 7,
+    "updated_at": "2025-01-01T00:00:00Z",
+    "data": {"image": "/data/a.png", "key": "k", "file_name": "a.png", "width": 40, "height": 30},
+    "annotations": [
+        {
+            "id": 1,
+            "completed_by": {"id": 3},
+            "parent_prediction": 2,
+            "was_cancelled": False,
+            "lead_time": 1.5,
+            "updated_at": "2025-01-01T00:00:00Z",
+            "result": [
+                {
+                    "id": "r",
+                    "type": kind,
+                    "original_width": 40,
+                    "original_height": 30,
+                    "value": {kind: ["mug"], **value},
+                }
+                for kind, value in {
+                    "brushlabels": {"format": "rle", "rle": list(brush.encode(SQUARE))},
+                    "polygonlabels": {"points": [[1, 2], [50, 4], [20, 25]]},
+                    "rectanglelabels": {"x": 1, "y": 2, "width": 30, "height": 40, "rotation": 9},
+                    "ellipselabels": {"x": 20, "y": 20, "radiusX": 9, "radiusY": 5},
+                }.items()
+            ],
+        }
+    ],
+    "predictions": [{"id": 2, "model_version": "one", "result": []}],
+}
+PROJECT = Project(1, "p", Config.parse(label_config(["mug"], shape="brush")), False)
+
+
+@BOUNDED
+@given(damaged(TASK), st.sampled_from(["latest", "majority"]))
+def test_tasks_of_others(tmp_path, task, policy):
+    def read():
+        found = _checked(task, PROJECT, Counter())
+        if found is not None:
+            pulled = Pulled(tmp_path, "p", ("mug",), (found,), tmp_path, policy)
+            pulled.corrected(found)
+            find_image(pulled, found)
+
+    survives(read)
+
+
+def test_a_healthy_task_is_read():
+    found = _checked(copy.deepcopy(TASK), PROJECT, Counter())
+    assert [len(one.regions) for one in found.answers] == [1]  # parts of one id are one mask
+    assert found.answers[0].regions[0].concepts == ("mug",)
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "/etc/hostname", "a\0b", ""])
+def test_names_of_tasks_and_of_data_sets_do_not_leave_the_images_folder(tmp_path, name):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    image = ImageRef(name, content_hash(b"secret"), 40, 30)
+    one = Labelled(1, "", image, "")
+    assert find_image(Pulled(tmp_path, "p", (), (one,), tmp_path / "photos", "latest"), one) is None
+    source = Upload(tmp_path / "photos")
+    for send in (lambda: source.prepare(None, 1, [image]), lambda: source.addresses(None, 1, [image])):
+        with pytest.raises((InputError, AttributeError), match=r"leads out of|no attribute") as caught:
+            send()
+        assert isinstance(caught.value, InputError) or caught.value.obj is None  # asked the server first
+
+
+HOSTILE = [
+    '"/><Style>*{display:none}</Style><Label value="x',
+    "<script>alert(1)</script>",
+    "<!-- a --> <![CDATA[ b ]]> &amp; &#60; &undefined;",
+    "' onerror='alert(1)'",
+    "$image {{ 7*7 }} %s",
+    "\u202emug\u2066",
+    "a" * 2000,
+]
+
+
+@pytest.mark.parametrize("shape", ["brush", "polygon"])
+def test_hostile_names_in_the_labelling_configuration_stay_names(shape):
+    """Read back by a parser that is not ours, with the same tags as harmless names give."""
+    root = etree.fromstring(label_config(HOSTILE, shape=shape).encode())
+    plain = etree.fromstring(label_config([str(n) for n in range(len(HOSTILE))], shape=shape).encode())
+    assert [one.get("value") for one in root.iter("Label")] == HOSTILE
+    assert [one.tag for one in root.iter()] == [one.tag for one in plain.iter()]
+    assert [sorted(one.keys()) for one in root.iter()] == [sorted(one.keys()) for one in plain.iter()]
+    assert Config.parse(label_config(HOSTILE, shape=shape)).concepts == tuple(HOSTILE)
+
+
+def test_a_configuration_full_of_entities_is_refused():
+    bomb = '<!DOCTYPE v [<!ENTITY a "aaaaaaaaaa">' + "".join(
+        f'<!ENTITY {chr(98 + n)} "{f"&{chr(97 + n)};" * 10}">' for n in range(9)
+    )
+    with pytest.raises(ServerError, match="no XML"):
+        Config.parse(bomb + "]><View>&j;</View>")
+    with pytest.raises(ServerError, match="no XML"):
+        Config.parse(
+            '<!DOCTYPE v [<!ENTITY x SYSTEM "file:///etc/hostname">]><View><Label value="&x;"/></View>'
+        )
+    with pytest.raises(ET.ParseError):
+        ET.fromstring("<a>&x;</a>")
