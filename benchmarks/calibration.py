@@ -5,7 +5,8 @@
 Reads what `benchmarks/quality.py` kept of the rows that decide on presence. Verdicts are refitted as
 sigmoid(slope logit(p) + offset), masks as sigmoid(a logit(p) + b logit(level) + c), where p is the
 probability of presence and level the mean of the refined map over the mask. `after` is fitted without the
-concept that it is measured on.
+concept that it is measured on: where it gains nothing over `before`, the product's constants may stay. The
+plot shows what the product's score gains over the level alone.
 """
 
 import argparse
@@ -65,8 +66,10 @@ def main() -> int:
     score, right, p, level, concepts = (np.array(column) for column in zip(*masks, strict=True))
     fits["masks"] = refit(np.c_[logit(p), logit(level)], score, right, concepts)
     if options.plot:
-        fit = fits["masks"]
-        curves = {"before calibration": fit["before"], "after calibration": fit["after"]}
+        curves = {
+            "level of the map, raw": reliability(level, right),
+            "score, as shipped": fits["masks"]["before"],
+        }
         plot_reliability(options.plot, curves, title="Scores of masks")
     rows = {
         name: {

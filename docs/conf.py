@@ -54,8 +54,9 @@ def write_pages() -> None:
         "](docs/": "](../",
         "](notebooks)": "](../_made/tutorials.md)",
         "](CONTRIBUTING.md)": "](../_made/contributing.md)",
+        "](SECURITY.md)": "](../_made/security.md)",
     }
-    for name in ("README", "CONTRIBUTING"):
+    for name in ("README", "CONTRIBUTING", "SECURITY"):
         text = (ROOT / f"{name}.md").read_text(encoding="utf-8")
         for link, place in here.items():
             text = text.replace(link, place)

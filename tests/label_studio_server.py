@@ -4,6 +4,7 @@
 that only the first start takes its time.
 """
 
+import ipaddress
 import json
 import os
 import secrets
@@ -43,6 +44,9 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.token = LEGACY_TOKEN
         self._process = None
+        # Whoever asks for anything off this host is sent here, and seen.
+        self._proxy = socket.create_server(("127.0.0.1", 0))
+        self._proxy.setblocking(False)
 
     def __enter__(self):
         seed = HOME / "seed"
@@ -62,6 +66,7 @@ class Server:
 
     def __exit__(self, *_):
         self.stop()
+        self._proxy.close()
 
     def start(self):
         """Start, or start again, and wait until the server answers."""
@@ -82,10 +87,16 @@ class Server:
             "LABEL_STUDIO_SSRF_PROTECTION_ENABLED": "false",
             "fflag_feat_utc_210_prediction_validation_15082025": "true",
         }
+        proxy = "http://{}:{}".format(*self._proxy.getsockname())
+        for name in ("http_proxy", "https_proxy", "all_proxy"):
+            environment[name] = environment[name.upper()] = proxy
+        environment["no_proxy"] = environment["NO_PROXY"] = "127.0.0.1,localhost"
         environment.pop("PYTHONPATH", None)
         log = self.folder / "server.log"
         command = [str(HOME / "bin" / "label-studio"), "start", "--no-browser"]
         command += ["--internal-host", "127.0.0.1", "--port", str(self.port)]
+        if shutil.which("setpriv"):  # Linux ends the server with the tests, also where these are killed
+            command = ["setpriv", "--pdeathsig", "KILL", *command]
         with log.open("a") as output:
             self._process = subprocess.Popen(
                 command,
@@ -114,6 +125,32 @@ class Server:
             self._process.wait(30)
             self._process = None
 
+    def off_host(self):
+        """What the server asked for, or has open now, off this host: requests and addresses."""
+        found = []
+        while True:
+            try:
+                caller, _ = self._proxy.accept()
+            except BlockingIOError:
+                break
+            with caller:
+                caller.settimeout(5)
+                found.append(caller.recv(200).decode("latin-1"))
+        return found + [address for address in self._remotes() if not address.is_loopback]
+
+    def _remotes(self):
+        """The other ends of the server's connections, by Linux's own tables."""
+        links = set()
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            fields = _read(stat).rpartition(")")[2].split()
+            if fields and int(fields[2]) == self._process.pid:  # the process group
+                links |= {_target(link) for link in (stat.parent / "fd").iterdir()}
+        for table in ("tcp", "tcp6"):
+            for line in _read(Path("/proc/net") / table).splitlines()[1:]:
+                fields = line.split()
+                if fields[3] != "0A" and f"socket:[{fields[9]}]" in links:  # 0A: it only listens
+                    yield _address(fields[2].partition(":")[0])
+
     def client(self):
         """The project's own SDK on this server: what it says is not ours."""
         from label_studio_sdk import LabelStudio
@@ -129,6 +166,27 @@ class Server:
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             return json.loads(answer.read())["token"]
+
+
+def _read(path):
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _target(link):
+    try:
+        return str(link.readlink())
+    except OSError:  # closed since
+        return ""
+
+
+def _address(digits):
+    """An address of /proc/net/tcp: words of 32 bits, little-endian."""
+    words = [bytes.fromhex(digits[at : at + 8])[::-1] for at in range(0, len(digits), 8)]
+    found = ipaddress.ip_address(b"".join(words))
+    return getattr(found, "ipv4_mapped", None) or found
 
 
 def title(name):

@@ -143,6 +143,18 @@ def test_exemplar_prototypes_average_images_not_cells():
     np.testing.assert_allclose(prototypes.background, background, atol=1e-6)
 
 
+def test_a_negative_exemplar_is_background_where_it_is_covered_and_nothing_elsewhere():
+    features = random(2, 5, 2, 2)
+    coverage = torch.tensor([[[1.0, 0.6], [0.3, 0.0]], [[0.9, 0.0], [0.04, 0.05]]])
+    f = features.double().numpy()
+    f = f / np.linalg.norm(f, axis=1, keepdims=True)
+    prototypes = exemplar_prototypes(features, coverage, negative=torch.tensor([False, True]))
+    np.testing.assert_allclose(prototypes.foreground, unit(f[0, :, 0, :].mean(1)), atol=1e-6)
+    np.testing.assert_allclose(prototypes.background, unit((f[0, :, 1, 1] + f[1, :, 0, 0]) / 2), atol=1e-6)
+    with pytest.raises(InputError, match="Every exemplar shows what the concept is not"):
+        exemplar_prototypes(features, coverage, negative=torch.tensor([True, True]))
+
+
 def test_an_object_smaller_than_a_cell_has_a_foreground():
     features = random(1, 5, 2, 2)
     coverage = torch.tensor([[[0.03, 0.0], [0.02, 0.0]]])

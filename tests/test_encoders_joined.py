@@ -18,6 +18,7 @@ from reco_assist.archive import Archive
 from reco_assist.cli.models import models
 from reco_assist.concepts import learn_concept
 from reco_assist.encoders import PRESETS, Encoder, compact, identity, load_encoder, names, preset_of
+from reco_assist.encoders.batches import encode_files
 from reco_assist.encoders.clip import ClipEncoder
 from reco_assist.encoders.load import models_of
 from reco_assist.encoders.vit import VitEncoder
@@ -125,6 +126,15 @@ def test_parts_do_what_they_are_for(joined, three):
     assert joined.mean_embedding.shape == joined.mean_language.shape == (256,)
 
 
+def test_means_are_those_of_the_bundled_images(joined):
+    """What is taken off cells and vectors, against whole passes; the dense model has no part in it."""
+    paths = sorted((SAMPLES / "archive").glob("*.jpg"))
+    paths = paths[:: max(1, len(paths) // 8)][:8]
+    features = encode_files(joined, paths)
+    assert torch.allclose(joined.mean_embedding, features.embedding.mean(0), atol=1e-3)
+    assert torch.allclose(joined.mean_language, features.language.mean((0, 2, 3)), atol=1e-3)
+
+
 def test_the_offline_parts_can_be_joined(places, encoder):
     found = load_encoder("offline", dense=f"vit:{TEST}@{places / 'vit.safetensors'}", device="cpu")
     pixels = torch.randint(0, 256, (1, 3, 448, 448), dtype=torch.uint8)
@@ -170,9 +180,10 @@ def test_whole_vectors_of_another_length_are_searched(joined, tmp_path):
             features = super().encode(pixels)
             return type(features)(features.embedding.repeat(1, 2), features.language, features.dense)
 
+        mean_embedding = property(lambda _: joined.mean_embedding.repeat(2))
+
     longer = object.__new__(Longer)
     longer.__dict__ = dict(joined.__dict__)
-    longer.__dict__.pop("_means", None)
     made = Archive.create(tmp_path / "x.reco", encoder=longer)
     made.add(sorted((SAMPLES / "targets").glob("*.jpg"))[:3], workers=1, progress=False)
     word = joined.encode_text("mug").vector

@@ -294,3 +294,42 @@ def test_thumbnail_keeps_the_aspect_drops_metadata_and_never_enlarges():
 def test_decoding_is_the_same_for_paths_and_bytes(tmp_path):
     Path(tmp_path / "a.webp").write_bytes(WEBP)
     np.testing.assert_array_equal(decode(tmp_path / "a.webp").pixels, decode(WEBP).pixels)
+
+
+def strange() -> list:
+    """Files that are two things at once, lie about their size, or have several frames."""
+    red, blue = (Image.new("RGB", (64, 48), colour) for colour in ("red", "blue"))
+    frames = {"save_all": True, "append_images": [blue]}
+    jpeg, gif = encoded(red, "JPEG"), encoded(red, "GIF")
+    webp, tiff = encoded(red, "WEBP", lossless=True), encoded(red, "TIFF")
+    directory = int.from_bytes(tiff[4:8], "little")
+    many_tags = tiff[:directory] + b"\xff\xff" + tiff[directory + 2 :]
+    exif = b"\xff\xe1\x00\x10Exif\0\0" + bytes(range(200, 208))
+    return [
+        pytest.param(jpeg + gif, True, id="GIF behind a JPEG"),
+        pytest.param(gif + jpeg, True, id="JPEG behind a GIF"),
+        pytest.param(jpeg + b"PK\x03\x04../../x", True, id="ZIP behind a JPEG"),
+        pytest.param(jpeg[:2] + exif + jpeg[2:], True, id="EXIF garbage"),
+        pytest.param(encoded(red, "WEBP", lossless=True, **frames), True, id="animated WebP"),
+        pytest.param(encoded(red, "GIF", **frames), True, id="animated GIF"),
+        pytest.param(many_tags, None, id="TIFF of 65,535 tags"),
+        pytest.param(webp[: len(webp) // 2], False, id="half a WebP"),
+        pytest.param(b"PK\x03\x04" + jpeg, False, id="JPEG behind a ZIP"),
+    ]
+
+
+@pytest.mark.parametrize(("data", "good"), strange())
+def test_strange_files_are_a_picture_or_one_sentence(data, good):
+    """None: either will do."""
+    try:
+        found = decode(data)
+    except ImageError as error:
+        found = str(error)
+    if isinstance(found, str):
+        assert good is not True, found
+        assert found.endswith(".")
+        assert "\n" not in found
+    else:
+        assert good is not False
+        assert (found.width, found.height) == (64, 48)
+        assert np.abs(found.pixels.astype(int) - (255, 0, 0)).max() < 4

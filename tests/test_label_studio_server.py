@@ -250,7 +250,7 @@ def test_corrections_come_back_whole(label_studio, server, predictions, tmp_path
     tasks = {task.data["key"]: task for task in held(label_studio, done.project)}
     with_mug = [one for one in predictions if any(region.concept == "mug" for region in one.regions)]
     untouched, removed, shapes, twice = with_mug[:4]
-    skipped = next(one for one in predictions if not one.regions)
+    skipped, empty = [one for one in predictions if not one.regions][:2]
 
     def submit(made, result, **more):
         task = tasks[made.image.content_hash]
@@ -289,9 +289,10 @@ def test_corrections_come_back_whole(label_studio, server, predictions, tmp_path
     submit(twice, predicted(twice))
     submit(twice, predicted(twice)[:0])
     submit(skipped, [], was_cancelled=True)
+    submit(empty, [])
 
     got = pull(server, name, tmp_path, images=TARGETS)
-    assert (got.fresh, len(got.answered), got.skipped) == (20, 4, 1)
+    assert (got.fresh, len(got.answered), got.skipped) == (20, 5, 1)
     masks = {one.image.file_name: got.corrected(one).regions for one in got.answered}
     assert [r.mask for r in masks[untouched.image.file_name]] == [r.mask for r in untouched.regions]
     assert masks[removed.image.file_name] == masks[twice.image.file_name] == ()
@@ -302,7 +303,7 @@ def test_corrections_come_back_whole(label_studio, server, predictions, tmp_path
     assert areas[1:] == pytest.approx(expected, rel=0.03)
 
     document = json.loads((tmp_path / "coco.json").read_text())
-    assert len(document["images"]) == 4
+    assert len(document["images"]) == 5
     assert [one["name"] for one in document["categories"]] == CONCEPTS
     numbers = {one["id"]: one["file_name"] for one in document["images"]}
     for one in document["annotations"]:
@@ -310,7 +311,9 @@ def test_corrections_come_back_whole(label_studio, server, predictions, tmp_path
         assert numbers[one["image_id"]] in {untouched.image.file_name, shapes.image.file_name}
 
     result = compare(got)
-    assert (result.tasks, result.annotated, result.skipped, result.untouched) == (20, 4, 1, 1)
+    assert (result.tasks, result.annotated, result.skipped) == (20, 5, 1)
+    assert (result.predicted, result.untouched, result.empty, result.left_empty) == (4, 1, 1, 1)
+    assert "accepted untouched: 1 of 4 with masks (25%); left empty: 1 of 1" in result.summary()
     assert result.seconds == 12.5
     change = result.concepts[0]
     assert change.predicted == sum(r.concept == "mug" for m in with_mug[:4] for r in m.regions)
@@ -319,7 +322,7 @@ def test_corrections_come_back_whole(label_studio, server, predictions, tmp_path
     before = [coco_rle(region) for region in shapes.regions if region.concept == "mug"]
     overlap = coco.iou([after], before, [0])[0][0]
     assert change.iou == pytest.approx((1 + 0 + overlap + 0) / 4, abs=1e-4)
-    assert draw(got, tmp_path / "sheet.png") == 4
+    assert draw(got, tmp_path / "sheet.png") == 5
     assert "mug" in str(result)
 
     assert pull(server, name, tmp_path).fresh == 0
@@ -358,3 +361,9 @@ def test_an_image_with_an_exif_orientation(label_studio, server, tmp_path):
     (one,) = got.answered
     assert got.corrected(one).regions[0].mask == rle.encode(mask)
     assert draw(got, tmp_path / "sheet.png") == 1
+
+
+def test_the_server_asks_for_nothing_off_this_host(label_studio, server):
+    """Last, after all that the tests above made it do; what leaves this host would meet our proxy."""
+    server.get("/api/projects/")
+    assert label_studio.off_host() == []

@@ -13,13 +13,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
+from predictions import CONCEPTS, predictions
 from test_hostile_input import BOUNDED, damaged, survives
+from test_session import Job
+from typer.testing import CliRunner
 
 from reco_assist.annotations import ImageRef
+from reco_assist.cli.app import app
 from reco_assist.errors import InputError, ServerError
-from reco_assist.export import label_config
+from reco_assist.export import label_config, write_coco
 from reco_assist.images import content_hash
-from reco_assist.label_studio import Server, Upload, server
+from reco_assist.label_studio import Prefix, Server, Upload, server
 from reco_assist.label_studio.comparison import find_image
 from reco_assist.label_studio.config import Config
 from reco_assist.label_studio.project import Project
@@ -130,6 +134,95 @@ def test_no_answer_brings_a_token_into_an_error_or_a_log(sites, token, status, c
         said = f"{caught.value} {caught.value!r} {opened!r} {caplog.text}"
     assert str(caught.value).endswith(".")
     assert not any(secret in said for secret in sent)
+
+
+@pytest.mark.parametrize("token", [TOKEN, PERSONAL])
+@pytest.mark.parametrize("before", [0, 180, 380, 395])
+def test_no_token_is_in_a_redirect_or_in_a_reason_that_is_cut(sites, token, before):
+    ours, _ = sites
+    ours.answers["/api/token/refresh/"] = (200, {}, b'{"access": "access-5ecre7"}')
+    for status in (302, 400):
+        for body in (("x" * before + token).encode(), json.dumps({"detail": "x" * before + token}).encode()):
+            ours.answers["/api/projects/"] = (status, {"location": f"/?token={token}"}, body)
+            with (
+                Server(ours.url, token, attempts=1) as opened,
+                pytest.raises(ServerError, match=r"sends us to|refuses") as caught,
+            ):
+                opened.get("/api/projects/")
+            assert token[:6] not in str(caught.value)
+
+
+def chatty(token, config, tasks):
+    """Answers to all that a push and a pull of project 7 ask for, each with the token in its headers."""
+    project = {"id": 7, "title": "rare", "label_config": config, "model_version": ""}
+    bodies = {
+        "/api/token/refresh/": {"access": "access-5ecre7"},
+        "/api/current-user/whoami": {"token": token},
+        "/api/projects/7/": {**project, "token": token},
+        "/api/projects/7/import": {"detail": token},
+        "/api/projects/7/import/predictions": {"detail": token},
+        "/api/tasks/": {"tasks": tasks, "total": len(tasks)},
+    }
+    echo = {"x-token": token, "set-cookie": f"session={token}"}
+    return {path: (200, echo, json.dumps(body).encode()) for path, body in bodies.items()}
+
+
+@pytest.mark.parametrize("token", [TOKEN, PERSONAL])
+def test_a_session_that_pushes_and_pulls_writes_no_token(sites, token, tmp_path, caplog, capfd):
+    for name in ("reco_assist", "httpx"):  # httpcore, asked to, logs all headers that it gets
+        caplog.set_level(logging.DEBUG, logger=name)
+    job, ours = Job(tmp_path), sites[0]
+    digest = job.add("a.png")
+    config = label_config(["mug", "spoon"])
+    ours.answers = chatty(token, config, [])
+    pushed = job.session.push(ours.url, "7", token=token, images=Prefix("https://images.example/"))
+    assert pushed.created == 1
+    task = copy.deepcopy(TASK)
+    task["data"]["key"] = digest
+    ours.answers = chatty(token, config, [task])
+    pulled = job.session.pull(ours.url, "7", token=token)
+    assert len(pulled.answered) == 1
+    ours.answers["/api/projects/7/"] = (400, {}, json.dumps({"detail": token}).encode())
+    with pytest.raises(ServerError, match="refuses") as caught:
+        job.session.push(ours.url, "7", token=token)
+    job.session.close()
+    assert any(token in (authorization or "") for _, authorization in ours.seen) or token == PERSONAL
+    written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert {"audit.jsonl", "pulled.json", "coco.json", "comparison.png"} <= {path.name for path in written}
+    assert [path for path, data in written.items() if any(one.encode() in data for one in SECRETS)] == []
+    said = f"{pushed!r} {pushed} {pulled!r} {caught.value!r} {caplog.text} {capfd.readouterr()}"
+    assert not any(secret in said for secret in SECRETS)
+
+
+@pytest.mark.parametrize("token", [TOKEN, PERSONAL])
+def test_the_command_line_that_pushes_and_pulls_shows_no_token(sites, token, tmp_path, monkeypatch):
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", token)
+    out = tmp_path / "out"
+    out.mkdir()
+    made = predictions(2)
+    write_coco(out / "coco.json", lambda: made, CONCEPTS, info={"description": "a run"})
+    config = label_config(CONCEPTS)
+    ours = sites[0]
+    where = ["--url", ours.url, "--project", "7", "-vv"]
+    push = ["push", str(out), "--image-url", "https://images.example/", *where]
+    said = ""
+    for command, tasks, status in (
+        (push, [], 200),
+        (["pull", str(out), *where], [TASK], 200),
+        (push, [], 400),
+    ):
+        ours.answers = chatty(token, config, tasks)
+        if status == 400:
+            ours.answers["/api/projects/7/import"] = (400, {}, json.dumps({"detail": token}).encode())
+        done = CliRunner().invoke(app, command)
+        assert done.exit_code == (status == 400), done.output
+        said += f"{done.output} {done.exception!r}"
+    assert "2 tasks created" in said
+    assert "refuses" in said
+    written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert {"coco.json", "pulled.json", "comparison.json"} <= {path.name for path in written}
+    assert [path for path, data in written.items() if any(one.encode() in data for one in SECRETS)] == []
+    assert not any(secret in said for secret in SECRETS)
 
 
 @pytest.mark.parametrize("body", [b"[]", b"7", b"<html>", b'{"access": null', b"\xff\xfe"])

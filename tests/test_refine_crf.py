@@ -10,7 +10,7 @@ from skimage import data
 from skimage.transform import resize
 
 from reco_assist.errors import InputError
-from reco_assist.refine import PAPER_CRF, BilateralGrid, CrfParameters, crf
+from reco_assist.refine import PAPER_CRF, BilateralGrid, CrfParameters, crf, label_crf
 
 PHOTOGRAPHS = ["astronaut", "coffee", "chelsea", "rocket", "immunohistochemistry"]
 
@@ -49,13 +49,18 @@ def iou(a, b):
 
 
 def reference_crf(probability, image, params):
+    p = probability.clip(1e-6, 1 - 1e-6)
+    return reference_labels(np.stack([1 - p, p]), image, params)[1]
+
+
+def reference_labels(probabilities, image, params):
+    """pydensecrf with Potts costs: (K, H, W) of (K, H, W)."""
     densecrf = pytest.importorskip(
         "pydensecrf.densecrf", reason="pydensecrf2 needs a C++ compiler to install"
     )
-    height, width = probability.shape
-    p = probability.clip(1e-6, 1 - 1e-6)
-    model = densecrf.DenseCRF2D(width, height, 2)
-    model.setUnaryEnergy(-np.log(np.stack([1 - p, p])).reshape(2, -1).astype(np.float32))
+    labels, height, width = probabilities.shape
+    model = densecrf.DenseCRF2D(width, height, labels)
+    model.setUnaryEnergy(-np.log(probabilities.clip(1e-6, 1)).reshape(labels, -1).astype(np.float32))
     model.addPairwiseGaussian(sxy=params.gaussian_sxy, compat=params.gaussian_weight)
     model.addPairwiseBilateral(
         sxy=params.bilateral_sxy,
@@ -63,7 +68,7 @@ def reference_crf(probability, image, params):
         rgbim=np.ascontiguousarray(image),
         compat=params.bilateral_weight,
     )
-    return np.array(model.inference(params.iterations))[1].reshape(height, width)
+    return np.array(model.inference(params.iterations)).reshape(labels, height, width)
 
 
 @pytest.mark.parametrize("params", [CrfParameters(), PAPER_CRF], ids=["default", "paper"])
@@ -78,6 +83,25 @@ def test_agrees_with_pydensecrf_on_photographs(params):
     assert np.mean(agreement) >= 0.98
     assert min(agreement) >= 0.96
     assert np.mean(kept) < 0.95  # the refinement had something to do
+
+
+@pytest.mark.parametrize("params", [CrfParameters(), PAPER_CRF], ids=["default", "paper"])
+def test_several_labels_agree_with_pydensecrf(params):
+    """Four labels that exclude each other, as the paper's protocol has them."""
+    agreement, kept = [], []
+    for seed, name in enumerate(PHOTOGRAPHS[:3]):
+        image = photograph(name, 224)
+        first, second = colour_region(image, seed), colour_region(image, seed + 50)
+        regions = [first & second, first & ~second, ~first & second, ~first & ~second]
+        maps = np.stack([noisy_map(region, 10 * seed + k) for k, region in enumerate(regions)]) + 1e-3
+        maps /= maps.sum(0)  # (4, H, W)
+        expected = reference_labels(maps, image, params).argmax(0)
+        refined = label_crf(maps, image, params=params)
+        np.testing.assert_allclose(refined.sum(0), 1, atol=1e-5)
+        agreement.append((refined.argmax(0) == expected).mean())
+        kept.append((maps.argmax(0) == expected).mean())
+    assert np.mean(agreement) >= 0.96, agreement
+    assert np.mean(kept) < 0.93, kept  # the refinement had something to do
 
 
 def exact_crf(probability, image, params):

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import numpy as np
 import pytest
+import torch
 import uvicorn
 from fakes import FakeEncoder, write_photos
 from label_studio_sdk.converter import brush as reference
@@ -335,6 +336,12 @@ def test_corrections_move_a_concept_by_their_number_and_not_by_their_order(conce
     ]
     assert near == sorted(near)
     assert correct(concept, ones).foreground.norm() == pytest.approx(1)
+    shown, *rest = correct(concept, ones).banks
+    assert len(rest) == 1
+    assert torch.equal(rest[0].cells, concept.banks[-1].cells)
+    assert len(shown.labels) == 2 * ones[0].bank.labels.numel()
+    coverage = ones[0].bank.labels.float().mean().item()
+    assert coverage == pytest.approx(mask.mean(), abs=0.03)  # what was marked is what the cells say
     with pytest.raises(InputError, match="teaches nothing"):
         read_correction(encoder, photos / "a/001.png", np.zeros((30, 40), bool), source="x")
 

@@ -18,6 +18,7 @@ from PIL import Image
 from reco_assist.annotations import Verdict
 from reco_assist.segmenter import Segmented, Target, load
 from reco_assist.student import Design, Examples, Recipe, Student, export_onnx, pseudo_label, train
+from reco_assist.student.network import build
 
 SIDE = 64
 
@@ -64,9 +65,11 @@ def test_the_rate_is_torchs_polynomial():
         schedule.step()
 
 
-def test_a_stopped_run_ends_with_the_same_weights(examples, tmp_path):
+@pytest.mark.parametrize("backbone", [0.1, 0])  # trained slowly, and frozen
+def test_a_stopped_run_ends_with_the_same_weights(examples, tmp_path, backbone):
     torch.set_num_threads(1)
-    design, recipe = Design(("red",), side=SIDE), Recipe(iterations=4, check_every=2, batch=2)
+    design = Design(("red",), side=SIDE)
+    recipe = Recipe(iterations=4, check_every=2, batch=2, backbone=backbone)
     for _ in train(examples, design, recipe, tmp_path / "whole", device="cpu"):
         pass
     run = train(examples, design, recipe, tmp_path / "stopped", device="cpu")
@@ -76,7 +79,13 @@ def test_a_stopped_run_ends_with_the_same_weights(examples, tmp_path):
     assert resumed == [3, 4]
     files = [tmp_path / name / "checkpoint.safetensors" for name in ("whole", "stopped")]
     assert files[0].read_bytes() == files[1].read_bytes()
-    assert Student.load(tmp_path / "whole" / "model.student").design == design
+    student = Student.load(tmp_path / "whole" / "model.student")
+    assert student.design == design
+    fresh, trained = build(design, seed=recipe.seed).state_dict(), student.state
+    same = {key for key, value in fresh.items() if torch.equal(trained[key], value)}
+    encoder = {key for key in fresh if key.startswith("body.encoder.")}
+    assert same >= encoder if backbone == 0 else not same >= encoder  # its batch statistics too
+    assert any(key not in same for key in fresh.keys() - encoder)
 
 
 def test_weights_are_the_margin_times_the_trust():

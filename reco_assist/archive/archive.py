@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reco_assist.archive.engines import Engine, LocalEngine, encode_vectors
+from reco_assist.archive.engines import Engine, LocalEngine
 from reco_assist.archive.header import Header, Mean, common_parent
 from reco_assist.archive.ingest import AddReport, Ingest, Ledger, load_skipped
 from reco_assist.archive.search import Hit, Query, Searcher
@@ -31,7 +31,8 @@ from reco_assist.archive.table import CELL_COLUMNS, Shape, Table, cells_of, fixe
 from reco_assist.archive.where import Where
 from reco_assist.cluster import Cluster
 from reco_assist.encoders import identity, load_encoder
-from reco_assist.encoders.compact import Codes, CompactCells
+from reco_assist.encoders.batches import encode_within_memory
+from reco_assist.encoders.compact import Codes, CompactCells, compact_cells
 from reco_assist.encoders.protocols import Encoder
 from reco_assist.errors import ArchiveError, InputError, StorageError
 from reco_assist.files import make_folder, make_output_folder, storage_error
@@ -475,13 +476,15 @@ def _shape(encoder: Encoder) -> Shape:
     """What an encoder makes of an image, by trying it on a grey one."""
     size = encoder.input_size
     grey = torch.full((1, 3, size, size), 128, dtype=torch.uint8)
-    kept, features = encode_vectors(encoder, grey), encoder.encode(grey)
+    with torch.inference_mode():
+        features = encode_within_memory(encoder, grey)
+        cells = compact_cells(features, encoder.mean_language, encoder.vocabulary)
     language, embedding = features.language.shape[1], features.embedding.shape[1]
     return Shape(
         language,
-        kept.cells.language.factors.shape[1],
+        cells.language.factors.shape[1],
         features.dense.shape[1],
-        kept.cells.dense.factors.shape[1],
+        cells.dense.factors.shape[1],
         whole=None if embedding == language else embedding,
     )
 

@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from reco_assist.concepts.concept import Concept, Provenance
 from reco_assist.concepts.presence import Presence
-from reco_assist.cosegment import Prototypes, exemplar_prototypes, mask_coverage
+from reco_assist.cosegment import Bank, Prototypes, exemplar_prototypes, mask_coverage
 from reco_assist.encoders import CompactCells, Encoder, compact_cells
 from reco_assist.encoders.batches import encode_files
 from reco_assist.errors import InputError
@@ -35,6 +35,7 @@ class Correction:
         shown: What the concept and its surroundings look like here; None where it is absent.
         mistaken: (C,) what was wrongly taken for it, unit length; None where nothing was.
         cells: Compact cells of the image.
+        bank: Its cells, labelled by what was marked, or by nothing where the concept is absent.
         weight: How many corrections it counts for.
     """
 
@@ -43,6 +44,7 @@ class Correction:
     shown: Prototypes | None
     mistaken: Tensor | None
     cells: CompactCells
+    bank: Bank
     weight: float = 1.0
 
 
@@ -73,9 +75,11 @@ def read_correction(
     features = encode_files(encoder, [path])
     grid = (features.dense.shape[2], features.dense.shape[3])
 
+    def coverage(region: NDArray[np.bool_]) -> Tensor:
+        return mask_coverage(torch.from_numpy(region), grid)[None]  # (1, h, w)
+
     def prototypes(region: NDArray[np.bool_]) -> Prototypes:
-        coverage = mask_coverage(torch.from_numpy(region), grid)[None]  # (1, h, w)
-        return exemplar_prototypes(features.dense, coverage)
+        return exemplar_prototypes(features.dense, coverage(region))
 
     shown = prototypes(mask) if mask.any() else None
     mistaken = None
@@ -84,7 +88,8 @@ def read_correction(
     if shown is None and mistaken is None:
         raise InputError(f"{path.name} teaches nothing: nothing is marked, and nothing had been predicted")
     cells = compact_cells(features, encoder.mean_language, encoder.vocabulary)
-    return Correction(content_hash(read_bytes(path)), source, shown, mistaken, cells, weight)
+    bank = Bank.of(features.dense, coverage(mask))
+    return Correction(content_hash(read_bytes(path)), source, shown, mistaken, cells, bank, weight)
 
 
 def correct(
@@ -92,9 +97,10 @@ def correct(
 ) -> Concept:
     """The concept with what corrections teach.
 
-    Prototypes move towards those of the corrections, half the way with three of them. What was wrongly taken
-    for the concept competes with it from now on. Presence asks for less where corrected images have the
-    concept and would be passed over, and for more where they have not and were not.
+    Prototypes move towards those of the corrections, half the way with three of them, and corrected cells
+    vote like those of exemplars. What was wrongly taken for the concept competes with it from now on.
+    Presence asks for less where corrected images have the concept and would be passed over, and for more
+    where they have not and were not.
 
     Args:
         concept: By the method `assist`.
@@ -124,6 +130,7 @@ def correct(
         foreground=foreground,
         background=background,
         contexts=torch.stack([*concept.contexts, *rivals]) if rivals else concept.contexts,
+        banks=_with_corrected(concept.banks, corrections) if shown else concept.banks,
         provenance=_provenance(concept.provenance, corrections, len(rivals)),
     )
     if concept.presence is None:
@@ -160,6 +167,14 @@ def begin(name: str, corrections: Sequence[Correction], encoder: Encoder) -> Con
         name, "assist", foreground, background, torch.empty(0, 0), None, (0.0, 1.0), None, presence, nothing
     )
     return correct(concept, corrections, ordinary=encoder.ordinary)
+
+
+def _with_corrected(banks: Sequence[Bank], corrections: Sequence[Correction]) -> tuple[Bank, ...]:
+    """Banks in which corrected cells are among the exemplars', which stand before the set's."""
+    *earlier, taught = banks or (None,)
+    ordered = sorted(corrections, key=lambda one: (one.content_hash, one.source))
+    cells = [*(one for one in earlier if one is not None), *(one.bank for one in ordered)]
+    return (Bank.joined(cells), *((taught,) if taught is not None else ()))
 
 
 def _towards(own: Tensor, others: Sequence[tuple[Tensor, float]], share: float) -> Tensor:

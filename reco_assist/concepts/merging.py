@@ -100,10 +100,7 @@ def merge_concepts(first: Concept, second: Concept, *, name: str, archive: Archi
 def _banks(first: Sequence[Bank], second: Sequence[Bank]) -> tuple[Bank, ...]:
     """The cells of both, those of exemplars with those of exemplars; all together where only one has any."""
     pairs = list(zip(first, second, strict=True)) if len(first) == len(second) else [(*first, *second)]
-    return tuple(
-        Bank(torch.cat([bank.cells for bank in banks]), torch.cat([bank.labels for bank in banks]))
-        for banks in pairs
-    )
+    return tuple(Bank.joined(banks) for banks in pairs if banks)
 
 
 def _shares(first: Concept, second: Concept) -> tuple[float, float]:

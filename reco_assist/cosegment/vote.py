@@ -4,6 +4,7 @@ One direction cannot tell a concept of several looks from what surrounds it; its
 eighteen concepts the vote added .04 (word) and .08 (three masks) to the IoU of the two prototypes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -45,6 +46,11 @@ class Bank:
             )
         cells = unit.flatten(2).mT.flatten(0, 1)  # (n, C)
         return cls(cells.half().cpu().contiguous(), coverage.flatten().half().cpu())
+
+    @classmethod
+    def joined(cls, banks: Sequence["Bank"]) -> "Bank":
+        """The cells of at least one bank, in their order."""
+        return cls(torch.cat([bank.cells for bank in banks]), torch.cat([bank.labels for bank in banks]))
 
 
 def neighbour_vote(features: Tensor, bank: Bank) -> Tensor:

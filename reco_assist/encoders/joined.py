@@ -1,6 +1,7 @@
 """One encoder of several models: one that knows words, one whose cells match across images."""
 
 import hashlib
+from collections.abc import Iterator
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -46,15 +47,19 @@ class JoinedEncoder:
         self.weights = hashlib.sha256("".join(part.weights for part in parts).encode()).hexdigest()
         self.input_size = max(part.input_size for part in parts)
 
-    @property
+    @cached_property
     def mean_embedding(self) -> Tensor:
         """(E,) mean global vector of the bundled images."""
-        return self._means[0]
+        if self._retrieval is None:
+            return self._language_means[0]
+        size = self._retrieval.input_size
+        vectors = [self._retrieval.encode_image(_resized(pixels, size))[0].cpu() for pixels in self._shown()]
+        return torch.stack(vectors).mean(0)
 
     @property
     def mean_language(self) -> Tensor:
         """(D,) mean language cell of the bundled images."""
-        return self._means[1]
+        return self._language_means[1]
 
     @torch.inference_mode()
     def encode(self, pixels: Tensor) -> Features:
@@ -79,15 +84,21 @@ class JoinedEncoder:
         return TextEmbedding(word.vector, word.familiarity, word.nearest, whole=whole)
 
     @cached_property
-    def _means(self) -> tuple[Tensor, Tensor]:
-        shown = sorted(Path(str(files("reco_assist") / "samples" / "archive")).glob("*.jpg"))
+    def _language_means(self) -> tuple[Tensor, Tensor]:
+        """Mean global vector (D,) and mean cell (D,) of the language model, the only one run for them."""
         embeddings, cells = [], []
-        for path in shown[:: max(1, len(shown) // _ORDINARY)][:_ORDINARY]:
-            square = squash(decode(path).pixels, self.input_size)
-            features = self.encode(torch.from_numpy(square).permute(2, 0, 1)[None])
-            embeddings.append(features.embedding[0].cpu())
-            cells.append(features.language[0].mean((1, 2)).cpu())
+        for pixels in self._shown():
+            embedding, language = self._language.encode_language(_resized(pixels, self._language.input_size))
+            embeddings.append(embedding[0].cpu())
+            cells.append(language[0].mean((1, 2)).cpu())
         return torch.stack(embeddings).mean(0), torch.stack(cells).mean(0)
+
+    def _shown(self) -> Iterator[Tensor]:
+        """Some of the bundled images, each (1, 3, S, S) uint8."""
+        paths = sorted(Path(str(files("reco_assist") / "samples" / "archive")).glob("*.jpg"))
+        for path in paths[:: max(1, len(paths) // _ORDINARY)][:_ORDINARY]:
+            square = squash(decode(path).pixels, self.input_size)
+            yield torch.from_numpy(square).permute(2, 0, 1)[None]
 
 
 def _resized(pixels: Tensor, size: int) -> Tensor:

@@ -61,7 +61,10 @@ class Comparison:
         tasks: All of them.
         annotated: Those that somebody annotated.
         skipped: Those that were only skipped.
-        untouched: Annotated images on which every prediction was accepted as it was.
+        predicted: Annotated images that had predicted masks.
+        untouched: Of these, those on which every mask was accepted as it was and none was added.
+        empty: Annotated images that had been predicted to show nothing.
+        left_empty: Of these, those on which nothing was marked.
         seconds: Median time for an image; None where the editor does not tell.
         concepts: By concept.
     """
@@ -70,7 +73,10 @@ class Comparison:
     tasks: int
     annotated: int
     skipped: int
+    predicted: int
     untouched: int
+    empty: int
+    left_empty: int
     seconds: float | None
     concepts: tuple[Change, ...]
 
@@ -92,11 +98,13 @@ class Comparison:
     def summary(self) -> str:
         """What holds for all concepts, in a line."""
         time = "" if self.seconds is None else f"; {self.seconds:.0f} s an image (median)"
-        share = f" ({self.untouched / self.annotated:.0%})" if self.annotated else ""
-        return (
-            f"{self.annotated:,} of {self.tasks:,} images annotated, {self.skipped:,} skipped; "
-            f"accepted untouched: {self.untouched:,}{share}{time}"
-        )
+        parts = [f"{self.annotated:,} of {self.tasks:,} images annotated, {self.skipped:,} skipped"]
+        if self.predicted:
+            share = f"{self.untouched / self.predicted:.0%}"
+            parts.append(f"accepted untouched: {self.untouched:,} of {self.predicted:,} with masks ({share})")
+        if self.empty:
+            parts.append(f"left empty: {self.left_empty:,} of {self.empty:,} predicted to show nothing")
+        return "; ".join(parts) + time
 
     def __str__(self) -> str:
         rows = self.rows()
@@ -115,13 +123,20 @@ def compare(pulled: Pulled) -> Comparison:
     """
     answered = pulled.answered
     changes = tuple(_change(pulled, concept) for concept in pulled.concepts)
+    guesses = [(one, guess) for one in answered if (guess := one.guess()) is not None]
+    # An empty image that stays empty took no mask to accept: it is counted for itself.
+    masked = [one for one, guess in guesses if guess.regions]
+    empty = [one for one, guess in guesses if not guess.regions]
     times = [answer.seconds for one in answered for answer in one.answered if 0 < answer.seconds <= _PAUSE]
     return Comparison(
         pulled.project,
         len(pulled.labelled),
         len(answered),
         pulled.skipped,
-        sum(_untouched(one) for one in answered if one.guess() is not None),
+        len(masked),
+        sum(map(_untouched, masked)),
+        len(empty),
+        sum(map(_untouched, empty)),
         round(median(times), 1) if times else None,
         changes,
     )

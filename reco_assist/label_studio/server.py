@@ -204,7 +204,7 @@ class Server:
             reason = "asks to be left alone (429)" if status == 429 else f"fails with status {status}"
             raise UnreachableError(f"{self.url} {reason} at {what}; run the same again later to go on.")
         if status < 400:
-            place = answer.headers.get("location", "elsewhere")
+            place = self._hidden(answer.headers.get("location", "elsewhere"))
             raise ServerError(f"{self.url} sends us to {place}; give the address that it ends up at.")
         if status == 401:
             raise ServerError(f"{self.url} does not accept the token; {_HOW}.")
@@ -216,10 +216,15 @@ class Server:
             raise MissingError(
                 f"{self.url} has nothing at {what}; it may have been deleted, or is of another release."
             )
-        said = _reason(answer)
-        for secret in filter(None, (self._token, self._access)):
-            said = said.replace(secret, "[token]")  # a server or a proxy may echo what it was sent
+        # Hidden before it is cut: a part of a token is a secret too.
+        said = self._hidden(_reason(answer))[:400].rstrip(".")
         raise ServerError(f"{self.url} refuses {what} with status {status}: {said}.")
+
+    def _hidden(self, said: str) -> str:
+        """What a server or a proxy says, which may echo what it was sent, without the token."""
+        for secret in filter(None, (self._token, self._access)):
+            said = said.replace(secret, "[token]")
+        return said
 
     def _stranger(self) -> ServerError:
         return ServerError(f"What answers at {self.url} is no Label Studio server; give the address of one.")
@@ -240,12 +245,12 @@ def _within_limit(answer: httpx.Response) -> bytes | None:
 
 
 def _reason(answer: httpx.Response) -> str:
-    """What the server says, in at most a few hundred letters."""
+    """What the server says, on one line."""
     try:
         said = answer.json()
     except ValueError:
-        return answer.text[:200].strip() or "no reason given"
+        return " ".join(answer.text.split()) or "no reason given"
     if isinstance(said, dict):
         said = said.get("validation_errors") or said.get("detail") or said
     text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
-    return " ".join(text.split())[:400].rstrip(".")
+    return " ".join(text.split())

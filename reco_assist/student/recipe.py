@@ -14,7 +14,8 @@ class Recipe:
         batch: Images a step.
         accumulate: Parts that a batch is split into to save memory; the step stays that of the whole batch.
         rate: Adam's learning rate, of what is new.
-        backbone: Share of the rate for the encoder, which was trained before.
+        backbone: Share of the rate for the encoder, which was trained before; 0 freezes it, batch statistics
+            included, which makes a step several times cheaper and suits few steps.
         decay: Weight decay.
         power: Of the polynomial schedule.
         scales: Smallest and largest random magnification.

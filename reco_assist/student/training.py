@@ -59,10 +59,11 @@ def weighted_loss(logits: Tensor, classes: Tensor, weights: Tensor) -> Tensor:
 
 
 def optimizer_for(network: Network, recipe: Recipe) -> torch.optim.Adam:
-    """Adam, slower on the encoder."""
+    """Adam, slower on the encoder, or without it where it is frozen."""
     encoder = list(network.encoder.parameters())
     known = {id(one) for one in encoder}
     rest = [one for one in network.parameters() if id(one) not in known]
+    encoder = encoder if recipe.backbone else []
     groups = [{"params": encoder, "lr": recipe.rate * recipe.backbone}, {"params": rest, "lr": recipe.rate}]
     return torch.optim.Adam(groups, lr=recipe.rate, weight_decay=recipe.decay)
 
@@ -114,6 +115,8 @@ def train(
     fabric.launch()
     chosen, held = examples.split(recipe.validation)
     network = build(design, weights=weights, seed=recipe.seed) if start is None else _grown(start, design)
+    if not recipe.backbone:
+        network.encoder.requires_grad_(requires_grad=False)
     identity = _identity(examples, design, recipe, weights, start, minutes)
     found = load_checkpoint(place / _CHECKPOINT, identity)
     if found is not None:
@@ -205,7 +208,7 @@ class _Run:
         parts = [next(loader) for _ in range(self.recipe.accumulate)]
         # After the loader, which draws a number when it begins: dropout must not depend on what came before.
         torch.manual_seed(self.recipe.seed * 1_000_003 + step)
-        self.network.train()
+        _set_training(self.raw, recipe=self.recipe)
         total = 0.0
         for part, (pixels, classes, weights) in enumerate(parts):
             ordered = pixels.contiguous(memory_format=torch.channels_last)
@@ -290,10 +293,17 @@ def _identity(
     return sha256(repr(facts).encode()).hexdigest()
 
 
+def _set_training(network: Network, *, recipe: Recipe) -> None:
+    """Put a network into training; a frozen encoder keeps its batch statistics too."""
+    network.train()
+    if not recipe.backbone:
+        network.encoder.eval()
+
+
 def _seconds_per_step(network: Network, samples: Samples, recipe: Recipe) -> float:
     """Seconds of a step on this machine, by steps that teach nothing."""
     state = {key: value.clone() for key, value in network.state_dict().items()}
-    network.train()
+    _set_training(network, recipe=recipe)
     began = time.monotonic()
     for step in range(_TIMED):
         parts = [samples[step * recipe.batch + n] for n in range(recipe.batch)]

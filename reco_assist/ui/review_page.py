@@ -33,11 +33,11 @@ class ReviewPage:
         self._shown = ""  # content hash of the image on the canvas
         self._cancelled = Event()
         self._line = ""
-        self.folder = w.Text(placeholder="folder of the images to segment", layout=w.Layout(width="420px"))
+        self.folder = w.Text(placeholder="folder of the images to segment", layout=w.Layout(width="360px"))
         on_enter(self.folder, lambda: desk.guarded(self.start))
         self.student = w.Text(
-            placeholder="none: the concepts segment; or a file such as mugs/model.student",
-            layout=w.Layout(width="420px"),
+            placeholder="none: the concepts segment",
+            layout=w.Layout(width="260px"),
         )
         on_enter(self.student, lambda: desk.guarded(self.start))
         self.order = w.Dropdown(
@@ -63,11 +63,13 @@ class ReviewPage:
         show(self.grid, visible=False)
         self.next = button("Export", lambda: desk.open(REVIEW + 1), "primary")
         self.widget = page(
-            field(
-                "Images to segment",
-                row(self.folder, self.start_button, self.cancel_button, self.bar, self._status),
+            row(
+                field("Images to segment", self.folder),
+                field(
+                    "Student (optional)",
+                    row(self.student, self.start_button, self.cancel_button, self.bar, self._status),
+                ),
             ),
-            field("Student", row(self.student, text("trained by reco-assist train", "soft"))),
             row(self._hint, self.accept_rest),
             self.canvas,
             self.grid,
