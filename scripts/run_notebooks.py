@@ -1,13 +1,16 @@
 """Run the tutorial notebooks and keep their outputs, with static pictures where widgets would be.
 
 Widgets do not show on hosting sites, and without a kernel they show an error. A cell whose metadata name a
-picture gets that one from test-artifacts/, which the browser tests leave there.
+picture gets that one from test-artifacts/, which the browser tests leave there. The one on Label Studio runs
+on a server of its own, with a script for a curator; it is left out where Label Studio is not installed.
 
-    python scripts/run_notebooks.py
+    python scripts/run_notebooks.py [NAME ...]
 """
 
 import base64
 import io
+import os
+import sys
 import tempfile
 from pathlib import Path
 
@@ -16,22 +19,48 @@ from nbclient import NotebookClient
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tests"))
+from conftest import Truth  # noqa: E402
+from curator import run_with_server  # noqa: E402
+from label_studio_server import Server, missing  # noqa: E402
+
 PICTURES = ROOT / "test-artifacts"
 WIDTH = 1000  # pixels of a picture
 LARGEST = 200_000  # bytes
+PORT = 8080  # Label Studio's own
 
 
 def main() -> None:
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        notebook = nbformat.read(path, as_version=4)
+        if sys.argv[1:] and path.stem not in sys.argv[1:]:
+            continue
         with tempfile.TemporaryDirectory() as folder:
-            resources = {"metadata": {"path": folder}}
-            NotebookClient(notebook, timeout=600, store_widget_state=False, resources=resources).execute()
+            notebook = (with_server if "label_studio" in path.stem else alone)(path, Path(folder))
+        if notebook is None:
+            continue
         for cell in notebook.cells:
             clean(cell)
         notebook.metadata.pop("widgets", None)
         nbformat.write(notebook, path)
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def alone(path: Path, folder: Path) -> nbformat.NotebookNode:
+    notebook = nbformat.read(path, as_version=4)
+    resources = {"metadata": {"path": str(folder)}}
+    NotebookClient(notebook, timeout=600, store_widget_state=False, resources=resources).execute()
+    return notebook
+
+
+def with_server(path: Path, folder: Path) -> nbformat.NotebookNode | None:
+    if reason := missing():
+        print(f"{path.name}: {reason}")
+        return None
+    work = folder / "work"
+    work.mkdir()
+    with Server(folder / "server", port=PORT) as server:
+        os.environ.update(LABEL_STUDIO_URL=server.url, LABEL_STUDIO_API_KEY=server.token)
+        return run_with_server(path, work, server, Truth())
 
 
 def clean(cell: nbformat.NotebookNode) -> None:

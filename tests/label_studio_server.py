@@ -30,16 +30,16 @@ def missing():
 
 
 class Server:
-    """Label Studio on a free port, with a data folder of its own."""
+    """Label Studio on a free port, or the one that is given, with a data folder of its own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, port=0):
         self.folder = folder
         self.files = folder / "files"  # what local file serving may show
         self.data = folder / "data"
         self.files.mkdir(parents=True)
         self.data.mkdir()
         with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
+            free.bind(("127.0.0.1", port))
             self.port = free.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self.token = LEGACY_TOKEN
@@ -126,7 +126,7 @@ class Server:
             self._process = None
 
     def off_host(self):
-        """What the server asked for, or has open now, off this host: requests and addresses."""
+        """Off this host: requests that ended at our proxy, and addresses that connections are open to now."""
         found = []
         while True:
             try:
@@ -136,7 +136,7 @@ class Server:
             with caller:
                 caller.settimeout(5)
                 found.append(caller.recv(200).decode("latin-1"))
-        return found + [address for address in self._remotes() if not address.is_loopback]
+        return found, [address for address in self._remotes() if not address.is_loopback]
 
     def _remotes(self):
         """The other ends of the server's connections, by Linux's own tables."""

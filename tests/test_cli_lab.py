@@ -11,6 +11,7 @@ def test_tutorials_are_copied_once_and_never_overwritten(tmp_path):
     first = copy_tutorials(tmp_path)
     assert first == tmp_path / TUTORIALS / "quickstart.ipynb"
     assert {path.name for path in first.parent.iterdir()} == {
+        "label_studio_round_trip.ipynb",
         "out_of_vocabulary.ipynb",
         "quickstart.ipynb",
         "your_own_photos.ipynb",

@@ -73,7 +73,7 @@ def test_a_concept_merged_with_itself_stays_what_it_is(samples, two):
     again = merge_concepts(two[0], two[0], name=two[0].name, archive=samples)
     for part in ("foreground", "background", "text", "contexts"):
         torch.testing.assert_close(getattr(again, part), getattr(two[0], part), atol=1e-6, rtol=1e-5)
-    assert again.presence == two[0].presence
+    assert (again.presence, again.quality) == (two[0].presence, two[0].quality)
     assert (again.saliency, again.threshold) == (pytest.approx(two[0].saliency), two[0].threshold)
 
 

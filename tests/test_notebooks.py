@@ -1,20 +1,29 @@
 """The tutorials run from top to bottom, and what is committed shows without running them."""
 
 import base64
+import json
+import re
+import tempfile
 from pathlib import Path
 
 import nbformat
 import pytest
+from curator import run_with_server
+from label_studio_server import LEGACY_TOKEN
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+ROUND_TRIP = next(path for path in NOTEBOOKS if path.stem == "label_studio_round_trip")
+ALONE = [path for path in NOTEBOOKS if path != ROUND_TRIP]
 
 
-def test_there_are_three():
-    assert [path.stem for path in NOTEBOOKS] == ["out_of_vocabulary", "quickstart", "your_own_photos"]
+def test_there_are_four():
+    names = ["label_studio_round_trip", "out_of_vocabulary", "quickstart", "your_own_photos"]
+    assert [path.stem for path in NOTEBOOKS] == names
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", ALONE, ids=lambda path: path.stem)
 def test_a_notebook_runs(path, tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(path.parents[1]))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
@@ -27,6 +36,30 @@ def test_a_notebook_runs(path, tmp_path, monkeypatch):
         if "application/vnd.jupyter.widget-view+json" in output.get("data", {})
     ]
     assert len(views) == 1
+
+
+def test_the_round_trip_runs(label_studio, truth, tmp_path, monkeypatch):
+    """What a curator corrected comes back and teaches, and the next images join the project."""
+    monkeypatch.setenv("PYTHONPATH", str(ROUND_TRIP.parents[1]))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.setenv("LABEL_STUDIO_URL", label_studio.url)
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", label_studio.token)
+    notebook = run_with_server(ROUND_TRIP, tmp_path, label_studio, truth)
+    said = json.dumps([cell.get("outputs", []) for cell in notebook.cells])
+    assert label_studio.token not in said
+    assert "8 of 8 images annotated" in said
+    assert re.search(r"corrected images kept aside: IoU 0\.\d+ -> 0\.\d+", said)
+    assert (tmp_path / "mug.concept").is_file()
+    assert "4 tasks created" in said
+
+
+def test_without_a_server_the_round_trip_says_how_to_start_one(tmp_path, monkeypatch):
+    monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
+    notebook = nbformat.read(ROUND_TRIP, as_version=4)
+    notebook.cells = [cell for cell in notebook.cells if "LABEL_STUDIO_URL" in cell.source]
+    monkeypatch.setenv("PYTHONPATH", str(ROUND_TRIP.parents[1]))
+    with pytest.raises(CellExecutionError, match="pip install label-studio"):
+        NotebookClient(notebook, timeout=60, resources={"metadata": {"path": str(tmp_path)}}).execute()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -44,3 +77,5 @@ def test_a_notebook_shows_without_running(path):
     texts = " ".join(o.get("text", "") + str(o.get("data", {}).get("text/plain", "")) for o in outputs)
     assert str(Path.home()) not in texts
     assert str(path.parents[1]) not in texts
+    assert tempfile.gettempdir() not in texts
+    assert LEGACY_TOKEN not in path.read_text()

@@ -200,9 +200,12 @@ def test_the_server_gets_predictions_and_a_correction_in_the_editor_changes_the_
     while not (log.is_file() and f'"annotation":{saved["id"]}' in log.read_text()):
         assert time.monotonic() < until, "the correction did not arrive"
         time.sleep(0.1)
-    retrieve(server, number, ids)
-    after = {one["id"]: latest(one) for one in tasks(server, number)}
-    assert {one["model_version"] for one in after.values()} != versions
+    while True:  # what is logged is learnt a moment later
+        retrieve(server, number, ids)
+        after = {one["id"]: latest(one) for one in tasks(server, number)}
+        if {one["model_version"] for one in after.values()} != versions:
+            break
+        assert time.monotonic() < until, "the correction was not learnt"
     before = {one["id"]: latest(one) for one in listed}
     changed = [one for one in ids if after[one]["result"] != before[one]["result"]]
     assert changed

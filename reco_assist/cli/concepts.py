@@ -105,7 +105,7 @@ def merge(
     Example: reco-assist concepts merge anna.concept ben.concept --archive photos.reco --out mug.concept
     """
     set_up(verbose=verbose, quiet=quiet)
-    from reco_assist.concepts import Concept, merge_concepts
+    from reco_assist.concepts import Concept, ambiguous, merge_concepts
     from reco_assist.library import Library, summary
 
     ours = Concept.load(first), Concept.load(second)
@@ -113,6 +113,8 @@ def merge(
     merged = merge_concepts(*ours, name=name or ours[0].name, archive=opened)
     merged.save(out)
     Library(out.parent).draw(merged, opened)
+    if hint := ambiguous(merged.name, merged.quality):
+        say(hint, quiet=quiet)
     if json:
         print_json({"concept": str(out), "name": merged.name, "kept": list(merged.provenance.kept)})
         return

@@ -5,15 +5,12 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from reco_assist.archive import Archive
 from reco_assist.concepts.banks import teach
 from reco_assist.concepts.concept import Concept, Method, Provenance, Seed
 from reco_assist.concepts.draft import Draft, paper_weights, standardise, word_activation
-from reco_assist.concepts.presence import Presence
-from reco_assist.concepts.quality import Quality, distinctiveness
-from reco_assist.concepts.remaining import expected_positives
+from reco_assist.concepts.quality import appraise
 from reco_assist.cosegment import (
     Bank,
     Prototypes,
@@ -22,7 +19,7 @@ from reco_assist.cosegment import (
     mask_coverage,
     prototype_scores,
 )
-from reco_assist.encoders import CompactCells, Encoder, Features, TextEmbedding
+from reco_assist.encoders import Encoder, Features, TextEmbedding
 from reco_assist.encoders.batches import encode_files
 from reco_assist.errors import InputError
 from reco_assist.retrieval import Exemplar, Query, Retrieved, retrieve
@@ -33,7 +30,6 @@ PAPER_CONTEXTS = ("tree", "sky", "building", "road", "person")
 
 _RERANKED = 4  # times k candidates are encoded and ranked exactly where exemplars lead
 _NOTHING = torch.empty(0, 0)  # no context competes
-_ARCHIVE_SAMPLE = 8192  # images whose cells set the presence threshold
 
 
 def learn_concept(
@@ -174,10 +170,13 @@ class Lesson:
         paper = draft.method == "paper"
         foreground = draft.reference if paper else draft.prototypes.foreground
         text = None if self.word is None or draft.swapped else self.word.vector
-        kept = self.archive.cells_at([image.content_hash for image in draft.images])
-        archive = self.archive.cells(most=_ARCHIVE_SAMPLE)
-        presence = Presence.learn(
-            normalize(foreground, dim=0), text, kept=kept, archive=archive, ordinary=encoder.ordinary
+        presence, quality = appraise(
+            self.archive,
+            foreground,
+            None if paper else draft.prototypes.background,
+            text,
+            kept=[image.content_hash for image in draft.images],
+            dropped=self.dropped,
         )
         taught = None if paper else teach(draft, self.shown, side=encoder.input_size)
         return Concept(
@@ -190,25 +189,9 @@ class Lesson:
             saliency=self.saliency,
             threshold=taught.threshold if taught and self.exemplars else None,
             presence=presence,
-            quality=None if paper else self._quality(presence, text, kept, archive),
+            quality=quality,
             banks=taught.banks if taught else (),
             provenance=self._provenance(encoder),
-        )
-
-    def _quality(
-        self, presence: Presence, text: Tensor | None, kept: CompactCells, archive: CompactCells
-    ) -> Quality:
-        prototypes = self.draft.prototypes
-        dropped = [self.archive.cells_at(self.dropped)] if self.dropped else []
-        scores = [presence.score(cells, prototypes.foreground, text) for cells in (archive, kept, *dropped)]
-        return Quality(
-            max(
-                # An archive that is full of the concept makes it look ordinary; photographs at large do not.
-                distinctiveness(prototypes.foreground, prototypes.background, kept=kept, among=cells)
-                for cells in (archive, self.archive.encoder.ordinary)
-                if cells is not None
-            ),
-            round(expected_positives(*scores, total=len(self.archive))),
         )
 
     def _provenance(self, encoder: Encoder) -> Provenance:

@@ -9,12 +9,10 @@ from torch.nn.functional import normalize
 
 from reco_assist.archive import Archive
 from reco_assist.concepts.concept import Concept, Provenance
-from reco_assist.concepts.presence import Presence
+from reco_assist.concepts.quality import appraise
 from reco_assist.cosegment import Bank
 from reco_assist.errors import InputError
 from reco_assist.version import __version__
-
-_ARCHIVE_SAMPLE = 8192  # images whose cells set the presence threshold
 
 
 def rename_concept(concept: Concept, name: str) -> Concept:
@@ -33,8 +31,8 @@ def merge_concepts(first: Concept, second: Concept, *, name: str, archive: Archi
     """A concept between two, each weighed by the number of images that taught it.
 
     Prototypes and the word's vectors are averaged on the sphere, so the two should look alike: a mean of a
-    cup and a saucer is neither. Contexts of both compete. When an image contains the concept is learnt anew
-    from the archive, where images that taught either of the two must be.
+    cup and a saucer is neither. Contexts of both compete. When an image contains the concept, and how
+    far to trust it, is learnt anew from the archive, where images that taught either of the two must be.
 
     Args:
         first: One concept.
@@ -72,6 +70,14 @@ def merge_concepts(first: Concept, second: Concept, *, name: str, archive: Archi
     threshold = None
     if first.threshold is not None and second.threshold is not None:
         threshold = shares[0] * first.threshold + shares[1] * second.threshold
+    presence, quality = appraise(
+        archive,
+        foreground,
+        background,
+        text,
+        kept=kept,
+        dropped=[one for one in provenance.dropped if one in here],
+    )
     merged = Concept(
         name=first.name,
         method=first.method,
@@ -84,13 +90,8 @@ def merge_concepts(first: Concept, second: Concept, *, name: str, archive: Archi
             shares[0] * first.saliency[1] + shares[1] * second.saliency[1],
         ),
         threshold=threshold,
-        presence=Presence.learn(
-            normalize(foreground, dim=0),
-            text,
-            kept=archive.cells_at(kept),
-            archive=archive.cells(most=_ARCHIVE_SAMPLE),
-            ordinary=encoder.ordinary,
-        ),
+        presence=presence,
+        quality=quality,
         provenance=replace(provenance, contexts=names),
         banks=_banks(first.banks, second.banks),
     )

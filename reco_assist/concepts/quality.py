@@ -1,6 +1,6 @@
 """Quality: how far a Concept can be trusted before it is applied, from its archive alone."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -8,8 +8,12 @@ import numpy as np
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from reco_assist.concepts.presence import Scale
+from reco_assist.archive import Archive
+from reco_assist.concepts.presence import Presence, Scale
+from reco_assist.concepts.remaining import expected_positives
 from reco_assist.encoders import CompactCells, TextEmbedding, compact
+
+_ARCHIVE_SAMPLE = 8192  # images whose cells a concept is held against
 
 # Below it foreground and background may be the wrong way round; benchmarks/trust.py prints who is.
 _DISTINCT = 0.2
@@ -40,6 +44,42 @@ class Quality:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """What `dataclasses.asdict` made of it."""
         return cls(float(data["distinctiveness"]), int(data["remaining"]))
+
+
+def appraise(
+    archive: Archive,
+    foreground: Tensor,
+    background: Tensor | None,
+    text: Tensor | None,
+    *,
+    kept: Collection[str],
+    dropped: Collection[str] = (),
+) -> tuple[Presence, Quality | None]:
+    """When an image contains a concept, and how far to trust the concept, both from the archive alone.
+
+    Args:
+        archive: Where the set is.
+        foreground: (C,) prototype.
+        background: (C,) prototype; None with the paper's method, whose quality nothing tells.
+        text: (D,) vector of the word; None without one.
+        kept: Content hashes of the set.
+        dropped: Content hashes of images that were looked at and are not of the concept.
+    """
+    foreground = normalize(foreground, dim=0)  # (C,)
+    ordinary, mine = archive.encoder.ordinary, archive.cells_at(list(kept))
+    everywhere = archive.cells(most=_ARCHIVE_SAMPLE)
+    presence = Presence.learn(foreground, text, kept=mine, archive=everywhere, ordinary=ordinary)
+    if background is None:
+        return presence, None
+    seen = [archive.cells_at(list(dropped))] if dropped else []
+    scores = [presence.score(cells, foreground, text) for cells in (everywhere, mine, *seen)]
+    distinct = max(
+        # An archive that is full of the concept makes it look ordinary; photographs at large do not.
+        distinctiveness(foreground, background, kept=mine, among=cells)
+        for cells in (everywhere, ordinary)
+        if cells is not None
+    )
+    return presence, Quality(distinct, round(expected_positives(*scores, total=len(archive))))
 
 
 def distinctiveness(
