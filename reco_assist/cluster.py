@@ -121,6 +121,6 @@ def _load(make: Callable[[], Encoder], weights: str) -> Encoder:
     if encoder.weights != weights:
         raise EncoderError(
             f"The encoder {encoder.name!r} has other weights on a worker ({encoder.weights[:12]}) than here "
-            f" ({weights[:12]}); install the same version of reco-assist everywhere."
+            f"({weights[:12]}); install the same version of reco-assist everywhere."
         )
     return encoder

@@ -270,7 +270,7 @@ class Table:
         columns = ["_rowoffset", "content_hash"] if without else ["_rowoffset"]
         try:
             found = self._data.to_table(columns=columns, filter=condition)
-        except OSError as error:
+        except _UNREADABLE as error:
             raise self._read_error(error) from error
         if without:
             known = pa.array(without, pa.string())
