@@ -28,10 +28,10 @@ NAMED = {
 
 
 @st.composite
-def masks(draw: st.DrawFn, *, side: int = 512) -> np.ndarray:
+def masks(draw: st.DrawFn, *, side: int = 512, blocks: tuple[int, ...] = (1, 1, 2, 7, 50)) -> np.ndarray:
     """Any mask up to side x side: noise of any density, in blocks of any size."""
     height, width = draw(st.integers(1, side)), draw(st.integers(1, side))
-    block = draw(st.sampled_from([1, 1, 2, 7, 50]))
+    block = draw(st.sampled_from(blocks))
     density = draw(st.sampled_from([0, 0.001, 0.05, 0.5, 0.95, 1]))
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     coarse = rng.random((height // block + 1, width // block + 1)) < density
