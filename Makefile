@@ -32,8 +32,7 @@ soak: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -m soak --timeout 7200
 
 bench: $(VENV)/.ready-dev
-	$(BIN)/python benchmarks/cosegment.py
-	$(BIN)/python benchmarks/interaction.py
+	$(BIN)/python benchmarks/results.py
 
 # The browser tests want a Chromium: the system's, else Debian's where we may install it, else Playwright's own.
 $(VENV)/.browser: $(VENV)/.ready-dev
