@@ -43,6 +43,7 @@ _INDEX = "index"
 LOCK = "writer.lock"
 
 _ROWS_PER_SUM = 4096
+_ROWS_PER_EXPORT = 1 << 16
 _IMAGES_FOR_MEAN = 64  # fewer say more about the subject than about the kind of photographs
 _Vector = NDArray[np.float32] | Tensor
 _ENTRY_COLUMNS = ["content_hash", "path", "width", "height", "bytes"]
@@ -314,6 +315,14 @@ class Archive:
         """
         found = self._find(content_hashes, ["thumbnail"])
         return [found[content_hash]["thumbnail"] for content_hash in content_hashes]
+
+    def embeddings(self) -> Iterator[tuple[list[Entry], NDArray[np.float16]]]:
+        """Global vectors (n, E) of all images as the encoder gave them, with the images, many at a time."""
+        columns = [*_ENTRY_COLUMNS, "embedding"]
+        for start in range(0, len(self._table), _ROWS_PER_EXPORT):
+            rows = self._table.take(range(start, min(start + _ROWS_PER_EXPORT, len(self._table))), columns)
+            entries = [self._entry(values) for values in rows.select(_ENTRY_COLUMNS).to_pylist()]
+            yield entries, fixed_lists(rows["embedding"])
 
     def cells(self, *, most: int = 50_000) -> CompactCells:
         """Compact cells of all images, or of so many spread evenly, in order of content hash; 2 KB each."""
