@@ -61,7 +61,8 @@ def last_line(child: "subprocess.Popen[str]") -> str:
 
 
 def write_files(folder: Path, count: int) -> None:
-    paths = write_photographs(folder, count, width=320, height=240)
+    """Small photographs, and behind them copies and damaged files."""
+    paths = write_photographs(folder, count, width=160, height=120)
     for number in range(_COPIES):
         (folder / f"copy {number}.jpg").write_bytes(paths[number * count // _COPIES].read_bytes())
     for number in range(_BAD):
@@ -84,7 +85,7 @@ def main() -> int:
     random = np.random.default_rng(options.seed)
     with tempfile.TemporaryDirectory() as place:
         folder, archive = Path(place) / "photographs", Path(place) / "x.reco"
-        write_photographs(Path(place) / "trial", _TRIAL, width=320, height=240)
+        write_photographs(Path(place) / "trial", _TRIAL, width=160, height=120)
         trial = json.loads(last_line(start(Path(place) / "trial.reco", Path(place) / "trial")))
         cap = int(1.1 * trial["address_space"])
         write_files(folder, options.images)

@@ -24,7 +24,7 @@ COMMANDS = {
     "Search": "search.py",
     "Indexing": "index.py",
     "Segmenting": "segment.py",
-    "Files under a memory cap, killed": "endurance.py --images 2000",
+    "Files under a memory cap, killed": "endurance.py --images 1000",
     "Growth": "scaling.py",
     "Start": "startup.py",
     "Interaction": "interaction.py",

@@ -109,7 +109,7 @@ def indexing(folder: Path) -> float:
 
 
 def measure() -> dict[str, Any]:
-    sizes, ks, sides, concepts = (5_000, 10_000, 20_000, 40_000), (8, 16, 32), (12, 18, 24), (1, 2, 4, 8)
+    sizes, ks, sides, concepts = (4_000, 8_000, 16_000, 32_000), (8, 16, 32), (12, 18, 24), (1, 2, 4, 8)
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         searches = [searching(folder, images) for images in sizes]

@@ -169,6 +169,14 @@ def test_search_with_conditions(archive, demo):
     ]
 
 
+def test_embeddings_go_out_and_come_back_as_a_shortlist(archive, tmp_path, truth):
+    reco("embeddings", archive, "--out", tmp_path / "vectors")
+    done = reco("index", tmp_path / "x.reco", tmp_path / "vectors", "--like", "mug", "-k", "6", "--json")
+    assert json.loads(done.stdout)["added"] == 6
+    found = json.loads(reco("search", tmp_path / "x.reco", "mug", "--json").stdout)["results"]
+    assert sum("mug" in truth.concepts[f"archive/{Path(one['image']).name}"] for one in found) >= 4
+
+
 def test_learn_with_drop_and_segment_an_archive(archive, tmp_path):
     first = json.loads(
         reco("learn", archive, " mug ", "--out", tmp_path / "a.concept", "-k", "6", "--json").stdout
