@@ -45,8 +45,8 @@ def write_photographs(folder: Path, count: int, *, width: int = 1024, height: in
     return paths
 
 
-def stand_in() -> SimpleNamespace:
-    """An encoder's description, for archives whose vectors come from elsewhere."""
+def stand_in(side: int) -> SimpleNamespace:
+    """What an archive wants to know of an encoder; the archive's vectors come from elsewhere."""
     return SimpleNamespace(
         name="offline",
         weights="0" * 64,
@@ -54,8 +54,8 @@ def stand_in() -> SimpleNamespace:
         mean_embedding=torch.zeros(LANGUAGE),
         encode=lambda pixels: SimpleNamespace(
             embedding=torch.zeros(len(pixels), LANGUAGE),
-            language=torch.randn(len(pixels), LANGUAGE, 4, 4),
-            dense=torch.randn(len(pixels), DENSE, 4, 4),
+            language=torch.randn(len(pixels), LANGUAGE, side, side),
+            dense=torch.randn(len(pixels), DENSE, side, side),
         ),
         mean_language=torch.zeros(LANGUAGE),
         vocabulary=None,
@@ -69,9 +69,13 @@ def subjects(dimensions: int) -> torch.Tensor:
     return torch.nn.functional.normalize(centres, dim=1)
 
 
-def write_archive(path: Path, images: int) -> Path:
-    """An archive of images that are noisy views of some subjects, each cell of another one."""
-    Archive.create(path, encoder=stand_in())
+def write_archive(path: Path, images: int, *, single: bool = False) -> Path:
+    """An archive of images that are noisy views of some subjects, each cell of another one.
+
+    With `single` an image has one cell of each kind only.
+    """
+    Archive.create(path, encoder=stand_in(1 if single else 4))
+    counts = (1, 1) if single else (LANGUAGE_CELLS, DENSE_CELLS)
     table = Table(path / "images.lance")
     random = np.random.default_rng(1)
     centres = subjects(LANGUAGE).numpy()
@@ -80,7 +84,7 @@ def write_archive(path: Path, images: int) -> Path:
         noise = random.standard_normal((count, LANGUAGE), np.float32) / np.float32(LANGUAGE**0.5)
         embedding = centres[random.integers(0, _SUBJECTS, count)] + 1.5 * noise  # (n, E)
         cells = CompactCells(
-            _cells(random, LANGUAGE, count, LANGUAGE_CELLS), _cells(random, DENSE, count, DENSE_CELLS)
+            _cells(random, LANGUAGE, count, counts[0]), _cells(random, DENSE, count, counts[1])
         )
         rows = [
             ImageRow(Row(sha256(str(i).encode()).hexdigest(), f"/photos/{i}.jpg", 1, 1), 640, 480, b"")

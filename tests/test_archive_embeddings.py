@@ -22,7 +22,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def exported(made, tmp_path, monkeypatch):
-    """In files of 9 rows, so that there are more than ten."""
+    """In 14 files of 3 rows and less."""
     monkeypatch.setattr("reco_assist.archive.archive._ROWS_PER_EXPORT", 3)
     assert export_embeddings(made, tmp_path / "out") == 40
     return tmp_path / "out"
@@ -42,10 +42,9 @@ def write(folder, vectors, columns, layout="plain"):
 
 
 def test_the_export_holds_unit_vectors_and_paths_as_clip_retrieval_lays_them_out(made, exported):
-    number = 14 - 1
     assert sorted(path.name for path in exported.iterdir()) == ["img_emb", "metadata"]
-    vectors = np.concatenate([np.load(exported / f"img_emb/img_emb_{n}.npy") for n in range(number + 1)])
-    tables = [pq.read_table(exported / f"metadata/metadata_{n}.parquet") for n in range(number + 1)]
+    vectors = np.concatenate([np.load(exported / f"img_emb/img_emb_{n}.npy") for n in range(14)])
+    tables = [pq.read_table(exported / f"metadata/metadata_{n}.parquet") for n in range(14)]
     paths = [path for table in tables for path in table["image_path"].to_pylist()]
     assert vectors.dtype == np.float16
     assert np.linalg.norm(vectors.astype(np.float32), axis=1) == pytest.approx(1, abs=1e-3)

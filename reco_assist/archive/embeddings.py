@@ -7,7 +7,6 @@ n images, E dimensions
 """
 
 import heapq
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +61,7 @@ class EmbeddingFolder:
             InputError: There are no embeddings, or vectors and metadata do not belong together.
         """
         folder = Path(path).absolute()
-        pairs = [(one, _metadata_of(one)) for one in sorted(folder.rglob("*.npy"), key=_number)]
+        pairs = [(one, _metadata_of(one)) for one in sorted(folder.rglob("*.npy"))]
         found = [(vectors, metadata) for vectors, metadata in pairs if metadata is not None]
         if not found:
             raise InputError(
@@ -189,12 +188,6 @@ def export_embeddings(archive: "Archive", folder: str | Path) -> int:
     except OSError as error:
         raise storage_error(out, error) from error
     return count
-
-
-def _number(path: Path) -> tuple[str, int, str]:
-    """Sorts img_emb_10 behind img_emb_9."""
-    digits = re.findall(r"\d+", path.stem)
-    return str(path.parent), int(digits[-1]) if digits else -1, path.name
 
 
 def _metadata_of(vectors: Path) -> Path | None:
