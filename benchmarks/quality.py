@@ -29,6 +29,7 @@ from tqdm import tqdm
 
 from reco_assist.archive import Archive
 from reco_assist.concepts import Concept, Draft, Lesson, learn_concept
+from reco_assist.concepts.corrections import correct, read_correction
 from reco_assist.encoders import Encoder, Features, load_encoder
 from reco_assist.evaluation import (
     FALSE_MASK,
@@ -62,6 +63,7 @@ PAIRS = (  # (row, row that it is compared with)
     ("assist", "assist without CRF"),
     ("assist", "+ CRF: the paper's method"),
     ("assist, ideal prune", "assist"),
+    ("assist, 3 corrected masks", "assist"),
     ("3 exemplar boxes", "assist"),
     ("3 exemplar masks", "assist"),
     ("3 exemplar masks", "3 exemplar boxes"),
@@ -183,6 +185,15 @@ def rows(archive: Archive, case: Case) -> Iterator[tuple[str, Callable[[], Conce
         wrong = [one.content_hash for one in images if one.path.resolve() not in positives]
         return (assist().drop(wrong) if len(wrong) < len(images) else assist()).concept()
 
+    def corrected() -> Concept:
+        made = [
+            read_correction(
+                archive.encoder, case.folder / file, case.truth.positives[file]().mask, source=file
+            )
+            for file in case.exemplars[:3]
+        ]
+        return correct(assist().concept(), made, ordinary=archive.encoder.ordinary)
+
     def shown(count: int, kind: str) -> Concept:
         return learn_concept(archive, word, k=K, exemplars=case.shown(count, kind))
 
@@ -195,6 +206,7 @@ def rows(archive: Archive, case: Case) -> Iterator[tuple[str, Callable[[], Conce
     yield "assist without CRF", lambda: assist().concept(), "none"
     yield "assist", lambda: assist().concept(), "crf"
     yield "assist, ideal prune", pruned, "crf"
+    yield "assist, 3 corrected masks", corrected, "crf"
     for kind, plural in (("box", "boxes"), ("mask", "masks")):
         for count in EXEMPLARS:
             yield f"{count} exemplar {kind if count == 1 else plural}", partial(shown, count, kind), "crf"

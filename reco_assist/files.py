@@ -77,20 +77,22 @@ def make_output_folder(path: Path) -> Path:
 
 
 @contextmanager
-def only_writer(folder: Path) -> Iterator[None]:
+def only_writer(folder: Path, *, name: str = _LOCK, busy: RecoAssistError | None = None) -> Iterator[None]:
     """Keep other processes from writing to a folder. The system lets go when a process dies.
 
     Args:
         folder: An existing one.
+        name: Of the file in it that is locked.
+        busy: What to raise where another process is writing; a `StorageError` if None.
 
     Raises:
         StorageError: Another process is writing to it, or it cannot be written.
     """
-    lock = FileLock(folder / _LOCK, timeout=0)
+    lock = FileLock(folder / name, timeout=0)
     try:
         lock.acquire()
     except Timeout as error:
-        raise StorageError(
+        raise busy or StorageError(
             f"Another process is writing to {folder}; wait until it has finished, or choose another folder."
         ) from error
     except OSError as error:

@@ -26,7 +26,6 @@ from label_studio_server import Server, missing  # noqa: E402
 
 PICTURES = ROOT / "test-artifacts"
 WIDTH = 1000  # pixels of a picture
-LARGEST = 200_000  # bytes
 PORT = 8080  # Label Studio's own
 
 
@@ -73,9 +72,9 @@ def clean(cell: nbformat.NotebookNode) -> None:
         data = output.get("data", {})
         if data.pop("application/vnd.jupyter.widget-view+json", None):
             data["text/plain"] = "The Annotator: run this cell to work in it."
-            data["image/png"] = picture(PICTURES / f"{cell.metadata['picture']}.png")
-        elif "image/png" in data:
-            data["image/png"] = small(base64.b64decode(data["image/png"]))
+            data["image/jpeg"] = picture(PICTURES / f"{cell.metadata['picture']}.png")
+        elif png := data.pop("image/png", None):
+            data["image/jpeg"] = small(base64.b64decode(png))
 
 
 def picture(path: Path) -> str:
@@ -85,14 +84,11 @@ def picture(path: Path) -> str:
 
 
 def small(data: bytes) -> str:
-    """A PNG of at most `WIDTH` pixels and `LARGEST` bytes, base64."""
+    """A JPEG of at most `WIDTH` pixels, base64; a PNG as small would lose the rarer colours."""
     image = Image.open(io.BytesIO(data)).convert("RGB")
     image.thumbnail((WIDTH, 10_000), Image.Resampling.LANCZOS)
-    for colours in (256, 128, 64, 32):
-        buffer = io.BytesIO()
-        image.quantize(colours, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
-        if buffer.tell() <= LARGEST:
-            break
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=85, subsampling=0, optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
 
 

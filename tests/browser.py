@@ -11,6 +11,7 @@ import urllib.request
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from threading import Event, Thread
 
 ARTEFACTS = Path(__file__).parents[1] / "test-artifacts"
 _TOKEN = "browser-tests"
@@ -75,23 +76,29 @@ class Lab:
             "PYTHONPATH": str(Path(__file__).parents[1]),
             "OMP_NUM_THREADS": "1",
         }
-        self._log = (self.folder / "lab.log").open("w")
         module = {"lab": "jupyterlab", "notebook": "notebook"}[self.app]
         command = [sys.executable, "-m", module, "--no-browser", "--allow-root", "--port-retries=0"]
         command += [f"--ServerApp.port={self.port}", f"--IdentityProvider.token={_TOKEN}"]
         command += [f"--ServerApp.root_dir={self.folder}"]
         self._process = subprocess.Popen(
-            command, env=environment, cwd=self.folder, stdout=self._log, stderr=subprocess.STDOUT
+            command,
+            env=environment,
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
         )
-        until = time.monotonic() + 120
-        while True:
-            try:
-                self.api("")
-                return self
-            except OSError:
-                if self._process.poll() is not None or time.monotonic() > until:
-                    raise AssertionError((self.folder / "lab.log").read_text()[-3000:]) from None
-                time.sleep(0.3)
+        heard = Event()
+        self._listener = Thread(target=self._listen, args=(heard,))
+        self._listener.start()
+        try:
+            heard.wait(120)
+            self.api("")
+        except OSError:
+            self.__exit__()
+            raise AssertionError((self.folder / "lab.log").read_text()[-3000:]) from None
+        return self
 
     def __exit__(self, *_):
         self._process.terminate()
@@ -99,7 +106,17 @@ class Lab:
             self._process.wait(20)
         except subprocess.TimeoutExpired:
             self._process.kill()
-        self._log.close()
+        self._listener.join(20)
+
+    def _listen(self, heard):
+        """Keep what the server says, until its end; set `heard` once it says that it runs, or ends."""
+        with (self.folder / "lab.log").open("w") as log:
+            for line in self._process.stdout:
+                log.write(line)
+                log.flush()
+                if "is running at" in line:
+                    heard.set()
+        heard.set()
 
     def api(self, path, data=None):
         request = urllib.request.Request(

@@ -112,8 +112,16 @@ ALL = Choice(undecided=True)
 LINUX = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux")
 
 
-# Under make soak, whose process is small: what earlier tests freed would hide the limit.
+# In a process of their own: what earlier tests freed would hide the limit.
 MEMORY = pytest.param("memory", marks=pytest.mark.soak)
+
+
+@LINUX
+def test_short_memory_in_a_process_of_its_own():
+    options = ["-m", "soak", "-k", "memory", "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", __file__, *options]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert "3 passed" in done.stdout, done.stdout
 
 
 def visible(folder):

@@ -37,17 +37,31 @@ _ALPHA = """() => {
   return { w, h, seen, box: [box.x, box.y, box.width, box.height] };
 }"""
 
+# Whether something is drawn at a place in 0..1 of the image, and nothing has moved since the last look.
+_DRAWN = f"""([x, y]) => {{
+  const image = [...document.querySelectorAll('img')].find((one) => one.getBoundingClientRect().width > 300);
+  if (!image?.complete) return false;
+  const {{ w, h, seen, box }} = ({_ALPHA})();
+  const [now, before] = [JSON.stringify([box, seen]), window.lastLook];
+  window.lastLook = now;
+  return seen[Math.floor(y * h) * w + Math.floor(x * w)] > 20 && now === before;
+}}"""
+
+
+def wait_for_drawing(page, x, y):
+    page.wait_for_function(_DRAWN, arg=[x, y])
+
 
 def open_task(page, url, project, task):
     page.goto(f"{url}/projects/{project}/data?task={task}")
     page.locator(".konvajs-content canvas").first.wait_for()
-    page.wait_for_timeout(2500)
+    wait_for_drawing(page, 0.22, 0.22)  # inside the predicted mask
 
 
 def submit(page):
     with page.expect_response(lambda one: "/annotations" in one.url and one.request.method == "POST"):
         page.get_by_role("button", name="Submit current annotation").click()
-    page.wait_for_timeout(500)
+    page.get_by_role("button").get_by_text("Update", exact=True).wait_for()
 
 
 def test_a_prediction_is_drawn_corrected_and_comes_back(label_studio, tmp_path):  # noqa: PLR0915
@@ -73,7 +87,7 @@ def test_a_prediction_is_drawn_corrected_and_comes_back(label_studio, tmp_path):
             page.locator("#email").fill(EMAIL)
             page.locator("#password").fill(PASSWORD)
             page.locator("button[type=submit]").click()
-            page.wait_for_timeout(2500)
+            page.wait_for_url(lambda address: "/login" not in address)
 
             open_task(page, label_studio.url, done.project, tasks["0.png"])
             shoot(page, "label-studio-prediction")
@@ -92,7 +106,7 @@ def test_a_prediction_is_drawn_corrected_and_comes_back(label_studio, tmp_path):
             page.mouse.down()
             page.mouse.move(x + 0.8 * width, y + 0.8 * height, steps=12)
             page.mouse.up()
-            page.wait_for_timeout(500)
+            wait_for_drawing(page, 0.5, 0.8)
             shoot(page, "label-studio-corrected")
             submit(page)
             browser.close()

@@ -19,7 +19,6 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -35,7 +34,7 @@ from reco_assist.encoders.batches import encode_within_memory
 from reco_assist.encoders.compact import Codes, CompactCells, compact_cells
 from reco_assist.encoders.protocols import Encoder
 from reco_assist.errors import ArchiveError, InputError, StorageError
-from reco_assist.files import make_folder, make_output_folder, storage_error
+from reco_assist.files import make_folder, make_output_folder, only_writer, storage_error
 
 TABLE = "images.lance"
 _SKIPPED = "skipped.json"
@@ -404,22 +403,12 @@ class Archive:
     @contextmanager
     def _writing(self) -> Iterator[None]:
         """Hold the writer's lock; the system frees it when a process dies. Work on the latest version."""
-        lock = FileLock(self._path / LOCK, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise ArchiveError(
-                f"Another process is writing to the archive {self._path}; wait until it has finished."
-            ) from error
-        except OSError as error:
-            raise storage_error(self._path, error) from error
-        try:
+        busy = f"Another process is writing to the archive {self._path}; wait until it has finished."
+        with only_writer(self._path, name=LOCK, busy=ArchiveError(busy)):
             self._header = Header.load(self._path)
             self._table = Table(self._path / TABLE)
             self._searcher = None
             yield
-        finally:
-            lock.release()
 
     def _engine(self, cluster: Cluster | None, *, workers: int | None, batch_size: int) -> Engine:
         if cluster is not None:

@@ -9,13 +9,12 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import lance
-from filelock import FileLock, Timeout
 
 from reco_assist.archive.archive import LOCK, TABLE
 from reco_assist.archive.header import Header
 from reco_assist.archive.table import Row, Table
 from reco_assist.errors import ArchiveError, Damage
-from reco_assist.files import temporary_leftovers
+from reco_assist.files import only_writer, temporary_leftovers
 
 _AGAIN = "drop them by --repair and run 'reco-assist index' again, which adds what is missing"
 _ANEW = "restore the folder from a copy, or index the images into a new archive"
@@ -39,11 +38,9 @@ def examine_archive(path: str | Path, *, repair: bool = False) -> list[Damage]:
     """
     folder = Path(path).absolute()
     header = Header.load(folder)
-    try:
-        with FileLock(folder / LOCK, timeout=0) if repair else nullcontext():
-            return list(_findings(folder, header, repair=repair))
-    except Timeout as error:
-        raise ArchiveError(f"Another process is writing to {folder}; repair it afterwards.") from error
+    busy = ArchiveError(f"Another process is writing to {folder}; repair it afterwards.")
+    with only_writer(folder, name=LOCK, busy=busy) if repair else nullcontext():
+        return list(_findings(folder, header, repair=repair))
 
 
 def _findings(folder: Path, header: Header, *, repair: bool) -> Iterator[Damage]:

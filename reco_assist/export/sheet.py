@@ -18,6 +18,8 @@ _GAP = 14
 _PAPER, _INK, _FAINT = (250, 250, 248), (32, 33, 36), (110, 112, 118)
 _VEIL = 0.45  # share of the concept's colour inside a mask
 
+_Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tile:
@@ -55,16 +57,16 @@ def write_sheet(
     top = 76
     sheet = Image.new("RGB", (width, top + rows * (_TILE[1] + _CAPTION + _GAP)), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    draw.text((_GAP, 12), title, _INK, ImageFont.load_default(22))
+    font = ImageFont.load_default(22)
+    draw.text((_GAP, 12), _fit(draw, title, font, width - 2 * _GAP), _INK, font)
     _legend(draw, concepts)
     for index, tile in enumerate(tiles):
         x = _GAP + index % columns * (_TILE[0] + _GAP)
         y = top + index // columns * (_TILE[1] + _CAPTION + _GAP)
         picture = overlay(tile.pixels, tile.labels, palette(len(concepts)), _TILE)
         sheet.paste(picture, (x + (_TILE[0] - picture.width) // 2, y + (_TILE[1] - picture.height) // 2))
-        draw.text(
-            (x, y + _TILE[1] + 5), _fit(draw, tile.caption, _TILE[0]), _FAINT, ImageFont.load_default(14)
-        )
+        font = ImageFont.load_default(14)
+        draw.text((x, y + _TILE[1] + 5), _fit(draw, tile.caption, font, _TILE[0]), _FAINT, font)
     with atomic_write(path) as file:
         sheet.save(file, "PNG", optimize=True)
 
@@ -74,8 +76,9 @@ def _legend(draw: ImageDraw.ImageDraw, concepts: Sequence[str]) -> None:
     font = ImageFont.load_default(15)
     for concept, colour in zip(concepts, palette(len(concepts)).tolist(), strict=True):
         draw.rounded_rectangle((x, 48, x + 14, 62), 3, tuple(colour))
-        draw.text((x + 20, 46), concept, _INK, font)
-        x += 44 + round(draw.textlength(concept, font))
+        name = _fit(draw, concept, font, _TILE[0])
+        draw.text((x + 20, 46), name, _INK, font)
+        x += 44 + round(draw.textlength(name, font))
 
 
 def overlay(
@@ -103,10 +106,10 @@ def overlay(
     return Image.fromarray(veiled.round().astype(np.uint8))
 
 
-def _fit(draw: ImageDraw.ImageDraw, text: str, width: int) -> str:
-    font = ImageFont.load_default(14)
-    if draw.textlength(text, font) <= width:
-        return text
-    while text and draw.textlength(text + "…", font) > width:
-        text = text[:-1]
-    return text + "…"
+def _fit(draw: ImageDraw.ImageDraw, text: str, font: _Font, width: int) -> str:
+    """The text, without its middle where it is wider than that: names of files often differ at their ends."""
+    kept, fitted = len(text), text
+    while kept and draw.textlength(fitted, font) > width:
+        kept -= 1
+        fitted = text[: kept // 2] + "…" + text[len(text) - (kept - kept // 2) :]
+    return fitted

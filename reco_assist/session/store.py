@@ -13,6 +13,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -21,10 +22,8 @@ from pathlib import Path
 from threading import RLock
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from reco_assist.errors import FormatError, StorageError, unknown_format
-from reco_assist.files import make_output_folder, storage_error, write_bytes
+from reco_assist.files import make_output_folder, only_writer, storage_error, write_bytes
 
 log = logging.getLogger("reco_assist")
 
@@ -78,20 +77,11 @@ class Store:
         self._last: str | None = None
         self._since_snapshot = 0
         self._hash = sha256()
-        self._lock = FileLock(folder / _LOCK, timeout=0)
-        try:
-            self._lock.acquire()
-        except Timeout as error:
-            raise StorageError(
-                f"The session {folder.name} is open in another notebook or script; close that one first."
-            ) from error
-        except OSError as error:
-            raise storage_error(folder, error) from error
-        try:
+        busy = f"The session {folder.name} is open in another notebook or script; close that one first."
+        with ExitStack() as lock:
+            lock.enter_context(only_writer(folder, name=_LOCK, busy=StorageError(busy)))
             self._log = self._open()
-        except BaseException:
-            self._lock.release()
-            raise
+            self._lock = lock.pop_all()
 
     @property
     def count(self) -> int:
@@ -168,7 +158,7 @@ class Store:
             if not self._log.closed:
                 self._snapshot()
                 self._log.close()
-                self._lock.release()
+                self._lock.close()
 
     def _travel(self, scope: str, move: str) -> Moved | None:
         with self.mutex:
