@@ -1,6 +1,7 @@
 """The tutorials run from top to bottom, and what is committed shows without running them."""
 
 import base64
+import io
 import json
 import re
 import tempfile
@@ -12,6 +13,7 @@ from curator import run_with_server
 from label_studio_server import LEGACY_TOKEN
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from PIL import Image
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 ROUND_TRIP = next(path for path in NOTEBOOKS if path.stem == "label_studio_round_trip")
