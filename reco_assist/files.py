@@ -3,6 +3,8 @@
 import errno
 import os
 import secrets
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
@@ -101,6 +103,25 @@ def only_writer(folder: Path, *, name: str = _LOCK, busy: RecoAssistError | None
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C, or a notebook's interrupt, wait for the end of a block of some milliseconds.
+
+    What is on disk and what is in memory agree after it, for those who catch the interrupt and go on.
+    """
+    if threading.current_thread() is not threading.main_thread():  # others are never interrupted
+        yield
+        return
+    told: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: told.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if told:
+            signal.raise_signal(signal.SIGINT)
 
 
 def inside(folder: Path, name: str, *, links: bool = False) -> Path:

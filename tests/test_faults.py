@@ -11,6 +11,7 @@ import sys
 import time
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,7 @@ from reco_assist.files import make_output_folder, only_writer
 from reco_assist.images import content_hash
 from reco_assist.segmenter import Journal, Segmenter
 from reco_assist.session import Choice, Session, export, store
+from reco_assist.session.session import REVIEW
 from reco_assist.session.store import Store
 
 HERE = Path(__file__).parent
@@ -286,6 +288,75 @@ def test_a_clock_that_jumps_changes_neither_order_nor_content(reviewed, monkeypa
     assert session.review(digest, "mug").state == "rejected"
     assert session.undo().what == "rejected"
     assert session.review(digest, "mug").state == "accepted"
+
+
+def interrupted(work, seed, package):
+    """Do something, with a Ctrl-C at a random line of a part of ours; False where it came too late."""
+    lines, at = 0, sys.maxsize
+
+    def trace(frame, event, _):
+        nonlocal lines
+        if package not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            lines += 1
+            if lines == at:
+                signal.raise_signal(signal.SIGINT)
+        return trace
+
+    def run():
+        nonlocal lines
+        lines = 0
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            work()
+        finally:
+            sys.settrace(before)
+
+    run()
+    at = int(np.random.default_rng(seed).integers(1, lines))
+    try:
+        run()
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def test_ctrl_c_leaves_a_session_that_goes_on_and_that_the_disk_agrees_with(reviewed):
+    """In the kernel of a notebook, which lives on: at each of many lines of the store."""
+    job, _ = reviewed
+    session = job.session
+    digest = session.results()[0].image.content_hash
+    states = cycle(["accepted", "rejected", "skipped"])
+
+    def change():
+        session.decide(digest, {"mug": next(states)})
+        session.undo()
+        session.redo()
+        session.decide(digest, {"spoon": next(states)})
+
+    stopped = sum(interrupted(change, seed, "reco_assist/session") for seed in range(60))
+    assert stopped > 50
+    known = dict(session.store.items("")), session.store.count, session.store.reach(REVIEW)
+    session = reopened(job)
+    assert (dict(session.store.items("")), session.store.count, session.store.reach(REVIEW)) == known
+    assert session.undo() is not None
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_ctrl_c_in_an_export_leaves_whole_files_and_the_next_one_mends_it(reviewed, seed):
+    job, _ = reviewed
+    out = job.folder / "out"
+    for result in job.session.results():
+        job.session.set_thresholds(result.image.content_hash, {"mug": 60})
+    assert interrupted(lambda: export(job.session, out, ALL), seed, "reco_assist")
+    for name in ("coco.json", "label-studio.json"):
+        json.loads((out / name).read_text())
+    assert not list(out.rglob(".*.reco-tmp"))
+    export(job.session, out, ALL)
+    export(job.session, job.folder / "fresh", ALL)
+    assert visible(out) == visible(job.folder / "fresh")
 
 
 INDEX = """

@@ -2,6 +2,7 @@
 
 import json
 
+import ipywidgets
 import numpy as np
 import pytest
 from fakes import FakeEncoder, write_photos, write_student
@@ -517,6 +518,41 @@ def test_the_grid_decides_about_many(place):
     assert [states[digest][0] for digest in ids[:3]] == [False] * 3
     masked = [digest for digest in ids[3:] if annotator.session.drawn(digest, "mug").any()]
     assert all(states[digest] == (True, 1) for digest in masked)
+    send(grid, type="feedback", id=ids[0], sign=-1)
+    assert annotator.session.review(ids[0], "mug").state == "absent"
+    assert {item.id: (item.kept, item.feedback) for item in grid.items}[ids[0]] == (False, -1)
+    send(grid, type="command", name="undo")
+    assert annotator.session.review(ids[0], "mug").state == "rejected"
+
+
+def test_grid_and_canvas_lead_to_each_other(place):
+    annotator = start(place, resume=True)
+    find(annotator)
+    segment(annotator)
+    page = annotator.review_page
+    send(page.canvas, type="command", name="grid")
+    assert (page.canvas.layout.display, page.grid.layout.display) == ("none", None)
+    wanted = page.grid.items[4].id
+    send(page.grid, type="open", id=wanted)
+    assert (page.canvas.layout.display, page.grid.layout.display) == (None, "none")
+    assert page.canvas.frame.id == wanted
+    assert page.view.description == "Grid"
+
+
+def test_every_field_has_a_name_for_screen_readers(place):
+    annotator = start(place, resume=True)
+
+    def fields(widget):
+        for child in getattr(widget, "children", ()):
+            yield from fields(child)
+        if isinstance(widget, (ipywidgets.Text, ipywidgets.Dropdown, ipywidgets.BoundedIntText)):
+            yield widget
+
+    found = list(fields(annotator.panel))
+    names = [one.description for one in found]
+    assert len(names) > 10
+    assert all(names)
+    assert len(set(names)) == len(names)
 
 
 def test_strokes_of_an_image_that_is_gone_are_refused_in_words(place):

@@ -46,12 +46,16 @@ def find(server: Server, project: str) -> Project | None:
             raise ServerError(
                 f"{server.url} has no project {wanted}; it may have been deleted: give a title for a new one."
             ) from None
-    found = server.get("/api/projects/", title=wanted, include="id,title", page_size=100)["results"]
-    same = [one["id"] for one in found if one["title"] == wanted]
+    same = _same_title(server, wanted)
     if len(same) > 1:
         numbers = ", ".join(map(str, sorted(same)))
         raise ServerError(f"{server.url} has several projects {wanted!r} ({numbers}); give a number instead.")
     return _project(server.get(f"/api/projects/{same[0]}/")) if same else None
+
+
+def _same_title(server: Server, title: str) -> list[int]:
+    found = server.get("/api/projects/", title=title, include="id,title", page_size=100)["results"]
+    return [one["id"] for one in found if one["title"] == title]
 
 
 def open_or_create(
@@ -63,12 +67,17 @@ def open_or_create(
     while (found := find(server, project)) is None:
         try:
             content = {"title": project.strip(), "label_config": config}
-            return _project(server.once("POST", "/api/projects/", json=content), created=True)
+            made = _project(server.once("POST", "/api/projects/", json=content), created=True)
         except UnreachableError:  # it may have been made all the same: look before the next attempt
             attempt += 1
             if attempt == server.attempts:
                 raise
             server.wait(attempt - 1)
+            continue
+        # Another push may have made one meanwhile. The first stays; whoever came later sees both.
+        if min(_same_title(server, made.title), default=made.id) == made.id:
+            return made
+        server.remove(f"/api/projects/{made.id}/")
     if found.config.blank:
         return _project(
             server.patiently("PATCH", f"/api/projects/{found.id}/", json={"label_config": config})

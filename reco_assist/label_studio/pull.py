@@ -15,7 +15,7 @@ from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
 from reco_assist.errors import FormatError, InputError, ServerError
 from reco_assist.export import write_coco
 from reco_assist.export.stream import dumps
-from reco_assist.files import make_output_folder, write_bytes
+from reco_assist.files import make_output_folder, only_writer, write_bytes
 from reco_assist.label_studio.project import Project, find
 from reco_assist.label_studio.regions import Drawn, read_region
 from reco_assist.label_studio.server import Server
@@ -172,45 +172,46 @@ def pull(
         InputError: There is no such policy.
         ServerError: There is no such project, or the server refuses.
         FormatError: An annotation cannot be read, or the folder holds another project.
-        StorageError: The folder cannot be written; what was there stays.
+        StorageError: The folder cannot be written, or another process pulls into it; what was there stays.
     """
     if policy not in POLICIES:
         raise InputError(f"There is no policy {policy!r}; choose one of {', '.join(POLICIES)}.")
     opened = find(server, project)
     if opened is None:
         raise ServerError(f"{server.url} has no project {project!r}; check the title, or push to it first.")
-    place = make_output_folder(folder)
-    source = f"{server.url}/projects/{opened.id}"
-    known, root = _read_state(place / STATE, source)
-    since = max((one.updated for one in known.values()), default="")
-    notes: Counter[str] = Counter()
-    fresh = 0
-    for task in server.tasks(opened.id, include=_WANTED, filters=_since(since)):
-        found = _checked(task, opened, notes)
-        fresh += found is not None and known.get(found.task) != found
-        if found is not None:
-            known[found.task] = found
-        on_tasks(1)
-    listed = {one["id"] for one in server.tasks(opened.id, include=["updated_at"])}
-    kept = tuple(known[task] for task in sorted(known.keys() & listed))
-    result = Pulled(
-        place,
-        opened.title,
-        opened.config.concepts,
-        kept,
-        images.absolute() if images is not None else root,
-        policy,
-        fresh,
-        tuple(f"{count:,} {what}" for what, count in notes.items()),
-    )
-    if not result.concepts:
+    if not opened.config.concepts:
         raise ServerError(f"The project {opened.title!r} has no labels for regions of images; pull another.")
-    info = {"description": f"corrected in Label Studio, project {opened.title}", "policy": policy}
-    predictions = [result.corrected(one) for one in result.answered]
-    write_coco(place / "coco.json", partial(iter, predictions), result.concepts, info=info)
-    # Last: after a failure before it, the next pull fetches the same again.
-    write_bytes(place / STATE, _state(result, source).encode())
-    return result
+    place = make_output_folder(folder)
+    with only_writer(place):
+        source = f"{server.url}/projects/{opened.id}"
+        known, root = _read_state(place / STATE, source)
+        since = max((one.updated for one in known.values()), default="")
+        notes: Counter[str] = Counter()
+        fresh = 0
+        for task in server.tasks(opened.id, include=_WANTED, filters=_since(since)):
+            found = _checked(task, opened, notes)
+            fresh += found is not None and known.get(found.task) != found
+            if found is not None:
+                known[found.task] = found
+            on_tasks(1)
+        listed = {one["id"] for one in server.tasks(opened.id, include=["updated_at"])}
+        kept = tuple(known[task] for task in sorted(known.keys() & listed))
+        result = Pulled(
+            place,
+            opened.title,
+            opened.config.concepts,
+            kept,
+            images.absolute() if images is not None else root,
+            policy,
+            fresh,
+            tuple(f"{count:,} {what}" for what, count in notes.items()),
+        )
+        info = {"description": f"corrected in Label Studio, project {opened.title}", "policy": policy}
+        predictions = [result.corrected(one) for one in result.answered]
+        write_coco(place / "coco.json", partial(iter, predictions), result.concepts, info=info)
+        # Last: after a failure before it, the next pull fetches the same again.
+        write_bytes(place / STATE, _state(result, source).encode())
+        return result
 
 
 def read_pulled(folder: Path) -> Pulled:

@@ -4,9 +4,11 @@ The server is the only memory: what it holds is looked up by content hash before
 each attempt that failed, since it may have come through all the same.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, Literal
 
 from reco_assist.annotations import Prediction
@@ -206,15 +208,17 @@ class _Job:
             if key not in present:
                 outcomes[key] = "created"
         stale: list[dict[str, Any]] = []
+        total = dict.fromkeys(keys, 1)
         for key, task in present.items():
             own = [one for one in task["predictions"] if one["model_version"] == self.model_version]
-            if len(own) == 1 and _same(own[0], wanted[key]):
-                outcomes.setdefault(key, "unchanged")
-                continue
-            outcomes.setdefault(key, "updated")
+            kept = [one for one in sorted(own, key=itemgetter("id")) if _same(one, wanted[key])][:1]
+            outcomes.setdefault(key, "unchanged" if own and own == kept else "updated")
             for one in own:
-                self.server.patiently("DELETE", f"/api/predictions/{one['id']}/")
-            stale.append({"task": task["id"], **wanted[key]})
+                if one not in kept:
+                    self.server.remove(f"/api/predictions/{one['id']}/")
+            if not kept:
+                stale.append({"task": task["id"], **wanted[key]})
+            total[key] = len(task["predictions"]) - len(own) + 1
         for part in _parts(stale):
             self.server.once("POST", f"/api/projects/{self.project.id}/import/predictions", json=part)
         if fresh:
@@ -229,6 +233,22 @@ class _Job:
             ]
             for part in _parts(tasks):
                 self.server.once("POST", f"/api/projects/{self.project.id}/import", json=part)
+        if (fresh or stale) and self._doubled(total):
+            self._send_once(predictions, large, outcomes)
+
+    def _doubled(self, total: Mapping[str, int]) -> bool:
+        """Whether another push has sent the same meanwhile: of two, the one that ends later sees it.
+
+        Args:
+            total: How many predictions each key's task should have.
+        """
+        tasks = self.server.tasks(
+            self.project.id, include=["data", "total_predictions"], filters=_of(list(total))
+        )
+        counts: Counter[str] = Counter()
+        for task in tasks:
+            counts[str(task["data"]["key"])] += task.get("total_predictions") or 1
+        return any(counts[key] > count for key, count in total.items())
 
     def _pre_annotation(self, prediction: Prediction, large: set[str]) -> dict[str, Any]:
         as_polygon = self.polygon is not None and prediction.image.content_hash in large
@@ -241,9 +261,7 @@ class _Job:
 
     def _present(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
         """The tasks that are there, one a key. Others of that key go, if nobody has worked on them."""
-        where = [
-            {"filter": "filter:tasks:data.key", "operator": "in_list", "type": "List", "value": list(keys)}
-        ]
+        where = _of(keys)
         light = self.server.tasks(self.project.id, include=["data"], filters=where)
         if not any(True for _ in light):  # predictions are megabytes: ask for them only where there are some
             return {}
@@ -255,8 +273,13 @@ class _Job:
             present[key], *doubled = list(same)
             for task in doubled:
                 if not task["total_annotations"]:
-                    self.server.patiently("DELETE", f"/api/tasks/{task['id']}/")
+                    self.server.remove(f"/api/tasks/{task['id']}/")
         return present
+
+
+def _of(keys: Sequence[str]) -> list[dict[str, Any]]:
+    """The condition that chooses the tasks of some images."""
+    return [{"filter": "filter:tasks:data.key", "operator": "in_list", "type": "List", "value": list(keys)}]
 
 
 def _same(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

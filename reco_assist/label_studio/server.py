@@ -8,6 +8,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -93,6 +94,11 @@ class Server:
                     raise
                 self.wait(attempt)
         raise InputError("There are no attempts; allow at least one.")
+
+    def remove(self, path: str) -> None:
+        """Delete something that may be gone already; errors as for `get`."""
+        with suppress(MissingError):
+            self.patiently("DELETE", path)
 
     def wait(self, attempt: int) -> None:
         """Pause after a failed attempt, counted from 0."""

@@ -19,7 +19,7 @@ from reco_assist.masks.components import encode_labels, label, split_touching
 from reco_assist.segmenter.maps import (
     Refine,
     full_size,
-    one_per_pixel,
+    masks_of,
     probability,
     refined,
     score_maps,
@@ -66,9 +66,7 @@ class Decision:
 
     def __call__(self, segmented: Segmented) -> Prediction:
         """Regions of the maps at the threshold."""
-        masks = segmented.maps >= self.level  # (K, H, W)
-        if not self.overlap and len(masks) > 1:
-            masks = one_per_pixel(masks, segmented.maps)
+        masks = masks_of(segmented.maps, self.level, overlap=self.overlap)
         regions = [
             region
             for verdict, mask, levels in zip(segmented.verdicts, masks, segmented.maps, strict=True)

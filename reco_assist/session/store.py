@@ -23,7 +23,7 @@ from threading import RLock
 from typing import Any
 
 from reco_assist.errors import FormatError, StorageError, unknown_format
-from reco_assist.files import make_output_folder, only_writer, storage_error, write_bytes
+from reco_assist.files import make_output_folder, only_writer, storage_error, uninterrupted, write_bytes
 
 log = logging.getLogger("reco_assist")
 
@@ -177,6 +177,15 @@ class Store:
         line = _line(event)
         if self._log.closed:
             raise StorageError(f"The session {self.folder.name} was opened again elsewhere; go on there.")
+        with uninterrupted():
+            self._append(line)
+            self._apply(event, line)
+        self._since_snapshot += 1
+        if self._since_snapshot >= _SNAPSHOT_EVERY:
+            self._snapshot()
+
+    def _append(self, line: bytes) -> None:
+        """Add a line to the log, on disk when this returns; nothing where it cannot be written."""
         end = self._log.tell()
         try:
             rest = memoryview(line)
@@ -187,10 +196,6 @@ class Store:
             self._log.truncate(end)
             self._log.seek(end)
             raise storage_error(self.folder / LOG, error) from error
-        self._apply(event, line)
-        self._since_snapshot += 1
-        if self._since_snapshot >= _SNAPSHOT_EVERY:
-            self._snapshot()
 
     def _apply(self, event: Mapping[str, Any], line: bytes) -> None:
         changes: Changes = {key: (before, after) for key, (before, after) in event["changes"].items()}

@@ -185,6 +185,10 @@ class MaskCanvas(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships 
             self._frame = replace(self._frame, index=index)
             self.send({"type": "place", "id": self._frame.id, "index": index})
 
+    def focus(self) -> None:
+        """Takes the keyboard."""
+        self.send({"type": "focus"})
+
     def on_decision(self, callback: Callable[[Decision], None]) -> None:
         """Calls `callback(decision)` on accept, reject, absent and skip."""
         self._decision_callbacks.append(callback)
@@ -202,7 +206,7 @@ class MaskCanvas(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships 
         self._edit_callbacks.append(callback)
 
     def on_command(self, callback: Callable[[str], None]) -> None:
-        """Calls `callback(name)`: "undo" or "redo", once nothing on this image is left to undo."""
+        """Calls `callback(name)`: "undo" or "redo", once nothing on this image is left to undo, or "grid"."""
         self._command_callbacks.append(callback)
 
     def _receive(self, _: object, message: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:

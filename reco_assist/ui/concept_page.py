@@ -48,11 +48,13 @@ class ConceptPage:
             "ra-question",
         )
         on_enter(self.word, lambda: desk.guarded(self.find))
-        self.k = w.BoundedIntText(20, min=2, max=500, layout=w.Layout(width="84px"))
+        self.k = w.BoundedIntText(20, min=2, max=500, description="Images", layout=w.Layout(width="84px"))
         self.find_button = button("Find images", lambda: desk.guarded(self.find), "primary", "large")
         self.remove_button = button("", lambda: desk.guarded(self._remove))
         self._sure = False
-        self.context = w.Text(placeholder="another word", layout=w.Layout(width="150px"))
+        self.context = w.Text(
+            placeholder="another word", description="Another word", layout=w.Layout(width="150px")
+        )
         on_enter(self.context, lambda: desk.guarded(lambda: self._add_context(self.context.value)))
         self._examples, self._contexts = row(), row()
         self._known = text("", "hint")

@@ -32,10 +32,12 @@ class ExportPage:
         self.negatives = _check("Rejected images, as empty")
         self.formats = {name: _check(label, on=True) for name, label in _FORMATS}
         self.instances = w.Dropdown(
+            description="Regions",
             options=[("One region per connected part", "components"), ("One region per image", "none")],
             layout=w.Layout(width="280px"),
         )
         self.validation = w.Dropdown(
+            description="Validation split",
             options=[("No split", 0.0), ("10 % validation", 0.1), ("20 % validation", 0.2), ("30 %", 0.3)],
             layout=w.Layout(width="280px"),
         )

@@ -46,7 +46,7 @@ class GalleryItem:
         seed: (x, y) of the seed point in 0..1; None before co-segmentation.
         kept: Whether the image takes part.
         outlier: Whether it is unlike the others and suggested for dropping.
-        feedback: 1 more like this, -1 less like this, 0 no mark.
+        feedback: 1 more like this, -1 less like this, 0 no mark; in a review see `ExemplarGallery.mode`.
         duplicates: Near-duplicates folded into this item.
         marks: Examples that were marked on the image.
     """
@@ -84,7 +84,8 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
 
     Attributes:
         mode: "browse" to look and draw only; "retrieve"; "prune" to show seeds, support and heat maps; or
-            "review", where keeping accepts, dropping rejects and feedback 1 marks what is accepted.
+            "review", where keeping accepts, dropping rejects and feedback -1 says nothing is there: what
+            is kept is accepted with feedback 1 and skipped with -1, what is dropped is absent with -1.
         title: What is looked for.
         status: One line about what goes on.
         error: One sentence about what failed; empty hides it.
@@ -117,6 +118,7 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
         self._feedback_callbacks: list[Callable[[str, int], None]] = []
         self._exemplar_callbacks: list[Callable[[str, Box], None]] = []
         self._painting_callbacks: list[Callable[[str, NDArray[np.bool_]], None]] = []
+        self._open_callbacks: list[Callable[[str], None]] = []
         self._command_callbacks: list[Callable[[str], None]] = []
         self.on_msg(self._receive)
 
@@ -158,9 +160,17 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
         """Calls `callback(id, mask)` when an example was painted; mask (h, w) bool lies over the image."""
         self._painting_callbacks.append(callback)
 
+    def on_open(self, callback: Callable[[str], None]) -> None:
+        """Calls `callback(id)` when the curator wants to work on an image of a review."""
+        self._open_callbacks.append(callback)
+
     def on_command(self, callback: Callable[[str], None]) -> None:
         """Calls `callback(name)`: "undo", "redo" or "load_more"."""
         self._command_callbacks.append(callback)
+
+    def focus(self, image_id: str) -> None:
+        """Takes the keyboard, with this image chosen."""
+        self.send({"type": "focus", "id": image_id})
 
     def refresh_thumbnails(self, ids: Sequence[str]) -> None:
         """Sends the thumbnails of these images again, read or not."""
@@ -173,6 +183,7 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
             "preview": self._on_preview,
             "keep": self._on_keep,
             "feedback": self._on_feedback,
+            "open": self._on_open,
             "exemplar": self._on_exemplar,
             "painting": self._on_painting,
             "command": self._on_command,
@@ -220,6 +231,11 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
     def _on_feedback(self, message: Mapping[str, Any]) -> None:
         for callback in self._feedback_callbacks:
             callback(message["id"], int(message["sign"]))
+
+    def _on_open(self, message: Mapping[str, Any]) -> None:
+        for image_id in self._known([message["id"]]):
+            for callback in self._open_callbacks:
+                callback(image_id)
 
     def _on_exemplar(self, message: Mapping[str, Any]) -> None:
         x, y, width, height = (float(value) for value in message["box"])

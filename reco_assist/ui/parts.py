@@ -1,6 +1,6 @@
 """Small pieces that the Annotator's pages are made of."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from html import escape
 from typing import TypeVar
 
@@ -51,7 +51,10 @@ def row(*children: w.Widget, kinds: Iterable[str] = ()) -> w.Box:
 
 
 def field(label: str, *children: w.Widget) -> w.VBox:
-    """A labelled group of controls."""
+    """A labelled group of controls. Screen readers hear the label of each that has no name of its own."""
+    for one in _leaves(children):
+        if isinstance(one, (w.Text, w.Dropdown, w.BoundedIntText)) and not one.description:
+            one.description = label
     return with_classes(w.VBox([text(label, "label"), *children]), "ra-field")
 
 
@@ -80,6 +83,11 @@ def with_classes(widget: Widget, *names: str) -> Widget:
     for name in names:
         widget.add_class(name)
     return widget
+
+
+def _leaves(widgets: Iterable[w.Widget]) -> Iterator[w.Widget]:
+    for one in widgets:
+        yield from _leaves(one.children) if isinstance(one, w.Box) else (one,)
 
 
 def _bound(action: Callable[[str], None], name: str) -> Callable[[], None]:

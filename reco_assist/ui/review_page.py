@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import ipywidgets as w
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 REVIEW = 3
 _ORDERS: dict[str, Order] = {"least certain first": "doubt", "most to learn first": "gain"}
 _THUMBNAIL = 320  # pixels
+_FEEDBACK: dict[State, Literal[-1, 1]] = {"accepted": 1, "absent": -1, "skipped": -1}  # in the grid
 
 
 class ReviewPage:
@@ -41,7 +42,10 @@ class ReviewPage:
         )
         on_enter(self.student, lambda: desk.guarded(self.start))
         self.order = w.Dropdown(
-            options=list(_ORDERS.items()), value=desk.session.order, layout=w.Layout(width="220px")
+            options=list(_ORDERS.items()),
+            value=desk.session.order,
+            description="Order",
+            layout=w.Layout(width="220px"),
         )
         self.order.observe(lambda change: desk.guarded(lambda: self._reorder(change["new"])), "value")
         self.start_button = button("Segment", lambda: desk.guarded(self.start), "primary")
@@ -59,6 +63,8 @@ class ReviewPage:
         self.canvas.on_command(self.command)
         self.grid = ExemplarGallery(_TargetPictures(desk), mode="review", title="All targets", height=520)
         self.grid.on_decision(self._decide_many)
+        self.grid.on_feedback(self._deny)
+        self.grid.on_open(self._open)
         self.grid.on_command(self.command)
         show(self.grid, visible=False)
         self.next = button("Export", lambda: desk.open(REVIEW + 1), "primary")
@@ -179,7 +185,10 @@ class ReviewPage:
         self._show(ids[min(len(ids) - 1, max(0, position))])
 
     def command(self, name: str) -> None:
-        """Undo or redo decisions, and show the image they were about."""
+        """Undo or redo decisions and show the image they were about, or show all images as a grid."""
+        if name == "grid":
+            self._toggle_view()
+            return
         session = self._desk.session
         moved = session.undo() if name == "undo" else session.redo()
         if moved is not None:
@@ -307,8 +316,19 @@ class ReviewPage:
 
     def _toggle_view(self) -> None:
         grid = self.grid.layout.display == "none"
-        show(self.grid, visible=grid)
         self.view.description = "One at a time" if grid else "Grid"
+        show(self.canvas, visible=not grid)
+        show(self.grid, visible=grid)
+        self.refresh()
+        if grid:
+            self.grid.focus(self._shown)
+        else:
+            self.canvas.focus()
+
+    def _open(self, content_hash: str) -> None:
+        """Work on an image of the grid."""
+        self._show(content_hash)
+        self._toggle_view()
 
     def _fill_grid(self) -> None:
         items = [
@@ -317,7 +337,7 @@ class ReviewPage:
                 card.result.image.file_name,
                 max(finding.probability for finding in card.result.findings.values()),
                 kept=card.state not in {"rejected", "absent"},
-                feedback=1 if card.state == "accepted" else 0,
+                feedback=_FEEDBACK.get(card.state, 0),
             )
             for card in self._cards
         ]
@@ -329,6 +349,12 @@ class ReviewPage:
             names = self._names(self._desk.session.result(content_hash))
             states = {name: self._accepted(content_hash, name) if kept else "rejected" for name in names}
             self._desk.session.decide(content_hash, states)
+        self._desk.changed()
+
+    def _deny(self, content_hash: str, _: int) -> None:
+        """Say of an image of the grid that nothing is there."""
+        names = self._names(self._desk.session.result(content_hash))
+        self._desk.session.decide(content_hash, dict.fromkeys(names, "absent"))
         self._desk.changed()
 
     def _accept_rest(self) -> None:

@@ -5,10 +5,10 @@
  * settings is kept in a saved notebook.
  *
  *   browser -> kernel   ready · need {thumbs, heats} · preview {id} · keep {ids, kept, token} · feedback {id, sign}
- *                       exemplar {id, box} · painting {id, width, height} [1 bit a cell]
+ *                       open {id} · exemplar {id, box} · painting {id, width, height} [1 bit a cell]
  *                       command {name: undo | redo | load_more}
  *   kernel -> browser   rows {rows} · state [records] · thumbs {ids} [one each] · heats {ids, shapes} [one each]
- *                       preview {id} [image] · ack {token}
+ *                       preview {id} [image] · ack {token} · focus {id}
  *
  * A decision shows at once and is replayed over every `state` that arrives before its `ack`, so that quick
  * keys never flicker and the kernel stays the only owner of the truth.
@@ -47,7 +47,8 @@
  * @property {number} feedback -1 less, 0 none, 1 more like this
  */
 /** @typedef {{token: string, ids: Set<string>, kept: boolean}} Pending */
-/** @typedef {"all" | "kept" | "dropped" | "outliers"} Filter */
+/** @typedef {"left" | "accepted" | "rejected" | "absent"} Verdict of a review; what was skipped is left too */
+/** @typedef {"all" | "kept" | "dropped" | "outliers" | Verdict} Filter */
 
 const RECORD_BYTES = 24;
 const KEPT = 1;
@@ -67,7 +68,10 @@ const SVG = "http://www.w3.org/2000/svg";
 
 const PRUNING = { kept: "kept", dropped: "dropped", keep: "Keep", drop: "Drop", hint: "Space keeps or drops · B drops all below · ? shows every key" };
 const BROWSING = { ...PRUNING, hint: "Enter looks closer · E draws a box · P paints · ? shows every key" };
-const REVIEWING = { kept: "not rejected", dropped: "rejected", keep: "Accept", drop: "Reject", hint: "K accepts · D rejects · Shift selects a range · ? shows every key" };
+const REVIEWING = { kept: "accepted", dropped: "rejected", keep: "Accept", drop: "Reject", hint: "K accepts · D rejects · N not here · Enter opens · ? shows every key" };
+
+/** @type {Record<Verdict, string>} */
+const VERDICTS = { left: "left", accepted: "accepted", rejected: "rejected", absent: "not here" };
 
 const HOW_TO_DRAW = {
   "": "",
@@ -75,23 +79,24 @@ const HOW_TO_DRAW = {
   brush: "Paint over one example, then take it. [ ] brush size, X eraser, Z undo, Esc cancels. By keyboard: arrows move, Space puts the brush down and up.",
 };
 
-/** @type {[keys: string, meaning: string][]} */
+/** @type {[keys: string, meaning: string, command?: string][]} those of a command show where it means something */
 export const LEGEND = [
   ["← → ↑ ↓", "Move"],
   ["Home End PgUp PgDn", "Move far"],
   ["Shift + move or click", "Select a range"],
   ["Ctrl + click, Ctrl A", "Add to the selection, select all"],
-  ["Space or X", "Keep or drop"],
-  ["D", "Drop"],
-  ["K", "Keep"],
-  ["B", "Drop all below here"],
-  ["+ −", "More, less like this"],
-  ["E", "Draw a box around an example"],
-  ["P", "Paint an example"],
-  ["H", "Heat maps"],
+  ["Space or X", "Keep or drop", "toggle"],
+  ["D", "Drop", "drop"],
+  ["K", "Keep", "keep"],
+  ["B", "Drop all below here", "drop-below"],
+  ["N", "Not here: every concept is absent", "absent"],
+  ["+ −", "More, less like this", "more"],
+  ["E", "Draw a box around an example", "box"],
+  ["P", "Paint an example", "brush"],
+  ["H", "Heat maps", "heat"],
   ["Enter", "Look closer"],
-  ["Z", "Undo"],
-  ["Y or Shift Z", "Redo"],
+  ["Z", "Undo", "undo"],
+  ["Y or Shift Z", "Redo", "redo"],
   ["Esc", "Close, clear the selection"],
   ["?", "This legend"],
 ];
@@ -126,6 +131,7 @@ export function commandFor(event) {
       d: "drop",
       k: "keep",
       b: "drop-below",
+      n: "absent",
       h: "heat",
       y: "redo",
       "+": "more",
@@ -248,10 +254,21 @@ export function applyPending(entries, pending) {
 }
 
 /**
+ * What a review has come to about an image.
+ * @param {Entry} entry
+ * @returns {Verdict}
+ */
+export function verdictOf(entry) {
+  if (entry.kept) return entry.feedback > 0 ? "accepted" : "left";
+  return entry.feedback < 0 ? "absent" : "rejected";
+}
+
+/**
  * @param {Entry[]} entries
  * @param {Filter} filter
  */
 export function filterEntries(entries, filter) {
+  if (filter in VERDICTS) return entries.filter((entry) => verdictOf(entry) === filter);
   if (filter === "kept") return entries.filter((entry) => entry.kept);
   if (filter === "dropped") return entries.filter((entry) => !entry.kept);
   if (filter === "outliers") return entries.filter((entry) => entry.outlier);
@@ -515,6 +532,10 @@ function buildUi(uid, actions) {
     ["kept", "Kept"],
     ["dropped", "Dropped"],
     ["outliers", "Unlike the others"],
+    ["left", "Left"],
+    ["accepted", "Accepted"],
+    ["rejected", "Rejected"],
+    ["absent", "Not here"],
   ])) {
     const node = h("button", { type: "button", "data-filter": name, "aria-pressed": "false" }, text);
     node.addEventListener("click", () => actions.filter(name));
@@ -670,7 +691,9 @@ function buildPreview(actions) {
 /** @param {Actions} actions */
 function buildLegend(actions) {
   const list = h("dl");
-  for (const [keys, meaning] of LEGEND) list.append(h("dt", {}, keys), h("dd", {}, meaning));
+  for (const [keys, meaning, command = ""] of LEGEND) {
+    list.append(h("dt", { "data-command": command }, keys), h("dd", { "data-command": command }, meaning));
+  }
   return h(
     "div",
     { class: "ra-legend", role: "dialog", "aria-label": "Keys", tabindex: "-1", hidden: "" },
@@ -798,6 +821,7 @@ class Gallery {
     if (message.type === "thumbs") this.onThumbs(message.ids, buffers);
     if (message.type === "heats") this.onHeats(message.ids, message.shapes, buffers);
     if (message.type === "preview") this.onPreview(message.id, buffers[0]);
+    if (message.type === "focus") this.onFocus(message.id);
   }
 
   /** @param {DataView} records */
@@ -843,6 +867,17 @@ class Gallery {
   landed(kind, ids) {
     this.inFlight = this.inFlight.filter((batch) => batch.kind !== kind || !ids.some((id) => batch.ids.has(id)));
     this.schedule();
+  }
+
+  /** @param {string} id */
+  onFocus(id) {
+    // The wall may only just be shown again: it has no size before the next frame.
+    requestAnimationFrame(() => {
+      this.ui.wall.focus({ preventScroll: true });
+      this.layout();
+      const index = this.position.get(id);
+      if (index !== undefined) this.focusAt(index, false);
+    });
   }
 
   // -- what is shown
@@ -966,16 +1001,16 @@ class Gallery {
     const outliers = this.entries.filter((entry) => entry.outlier).length;
     const total = this.entries.length;
     this.ui.title.textContent = this.model.get("title");
-    const decided = `${kept.toLocaleString()} ${this.words.kept} · ${(total - kept).toLocaleString()} ${this.words.dropped}`;
+    const decided = this.reviewing ? this.verdicts() : `${kept.toLocaleString()} kept · ${(total - kept).toLocaleString()} dropped`;
     this.ui.counts.textContent = total === 0 ? "" : this.browsing ? plural(total, "image") : decided;
     this.ui.root.dataset.mode = mode;
     this.ui.hint.textContent = this.words.hint;
     for (const node of this.ui.filters.querySelectorAll("button")) {
-      const name = node.dataset.filter;
+      const name = node.dataset.filter ?? "";
       node.setAttribute("aria-pressed", String(name === this.filter));
-      if (name === "kept" || name === "dropped") node.textContent = capital(this.words[name]);
+      node.hidden = name !== "all" && name in VERDICTS !== this.reviewing;
       if (name === "outliers") {
-        node.hidden = outliers === 0 && this.filter !== "outliers";
+        node.hidden ||= outliers === 0 && this.filter !== "outliers";
         node.textContent = `Unlike the others ${outliers}`;
       }
     }
@@ -995,6 +1030,15 @@ class Gallery {
     this.schedule();
   }
 
+  /** How many images have come to what. */
+  verdicts() {
+    return Object.entries(VERDICTS)
+      .map(([name, word]) => [filterEntries(this.entries, /** @type {Verdict} */ (name)).length, word])
+      .filter(([count, word]) => count || word === "left")
+      .map(([count, word]) => `${count.toLocaleString()} ${word}`)
+      .join(" · ");
+  }
+
   get reviewing() {
     return this.model.get("mode") === "review";
   }
@@ -1005,8 +1049,9 @@ class Gallery {
 
   /** Commands that make no sense for what the images are shown for. */
   get idle() {
-    if (this.browsing) return ["toggle", "drop", "keep", "drop-below", "more", "less", "undo", "redo"];
-    return this.reviewing ? ["more", "less", "box", "brush"] : [];
+    const heat = this.model.get("mode") === "prune" ? [] : ["heat"];
+    if (this.browsing) return ["toggle", "drop", "keep", "drop-below", "absent", "more", "less", "undo", "redo", ...heat];
+    return this.reviewing ? ["drop-below", "more", "less", "box", "brush", ...heat] : ["absent", ...heat];
   }
 
   get words() {
@@ -1022,7 +1067,16 @@ class Gallery {
         : "Waiting for the kernel…";
     }
     if (total === 0) return this.model.get("title") ? "No images found. Try another word, or draw an exemplar." : "Nothing to show yet.";
-    return { kept: `Every image is ${this.words.dropped}.`, dropped: `No image is ${this.words.dropped}.`, outliers: "No image is unlike the others.", all: "" }[this.filter];
+    return {
+      all: "",
+      kept: "Every image is dropped.",
+      dropped: "No image is dropped.",
+      outliers: "No image is unlike the others.",
+      left: "Every image is decided.",
+      accepted: "No image is accepted yet.",
+      rejected: "No image is rejected.",
+      absent: "Of no image it was said that nothing is here.",
+    }[this.filter];
   }
 
   startedAt = performance.now();
@@ -1082,7 +1136,9 @@ class Gallery {
     else if (command === "toggle") this.decide(this.targets(), !entry.kept);
     else if (command === "drop" || command === "keep") this.decide(this.targets(), command === "keep");
     else if (command === "drop-below") this.decide(this.shown.slice(index + 1).map((item) => item.id), false);
+    else if (command === "absent") this.deny(this.targets());
     else if (command === "more" || command === "less") this.feedback(entry, command === "more" ? 1 : -1);
+    else if (command === "preview" && this.reviewing) this.model.send({ type: "open", id: entry.id });
     else if (command === "preview") this.openPreview("");
     else if (command === "box" || command === "brush") this.openPreview(this.drawer.tool === command ? "" : command);
     else if (command === "use" && this.drawer.use()) this.setTool("");
@@ -1098,8 +1154,9 @@ class Gallery {
    */
   decide(ids, kept) {
     const wanted = new Set(ids);
-    // In a review what is merely not rejected can still be accepted.
-    const same = (/** @type {Entry} */ entry) => entry.kept === kept && !(this.reviewing && kept && entry.feedback <= 0);
+    // In a review what is merely not rejected can still be accepted, and what is absent rejected.
+    const same = (/** @type {Entry} */ entry) =>
+      this.reviewing ? verdictOf(entry) === (kept ? "accepted" : "rejected") : entry.kept === kept;
     const changed = this.entries.filter((entry) => wanted.has(entry.id) && !same(entry)).map((entry) => entry.id);
     if (changed.length === 0) return;
     this.counter += 1;
@@ -1108,6 +1165,15 @@ class Gallery {
     this.model.send({ type: "keep", ids: changed, kept, token });
     this.say(`${plural(changed.length, "image")} ${kept ? this.words.kept : this.words.dropped}`);
     this.recompute();
+  }
+
+  /**
+   * Says of images in a review that nothing is there.
+   * @param {string[]} ids
+   */
+  deny(ids) {
+    for (const id of ids) this.model.send({ type: "feedback", id, sign: -1 });
+    this.say(`${plural(ids.length, "image")} not here`);
   }
 
   /**
@@ -1221,6 +1287,9 @@ class Gallery {
 
   /** @param {boolean} open */
   toggleLegend(open) {
+    for (const node of /** @type {NodeListOf<HTMLElement>} */ (this.ui.legend.querySelectorAll("[data-command]"))) {
+      node.hidden = this.idle.includes(node.dataset.command ?? "");
+    }
     this.ui.legend.hidden = !open;
     (open ? this.ui.legend : this.ui.previewPane.hidden ? this.ui.wall : this.ui.previewPane).focus();
   }
@@ -1314,8 +1383,7 @@ class Gallery {
     this.ui.previewFacts.replaceChildren(...facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
     /** @type {HTMLElement} */ (this.ui.previewKeep.firstChild).textContent = entry.kept ? this.words.drop : this.words.keep;
     this.ui.previewKeep.hidden = this.browsing;
-    this.ui.previewMore.hidden = this.ui.previewLess.hidden = this.browsing || this.reviewing;
-    this.ui.previewBox.hidden = this.ui.previewBrush.hidden = this.reviewing;
+    this.ui.previewMore.hidden = this.ui.previewLess.hidden = this.browsing;
     this.ui.previewMore.setAttribute("aria-pressed", String(entry.feedback > 0));
     this.ui.previewLess.setAttribute("aria-pressed", String(entry.feedback < 0));
   }
@@ -1644,7 +1712,7 @@ class Tile {
     node.setAttribute("aria-selected", String(look.selected || look.focused));
     node.setAttribute("aria-setsize", String(look.count));
     node.setAttribute("aria-posinset", String(look.index + 1));
-    node.setAttribute("aria-label", describe(entry, look.prune));
+    node.setAttribute("aria-label", describe(entry, look.prune, look.review));
     this.name.title = entry.label;
     [this.head.textContent, this.tail.textContent] = splitLabel(entry.label);
     this.score.textContent = Number.isNaN(entry.score) ? "" : entry.score.toFixed(2);
@@ -1670,7 +1738,11 @@ class Tile {
 function badges(entry, review) {
   /** @type {[string, string][]} */
   const list = [];
-  if (review) return entry.kept ? (entry.feedback > 0 ? [["ra-more", "Accepted"]] : []) : [["ra-out", "Rejected"]];
+  if (review) {
+    const verdict = verdictOf(entry);
+    if (verdict === "left") return entry.feedback < 0 ? [["ra-less", "Skipped"]] : [];
+    return [[verdict === "accepted" ? "ra-more" : "ra-out", capital(VERDICTS[verdict])]];
+  }
   if (!entry.kept) list.push(["ra-out", "Dropped"]);
   else if (entry.outlier) list.push(["ra-warn", "Unlike the others"]);
   if (entry.feedback > 0) list.push(["ra-more", "+ More"]);
@@ -1683,13 +1755,14 @@ function badges(entry, review) {
  * What a screen reader says about an image.
  * @param {Entry} entry
  * @param {boolean} prune
+ * @param {boolean} [review]
  */
-export function describe(entry, prune) {
-  const parts = [entry.label, entry.kept ? "kept" : "dropped"];
+export function describe(entry, prune, review = false) {
+  const parts = [entry.label, review ? VERDICTS[verdictOf(entry)] : entry.kept ? "kept" : "dropped"];
   if (!Number.isNaN(entry.score)) parts.push(`score ${entry.score.toFixed(2)}`);
   if (prune && !Number.isNaN(entry.support)) parts.push(`support ${entry.support.toFixed(2)}`);
   if (entry.outlier) parts.push("unlike the others");
-  if (entry.feedback !== 0) parts.push(entry.feedback > 0 ? "more like this" : "less like this");
+  if (entry.feedback !== 0 && !review) parts.push(entry.feedback > 0 ? "more like this" : "less like this");
   if (entry.duplicates > 0) parts.push(plural(entry.duplicates, "duplicate"));
   return parts.join(", ");
 }

@@ -6,10 +6,10 @@
  *
  *   browser -> kernel   ready · decision {id, action, concept, thresholds} · navigate {where, index}
  *                       threshold {id, concept, value} · edit {id, concept, rect} [2 bits a cell]
- *                       command {name: undo | redo}
+ *                       command {name: undo | redo | grid}
  *   kernel -> browser   frame {id, label, index, width, height, uncertainty, exclusive, concepts}
  *                       [image, a deflated map per concept, deflated packed edits per concept] · empty
- *                       place {id, index}
+ *                       place {id, index} · focus
  *
  * Maps and strokes share the frame's grid of width x height cells, over which the image is stretched. A stroke
  * cell is 0 (as the map says), 1 (forced in) or 2 (forced out).
@@ -64,6 +64,7 @@ export const LEGEND = [
   ["S", "Skip"],
   ["U", "Next unsure image"],
   ["← →", "Previous, next image"],
+  ["G", "All images as a grid"],
   ["↑ ↓", "Threshold (Shift: faster)"],
   ["1 – 9", "Choose a concept"],
   ["B", "Brush"],
@@ -105,6 +106,7 @@ export function commandFor(event) {
       n: "absent",
       s: "skip",
       u: "unsure",
+      g: "grid",
       ArrowLeft: "previous",
       ArrowRight: "next",
       ArrowUp: "threshold-up",
@@ -141,6 +143,16 @@ export function positionText(timeline, index) {
   for (const state of [1, 2, 3]) if (counts[state] > 0) parts.push(`${counts[state].toLocaleString()} ${STATES[state]}`);
   parts.push(`${(counts[0] + counts[4]).toLocaleString()} left`);
   return parts.join(" · ");
+}
+
+/**
+ * A long path in two parts, so that its end, which tells images apart, stays visible.
+ * @param {string} label
+ * @returns {[head: string, tail: string]}
+ */
+export function splitLabel(label) {
+  const letters = [...label];
+  return [letters.slice(0, -24).join(""), letters.slice(-24).join("")];
 }
 
 /**
@@ -925,6 +937,8 @@ class MaskCanvas {
     if (message.type === "frame") void this.onFrame(message, buffers);
     if (message.type === "empty") this.clear();
     if (message.type === "place") this.place(message.id, message.index);
+    // It may only just be shown again: what is hidden takes no focus.
+    if (message.type === "focus") requestAnimationFrame(() => this.ui.stage.focus({ preventScroll: true }));
   }
 
   /**
@@ -1023,7 +1037,7 @@ class MaskCanvas {
   refresh() {
     const { ui, header } = this;
     const state = this.waiting || STATES[this.timeline[header?.index ?? -1] ?? 0];
-    ui.label.textContent = header?.label ?? "";
+    ui.label.replaceChildren(...splitLabel(header?.label ?? "").map((part) => h("span", {}, part)));
     ui.label.title = header?.label ?? "";
     ui.badge.textContent = { pending: "Pending", accepted: "✓ Accepted", rejected: "✕ Rejected", absent: "∅ Not here", skipped: "→ Skipped" }[state] ?? "";
     ui.badge.dataset.state = state;
@@ -1164,6 +1178,7 @@ class MaskCanvas {
     if (command === "pan") return this.setPanning(true);
     if (command === "fill-holes") return this.fillHoles();
     if (command === "undo" || command === "redo") return this.travel(command);
+    if (command === "grid") return this.model.send({ type: "command", name: "grid" });
     return undefined;
   }
 

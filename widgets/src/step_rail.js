@@ -21,6 +21,7 @@
 /** @typedef {import("@anywidget/types").AnyModel<Traits>} Model */
 
 const SUPPRESS = "data-lm-suppress-shortcuts";
+const GUARDED = /** @type {const} */ (["focusin", "keydown"]);
 
 /**
  * Where an arrow key leads among tabs, or -1 if it is not for them; those that are disabled are passed over.
@@ -97,11 +98,26 @@ class Rail {
     for (const name of names) this.model.on(`change:${name}`, draw);
     const onKey = (/** @type {KeyboardEvent} */ event) => this.onKey(event);
     this.steps.addEventListener("keydown", onKey);
+    const guard = (/** @type {FocusEvent | KeyboardEvent} */ event) => this.guard(event);
+    for (const type of GUARDED) document.addEventListener(type, guard, true);
     this.draw();
     return () => {
       for (const name of names) this.model.off(`change:${name}`, draw);
       this.steps.removeEventListener("keydown", onKey);
+      for (const type of GUARDED) document.removeEventListener(type, guard, true);
     };
+  }
+
+  /**
+   * Keeps the notebook from taking plain keys on the panel's buttons and fields as its own (twice D would delete
+   * the cell), while Ctrl S and its like go on working. The mark must be on the focused element.
+   * @param {FocusEvent | KeyboardEvent} event
+   */
+  guard(event) {
+    const target = /** @type {Element} */ (event.target);
+    if (!target.closest?.(".ra-annotator")?.contains(this.root)) return;
+    if ("key" in event && (event.ctrlKey || event.metaKey)) target.removeAttribute(SUPPRESS);
+    else target.setAttribute(SUPPRESS, "true");
   }
 
   draw() {
@@ -122,7 +138,8 @@ class Rail {
       const dot = h("span", { class: "ra-rail-dot", "aria-hidden": "true" });
       dot.style.background = colour;
       const pressed = String(index === chosen);
-      const node = h("button", { type: "button", class: "ra-rail-concept", "aria-pressed": pressed }, dot, name);
+      const words = h("span", { class: "ra-rail-name" }, name);
+      const node = h("button", { type: "button", class: "ra-rail-concept", "aria-pressed": pressed, title: name }, dot, words);
       node.addEventListener("click", () => this.model.send({ type: "concept", index }));
       return node;
     });
@@ -149,7 +166,7 @@ class Rail {
           "span",
           { class: "ra-rail-words" },
           h("span", { class: "ra-rail-title" }, title),
-          h("span", { class: "ra-rail-sub" }, note),
+          h("span", { class: "ra-rail-sub", title: note }, note),
         ),
       );
       node.disabled = !enabled;

@@ -57,6 +57,7 @@ test("keys stand for commands, with and without modifiers", () => {
     [{ key: "ArrowLeft", altKey: true }, null], // going back stays the browser's
     [{ key: "e" }, "box"],
     [{ key: "p" }, "brush"],
+    [{ key: "n" }, "absent"],
     [{ key: "Tab" }, null],
     [{ key: "q" }, null],
   ];
@@ -169,6 +170,20 @@ test("filters show what they say", () => {
   const entries = [entry("a"), entry("b", { kept: false }), entry("c", { outlier: true })];
   const shown = (filter) => filterEntries(entries, filter).map((item) => item.id).join("");
   assert.deepEqual(["all", "kept", "dropped", "outliers"].map(shown), ["abc", "ac", "b", "c"]);
+});
+
+test("a review parts images by what was decided", () => {
+  const marks = [[true, 1], [false, 0], [false, -1], [true, 0], [true, -1]];
+  const entries = marks.map(([kept, feedback], index) => entry("abcde"[index], { kept, feedback }));
+  const shown = (filter) => filterEntries(entries, filter).map((item) => item.id).join("");
+  assert.deepEqual(["accepted", "rejected", "absent", "left"].map(shown), ["a", "b", "c", "de"]);
+  assert.equal(describe(entries[2], false, true), "c.jpg, not here, score 0.50");
+});
+
+test("the legend names commands that keys stand for", () => {
+  for (const [keys, , command] of LEGEND) {
+    if (command) assert.ok(keys.split(" ").some((key) => commandFor({ key }) === command), command);
+  }
 });
 
 test("a picture fits its box with its aspect", () => {

@@ -23,6 +23,7 @@ import {
   paste,
   positionText,
   sampleAxis,
+  splitLabel,
   unpackCells,
   zoomAt,
 } from "../src/mask_canvas.js";
@@ -46,6 +47,7 @@ test("keys stand for commands", () => {
     [{ key: "a" }, "accept"],
     [{ key: "A", shiftKey: true }, "accept"], // caps lock
     [{ key: "n" }, "absent"],
+    [{ key: "g" }, "grid"],
     [{ key: "f" }, "fill"],
     [{ key: "F", shiftKey: true }, "fill-holes"],
     [{ key: "z" }, "undo"],
@@ -68,6 +70,11 @@ test("the position counts what is done and what is left", () => {
   assert.equal(positionText(Uint8Array.of(1, 1, 2, 0, 4, 3), 3), "4 / 6 · 2 accepted · 1 rejected · 1 absent · 2 left");
   assert.equal(positionText(new Uint8Array(3), 0), "1 / 3 · 3 left");
   assert.equal(positionText(new Uint8Array(), 0), "");
+});
+
+test("long paths keep their end, whole letters only", () => {
+  assert.deepEqual(splitLabel("short.jpg"), ["", "short.jpg"]);
+  assert.deepEqual(splitLabel(`${"🧯".repeat(30)}.jpg`), ["🧯".repeat(10), `${"🧯".repeat(20)}.jpg`]);
 });
 
 test("strokes win over the map at every threshold", () => {
