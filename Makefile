@@ -32,8 +32,7 @@ soak: $(VENV)/.ready-dev
 	$(BIN)/python -m pytest -m soak --timeout 7200
 
 bench: $(VENV)/.ready-dev
-	$(BIN)/python benchmarks/cosegment.py
-	$(BIN)/python benchmarks/interaction.py
+	$(BIN)/python benchmarks/results.py
 
 # The browser tests want a Chromium: the system's, else Debian's where we may install it, else Playwright's own.
 $(VENV)/.browser: $(VENV)/.ready-dev
@@ -71,7 +70,7 @@ $(VENV)/.ready-docs: $(VENV)/.ready
 	touch $@
 
 $(VENV)/.ready-dev: $(VENV)/.ready
-	$(PIP) --constraint constraints.txt --editable '.[dev,train]'
+	$(PIP) --constraint constraints.txt --editable '.[dev,train,ray]'
 	@# The oracle of the CRF's tests is compiled here; without a compiler they are skipped and say so.
 	-@$(PIP) pydensecrf2==1.1 || echo "pydensecrf2 did not compile: the tests that need it are skipped"
 	touch $@

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from fakes import FakeEncoder, write_photos
 from PIL import Image
 from torch.nn.functional import normalize
 
-from reco_assist.archive import Archive
+from reco_assist.archive import Archive, Query, Where, index
 from reco_assist.archive.index import rabitq_codes
 from reco_assist.encoders.compact import cluster_cells, encode, inner_products, telling_cells
 from reco_assist.errors import InputError
@@ -26,7 +27,8 @@ COUNT = 90
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("archive")
-    write_photos(folder / "photos", COUNT)
+    for path in write_photos(folder / "photos", COUNT)[::3]:
+        os.utime(path, (1, 1))
     archive = Archive.create(folder / "x.reco", encoder=FakeEncoder())
     archive.add(folder / "photos", batch_size=COUNT)
     return archive.path
@@ -267,3 +269,111 @@ def test_a_read_only_archive_can_be_read_and_searched(archive):
     finally:
         for folder, _, _ in os.walk(archive.path):
             Path(folder).chmod(0o755)
+
+
+# Conditions, several queries at once, growth, and inverted lists.
+
+
+@pytest.fixture(params=["scored all", "through the index", "in lists"])
+def filtered(request, archive, monkeypatch):
+    """Small archives are scored whole; the index answers in large ones, by inverted lists in very large."""
+    if request.param != "scored all":
+        monkeypatch.setattr("reco_assist.archive.search._FIRST_CANDIDATES", 20)
+    if request.param == "in lists":
+        monkeypatch.setattr("reco_assist.archive.lists.FLAT_MOST", 50)
+        monkeypatch.setattr("reco_assist.archive.lists._PROBED", 1)
+    return archive
+
+
+def kept_by(archive, keep, word, k):
+    """What is left of the full ranking where `keep(entry)` holds."""
+    hits = Archive.open(archive.path).search(language=word, k=COUNT)
+    return [hit.content_hash for hit in hits if keep(archive.entry(hit.content_hash))][:k]
+
+
+CONDITIONS = {
+    "folder": (
+        lambda archive: Where(folder=archive.root / "a"),
+        lambda entry: entry.path.parent.name == "a",
+    ),
+    "a sibling of the same beginning": (
+        lambda archive: Where(folder=str(archive.root)[:-1]),
+        lambda e: False,
+    ),
+    "small images": (lambda archive: Where(max_side=40), lambda entry: True),
+    "no image is that large": (lambda archive: Where(min_side=31), lambda entry: False),
+    "after": (
+        lambda archive: Where(after=datetime.fromtimestamp(1_000_000_000, UTC)),
+        lambda entry: entry.path.stat().st_mtime >= 1_000_000_000,
+    ),
+    "before": (
+        lambda archive: Where(before=datetime.fromtimestamp(1_000_000_000, UTC)),
+        lambda entry: entry.path.stat().st_mtime < 1_000_000_000,
+    ),
+    "labelled already": (
+        lambda archive: Where(without=frozenset(entry.content_hash for entry in evens(archive))),
+        lambda entry: int(entry.path.stem) % 2 == 1,
+    ),
+}
+
+
+def evens(archive):
+    return (entry for entry in archive.images() if int(entry.path.stem) % 2 == 0)
+
+
+@pytest.mark.parametrize("condition", CONDITIONS)
+def test_conditions_leave_the_ranking_of_what_they_allow(filtered, condition):
+    where, keep = CONDITIONS[condition]
+    word = vector(3, 32)
+    hits = filtered.search(language=word, k=10, where=where(filtered))
+    assert [hit.content_hash for hit in hits] == kept_by(filtered, keep, word, 10)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        Where(min_side=0),
+        Where(after=datetime(2026, 1, 2, tzinfo=UTC), before=datetime(2026, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_impossible_conditions_are_refused(archive, where):
+    with pytest.raises(InputError):
+        archive.search(language=vector(0, 32), where=where)
+
+
+def test_several_queries_at_once_find_what_each_finds(filtered):
+    queries = [
+        Query(language=vector(1, 32)),
+        Query(dense=vector(2, 16)),
+        Query(language=vector(3, 32), dense=vector(4, 16)),
+    ]
+    alone = [filtered.search(language=query.language, dense=query.dense, k=7) for query in queries]
+    assert filtered.search_many(queries, k=7) == alone
+
+
+def test_a_grown_archive_continues_its_index(tmp_path, monkeypatch):
+    """Rows that came since are added to the cached index; other changes make a new one."""
+    made = []
+    for name in ("_built", "_extended"):
+        function = getattr(index, name)
+
+        def spy(*arguments, name=name, function=function):
+            result = function(*arguments)
+            made.append((name, result is not None))
+            return result
+
+        monkeypatch.setattr(index, name, spy)
+    for number, count in enumerate((70, 40)):
+        write_photos(tmp_path / str(number), count, seed=number)
+    archive = Archive.create(tmp_path / "x.reco", encoder=FakeEncoder())
+    archive.add(tmp_path / "0")
+    hits_of(archive.path)
+    archive.add(tmp_path / "1")
+    grown = hits_of(archive.path)
+    assert made == [("_extended", False), ("_built", True), ("_extended", True)]
+    shutil.rmtree(archive.path / "index")
+    anew = hits_of(archive.path)
+    assert [hit.content_hash for hit in grown] == [hit.content_hash for hit in anew]
+    archive.remove(grown[0].content_hash)
+    assert grown[0].content_hash not in {hit.content_hash for hit in hits_of(archive.path)}
+    assert made[-2:] == [("_extended", False), ("_built", True)]

@@ -152,6 +152,31 @@ def test_search_by_word_and_by_exemplar(archive, truth):
     assert sum(hits) >= 4
 
 
+def test_search_with_conditions(archive, demo):
+    """Images that are masked already are left out; here the archive's own images stand in for targets."""
+    everything = json.loads(reco("search", archive, "mug", "-k", "99", "--json").stdout)["results"]
+    first, second, *rest = everything
+    coco = {
+        "images": [{"id": i, "reco_hash": one["hash"]} for i, one in enumerate((first, second))],
+        "annotations": [{"image_id": 0}],
+    }
+    labelled = demo[0] / "labelled.json"
+    labelled.write_text(json.dumps(coco))
+    folder = Path(first["image"]).parent
+    done = reco("search", archive, "mug", "-k", "99", "--json", "--without", labelled, "--folder", folder)
+    assert [one["hash"] for one in json.loads(done.stdout)["results"]] == [
+        one["hash"] for one in [second, *rest]
+    ]
+
+
+def test_embeddings_go_out_and_come_back_as_a_shortlist(archive, tmp_path, truth):
+    reco("embeddings", archive, "--out", tmp_path / "vectors")
+    done = reco("index", tmp_path / "x.reco", tmp_path / "vectors", "--like", "mug", "-k", "6", "--json")
+    assert json.loads(done.stdout)["added"] == 6
+    found = json.loads(reco("search", tmp_path / "x.reco", "mug", "--json").stdout)["results"]
+    assert sum("mug" in truth.concepts[f"archive/{Path(one['image']).name}"] for one in found) >= 4
+
+
 def test_learn_with_drop_and_segment_an_archive(archive, tmp_path):
     first = json.loads(
         reco("learn", archive, " mug ", "--out", tmp_path / "a.concept", "-k", "6", "--json").stdout
@@ -267,6 +292,7 @@ def test_wrong_usage_is_exit_status_2(archive):
         ("search {empty} mug", "archive"),
         ("search {foreign} mug", "encoder"),
         ("search {archive} _", "type a word"),
+        ("search {archive} mug --without {photo}", "reco_hash"),
         ("search {archive} x --exemplar {photo}#0,0,9999,9", "not inside"),
         ("search {archive} x --exemplar {nowhere}.jpg", "cannot be read"),
         ("learn {archive} _ --out {out}", "no name"),

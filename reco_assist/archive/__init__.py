@@ -9,18 +9,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from reco_assist.archive.archive import Archive, Entry, Statistics
+    from reco_assist.archive.embeddings import EmbeddingFolder, export_embeddings
     from reco_assist.archive.ingest import AddReport
-    from reco_assist.archive.search import Hit
+    from reco_assist.archive.search import Hit, Query
+    from reco_assist.archive.where import Where
 
 _HOME = {
     "AddReport": "reco_assist.archive.ingest",
     "Archive": "reco_assist.archive.archive",
+    "EmbeddingFolder": "reco_assist.archive.embeddings",
     "Entry": "reco_assist.archive.archive",
     "Hit": "reco_assist.archive.search",
+    "Query": "reco_assist.archive.search",
     "Statistics": "reco_assist.archive.archive",
+    "Where": "reco_assist.archive.where",
+    "export_embeddings": "reco_assist.archive.embeddings",
 }
 
-__all__ = ["AddReport", "Archive", "Entry", "Hit", "Statistics"]
+__all__ = [
+    "AddReport",
+    "Archive",
+    "EmbeddingFolder",
+    "Entry",
+    "Hit",
+    "Query",
+    "Statistics",
+    "Where",
+    "export_embeddings",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  (the value is whatever the public name is)

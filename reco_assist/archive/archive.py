@@ -22,10 +22,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from reco_assist.archive.engines import Engine, LocalEngine
 from reco_assist.archive.header import Header, Mean, common_parent
 from reco_assist.archive.ingest import AddReport, Ingest, Ledger, load_skipped
-from reco_assist.archive.search import Hit, Searcher
+from reco_assist.archive.search import Hit, Query, Searcher
 from reco_assist.archive.table import CELL_COLUMNS, Shape, Table, cells_of, fixed_lists
+from reco_assist.archive.where import Where
+from reco_assist.cluster import Cluster
 from reco_assist.encoders import identity, load_encoder
 from reco_assist.encoders.batches import encode_within_memory
 from reco_assist.encoders.compact import Codes, CompactCells, compact_cells
@@ -39,6 +42,7 @@ _INDEX = "index"
 LOCK = "writer.lock"
 
 _ROWS_PER_SUM = 4096
+_ROWS_PER_EXPORT = 1 << 16
 _IMAGES_FOR_MEAN = 64  # fewer say more about the subject than about the kind of photographs
 _Vector = NDArray[np.float32] | Tensor
 _ENTRY_COLUMNS = ["content_hash", "path", "width", "height", "bytes"]
@@ -213,6 +217,7 @@ class Archive:
         batch_size: int = 32,
         progress: bool = True,
         on_batch: Callable[[AddReport], None] | None = None,
+        cluster: Cluster | None = None,
     ) -> AddReport:
         """Index images; what is known already is skipped, so that a stopped run goes on where it was.
 
@@ -222,6 +227,8 @@ class Archive:
             batch_size: Images that are encoded and stored together.
             progress: Show a progress bar, if standard error is a terminal.
             on_batch: Called with the report so far after every stored batch.
+            cluster: A Ray cluster that reads and encodes the files, which must lie at the same paths there;
+                this machine alone if None. The table is the same, but for float noise.
 
         Returns:
             What became of the files. Unusable ones are listed there and do not stop the run.
@@ -237,14 +244,9 @@ class Archive:
         with self._writing():
             self._remember_folders(given)
             ledger = Ledger(self._table, self._path / _SKIPPED)
-            ingest = Ingest(self._table, self.encoder, ledger, batch_size=batch_size)
-            report = ingest.run(
-                given,
-                skip=[self._path],
-                workers=workers or min(8, max(1, (os.cpu_count() or 2) - 1)),
-                progress=progress,
-                on_batch=on_batch,
-            )
+            engine = self._engine(cluster, workers=workers, batch_size=batch_size)
+            ingest = Ingest(self._table, ledger, engine, batch_size=batch_size)
+            report = ingest.run(given, skip=[self._path], progress=progress, on_batch=on_batch)
             self._forget_folders()
             self._freeze_mean()
         return report
@@ -313,6 +315,14 @@ class Archive:
         found = self._find(content_hashes, ["thumbnail"])
         return [found[content_hash]["thumbnail"] for content_hash in content_hashes]
 
+    def embeddings(self) -> Iterator[tuple[list[Entry], NDArray[np.float16]]]:
+        """Global vectors (n, E) of all images as the encoder gave them, with the images, many at a time."""
+        columns = [*_ENTRY_COLUMNS, "embedding"]
+        for start in range(0, len(self._table), _ROWS_PER_EXPORT):
+            rows = self._table.take(range(start, min(start + _ROWS_PER_EXPORT, len(self._table))), columns)
+            entries = [self._entry(values) for values in rows.select(_ENTRY_COLUMNS).to_pylist()]
+            yield entries, fixed_lists(rows["embedding"])
+
     def cells(self, *, most: int = 50_000) -> CompactCells:
         """Compact cells of all images, or of so many spread evenly, in order of content hash; 2 KB each."""
         positions = self._table.spread(most)
@@ -341,6 +351,7 @@ class Archive:
         dense: _Vector | None = None,
         whole: _Vector | None = None,
         k: int = 50,
+        where: Where | None = None,
     ) -> list[Hit]:
         """The images that fit a word, exemplars, or both.
 
@@ -353,24 +364,41 @@ class Archive:
             dense: (C,) foreground prototype minus background prototype.
             whole: (E,) the word as global vectors know it (`TextEmbedding.whole`), if not by `language`.
             k: How many images; all of them where the archive has fewer.
+            where: Which images are looked at; all if None.
 
         Returns:
             The images, best first.
 
         Raises:
-            InputError: Neither vector was given, or one of the wrong length.
+            InputError: Neither vector was given, or one of the wrong length, or impossible conditions.
         """
-        if language is None and dense is None:
-            raise InputError("A search needs a word or exemplars; give `language`, `dense` or both.")
+        tensors = (None if given is None else torch.as_tensor(given) for given in (language, dense, whole))
+        return self.search_many([Query(*tensors)], k=k, where=where)[0]
+
+    def search_many(
+        self,
+        queries: Sequence[Query],
+        *,
+        k: int = 50,
+        where: Where | None = None,
+    ) -> list[list[Hit]]:
+        """Several searches in one pass over the index: the results of `search`, sooner.
+
+        Args:
+            queries: What is looked for.
+            k: See `search`.
+            where: See `search`.
+
+        Raises:
+            InputError: See `search`.
+        """
         shape = self._header.shape
-        word = _vector("language", language, shape.language)
-        global_word = _vector("whole", language if whole is None else whole, shape.embedding)
-        direction = _vector("dense", dense, shape.dense)
+        wanted = [_checked(query, shape) for query in queries]
         if self._searcher is None:
             self._searcher = Searcher(
                 self._table, shape=shape, mean=self._header.mean, cache=self._path / _INDEX
             )
-        return self._searcher.search(language=word, whole=global_word, dense=direction, k=k)
+        return self._searcher.search(wanted, k=k, where=where)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -381,6 +409,14 @@ class Archive:
             self._table = Table(self._path / TABLE)
             self._searcher = None
             yield
+
+    def _engine(self, cluster: Cluster | None, *, workers: int | None, batch_size: int) -> Engine:
+        if cluster is not None:
+            from reco_assist.archive.distributed import RayEngine  # noqa: PLC0415  (Ray is an extra)
+
+            return RayEngine(cluster, self.encoder.name, self._header.weights, side=self.encoder.input_size)
+        processes = workers or min(8, max(1, (os.cpu_count() or 2) - 1))
+        return LocalEngine(self.encoder, workers=processes, ahead=2 * (batch_size + processes))
 
     def _remember_folders(self, paths: Sequence[Path]) -> None:
         folders = {str(path if path.is_dir() else path.parent) for path in paths}
@@ -460,10 +496,21 @@ def _check_encoder(folder: Path, header: Header, encoder: Encoder) -> None:
         )
 
 
-def _vector(name: str, values: _Vector | None, length: int) -> Tensor | None:
+def _checked(query: Query, shape: Shape) -> Query:
+    if query.language is None and query.dense is None:
+        raise InputError("A search needs a word or exemplars; give `language`, `dense` or both.")
+    whole = query.language if query.whole is None else query.whole
+    return Query(
+        _vector("language", query.language, shape.language),
+        _vector("dense", query.dense, shape.dense),
+        None if query.language is None else _vector("whole", whole, shape.embedding),
+    )
+
+
+def _vector(name: str, values: Tensor | None, length: int) -> Tensor | None:
     if values is None:
         return None
-    vector = torch.as_tensor(values).detach().float().cpu()
+    vector = values.detach().float().cpu()
     if vector.shape != (length,) or not bool(torch.isfinite(vector).all()):
         raise InputError(
             f"`{name}` has the shape {tuple(vector.shape)} where {length} finite numbers are expected; use "

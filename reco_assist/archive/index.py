@@ -1,51 +1,66 @@
-"""The FAISS index of an archive: a cache beside the table, never the truth.
+"""The search index of an archive: a cache beside the table, never the truth.
 
-n images, D language-image and C dense dimensions
+n images, E global, D language-image and C dense dimensions, q queries
 """
 
+import json
 import logging
 import secrets
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Self
+from typing import Literal, Self
 
-import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from reco_assist.archive.header import Mean
+from reco_assist.archive.lists import Lists, training_count
 from reco_assist.archive.table import VECTOR_COLUMNS, Shape, Table, Vectors
 from reco_assist.encoders.compact import Codes
 
 log = logging.getLogger("reco_assist")
 
+Part = Literal["embedding", "language", "dense"]
+PARTS: tuple[Part, ...] = ("embedding", "language", "dense")
 _TRAINING_ROWS = 16384  # the value range of each dimension is taken from these
-_QUERY_BITS = 8  # of each dimension of a query that is compared with codes; errs by about .001
+_STATE = "state.json"
+_GROWTH = 2  # ranges and centres are learnt anew when an archive has grown by this factor
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """One FAISS index and how many of its vectors belong to an image."""
+class _State:
+    """What an index was made of.
 
-    index: Any
-    per_image: int
+    Attributes:
+        images: n.
+        trained: Images that there were when ranges and centres were learnt.
+        digest: SHA-256 of the content hashes, in the table's order.
+    """
+
+    images: int
+    trained: int
+    digest: str
 
 
 class SearchIndex:
     """Inner-product indices: 8 bits a dimension over the embeddings, 1 bit (RaBitQ) over both kinds of cells.
 
     Args:
-        parts: By name: "embedding", "language" and "dense".
+        parts: By name.
+        shape: The archive's shape.
     """
 
-    def __init__(self, parts: dict[str, _Part]) -> None:
+    def __init__(self, parts: dict[Part, Lists], shape: Shape) -> None:
         self._parts = parts
+        self._per_image = _per_image(shape)
 
     @classmethod
     def open(cls, folder: Path, table: Table, *, shape: Shape, mean: Mean) -> Self:
-        """Map the cached index of this version of the table into memory, or build it.
+        """Map the cached index of this version of the table into memory, or make it.
 
+        Where the table has only grown since a cached index was made, the new rows are added to that one.
         Where the folder cannot be written, the index stays in memory.
 
         Args:
@@ -57,37 +72,45 @@ class SearchIndex:
         home = folder / f"table-{table.version}-mean-{mean.version}"
         parts = _load(home, shape, len(table))
         if parts is None:
-            parts = _build(table, shape, mean)
-            if _save(parts, home):
+            parts, state = _extended(folder, table, shape, mean) or _built(table, shape, mean)
+            if _save(parts, state, home):
                 parts = _load(home, shape, len(table)) or parts
-        return cls(parts)
+        return cls(parts, shape)
 
-    def best(self, part: str, query: NDArray[np.float32], count: int) -> tuple[NDArray[np.int64], float]:
-        """The images whose vectors point most along a query.
+    def best(
+        self, part: Part, queries: NDArray[np.float32], count: int, allowed: NDArray[np.bool_] | None = None
+    ) -> list[tuple[NDArray[np.int64], float]]:
+        """The images whose vectors point most along each query.
 
         Args:
-            part: "embedding", "language" or "dense".
-            query: (D,) or (C,) float32; for cells as `rotate` turns it.
+            part: Which vectors.
+            queries: (q, E), (q, D) or (q, C) float32; for cells as `rotate` turns them.
             count: How many images to look for; among the cells, as many times more as an image has.
+            allowed: (n,) which images count; all if None.
 
         Returns:
-            Positions of images in the table's order, each once, and the inner product that no vector of any
-            other image exceeds, up to the quantisation (-inf where there are no others).
+            For each query, positions of images in the table's order, each once, and the inner product that no
+            vector of any other image exceeds, up to the quantisation (-inf where there are no others).
         """
-        index, per_image = self._parts[part].index, self._parts[part].per_image
-        wanted = min(count * per_image, index.ntotal)
-        options = None
-        if part != "embedding":
-            options = faiss.RaBitQSearchParameters()
-            options.qb = _QUERY_BITS
-        products, found = index.search(query[None].astype(np.float32), wanted, params=options)
-        bound = -np.inf if wanted == index.ntotal else float(products[0, -1])
-        return np.unique(found[0] // per_image), bound
+        lists, per_image = self._parts[part], self._per_image[part]
+        total = lists.codes.ntotal if allowed is None else int(allowed.sum()) * per_image
+        wanted = min(count * per_image, total)
+        if wanted == 0:
+            return [(np.empty(0, np.int64), -np.inf)] * len(queries)
+        cells = allowed if allowed is None or per_image == 1 else np.repeat(allowed, per_image)
+        products, found = lists.search(queries, wanted, cells)
+        return [
+            (
+                np.unique(own[own >= 0] // per_image),
+                -np.inf if wanted == total else float(values[own >= 0].min(initial=np.inf)),
+            )
+            for own, values in zip(found, products, strict=True)
+        ]
 
 
 def centred(embedding: NDArray[np.float16], mean: Mean) -> NDArray[np.float32]:
-    """Embeddings (n, D) less the mean, at unit length; zeros stay zeros."""
-    values: NDArray[np.float32] = embedding.astype(np.float32) - mean.values  # (n, D)
+    """Embeddings (n, E) less the mean, at unit length; zeros stay zeros."""
+    values: NDArray[np.float32] = embedding.astype(np.float32) - mean.values  # (n, E)
     length = np.linalg.norm(values, axis=1, keepdims=True)  # (n, 1)
     values /= np.where(length > 0, length, 1)
     return values
@@ -117,61 +140,125 @@ _REVERSED = np.packbits(
 """Each byte with its bits in reverse order."""
 
 
-def _empty(shape: Shape) -> dict[str, _Part]:
-    product = faiss.METRIC_INNER_PRODUCT
-    eight_bit = faiss.IndexScalarQuantizer(shape.embedding, faiss.ScalarQuantizer.QT_8bit, product)
-    parts = {"embedding": _Part(eight_bit, 1)}
-    for name, dimensions, per_image in (
-        ("language", shape.language, shape.language_cells),
-        ("dense", shape.dense, shape.dense_cells),
-    ):
-        index = faiss.IndexRaBitQ(dimensions, product)
-        index.train(np.zeros((1, dimensions), np.float32))  # its centre is the origin
-        parts[name] = _Part(index, per_image)
-    return parts
+def _per_image(shape: Shape) -> dict[Part, int]:
+    return {"embedding": 1, "language": shape.language_cells, "dense": shape.dense_cells}
 
 
-def _build(table: Table, shape: Shape, mean: Mean) -> dict[str, _Part]:
-    parts = _empty(shape)
+def _dimensions(name: Part, shape: Shape) -> int:
+    return {"embedding": shape.embedding, "language": shape.language, "dense": shape.dense}[name]
+
+
+def _built(table: Table, shape: Shape, mean: Mean) -> tuple[dict[Part, Lists], _State]:
+    """Everything anew."""
     count = len(table)
-    if count == 0:
-        return parts
-    sample = np.linspace(0, count - 1, min(count, _TRAINING_ROWS)).astype(np.int64)
-    rows = table.take(sample.tolist(), VECTOR_COLUMNS)
-    parts["embedding"].index.train(centred(Vectors.of(rows).embedding, mean))
-    for batch in table.scan(VECTOR_COLUMNS):
+    most = max(training_count(count * cells) // cells for cells in _per_image(shape).values())
+    sample = np.linspace(0, count - 1, min(count, max(most, _TRAINING_ROWS))).astype(np.int64)
+    vectors = Vectors.of(table.take(np.unique(sample).tolist(), VECTOR_COLUMNS))
+    parts = {}
+    for name, cells in _per_image(shape).items():
+        dimensions = _dimensions(name, shape)
+        known = _floats(name, vectors, mean, dimensions)
+        coding: Literal["bytes", "bits"] = "bytes" if name == "embedding" else "bits"
+        parts[name] = Lists.empty(coding, dimensions, known, count * cells)
+    digest = _add_rows(parts, table, shape, mean, start=0)
+    return parts, _State(count, count, digest)
+
+
+def _extended(
+    folder: Path, table: Table, shape: Shape, mean: Mean
+) -> tuple[dict[Part, Lists], _State] | None:
+    """A cached index with the rows that have come since; None where no cached one can be continued."""
+    homes = [path for path in folder.glob(f"table-*-mean-{mean.version}") if path.is_dir()]
+    for home in homes:
+        state = _read_state(home)
+        if state is None or not 0 < state.images <= len(table) <= _GROWTH * state.trained:
+            continue
+        if _digest(table, state.images) != state.digest:
+            continue
+        parts = _load(home, shape, state.images, mapped=False)
+        if parts is not None:
+            digest = _add_rows(parts, table, shape, mean, start=state.images)
+            return parts, _State(len(table), state.trained, digest)
+    return None
+
+
+def _add_rows(parts: dict[Part, Lists], table: Table, shape: Shape, mean: Mean, *, start: int) -> str:
+    """Add the table's rows from a position on; the digest of all content hashes."""
+    for batch in table.scan(VECTOR_COLUMNS, start=start):
         vectors = Vectors.of(batch)
-        parts["embedding"].index.add(centred(vectors.embedding, mean))
-        for name, codes in (("language", vectors.cells.language), ("dense", vectors.cells.dense)):
-            index = parts[name].index
-            index.add_sa_codes(rabitq_codes(codes, index.d))
-    return parts
+        for name, lists in parts.items():
+            dimensions = _dimensions(name, shape)
+            floats = None
+            if name == "embedding" or lists.centres is not None:
+                floats = _floats(name, vectors, mean, dimensions)
+            if name == "embedding":
+                assert floats is not None
+                lists.add(lists.encode(floats), floats)
+            else:
+                lists.add(rabitq_codes(_codes(name, vectors), dimensions), floats)
+    return _digest(table, len(table))
 
 
-def _load(home: Path, shape: Shape, images: int) -> dict[str, _Part] | None:
+def _digest(table: Table, images: int) -> str:
+    """Digest of the first so many content hashes."""
+    digest = sha256()
+    left = images
+    for batch in table.scan(["content_hash"]):
+        hashes = batch["content_hash"].to_pylist()[:left]
+        digest.update("".join(hashes).encode())
+        left -= len(hashes)
+        if not left:
+            break
+    return digest.hexdigest()
+
+
+def _codes(name: Part, vectors: Vectors) -> Codes:
+    return vectors.cells.language if name == "language" else vectors.cells.dense
+
+
+def _floats(name: Part, vectors: Vectors, mean: Mean, dimensions: int) -> NDArray[np.float32]:
+    """Vectors as they are compared with queries: centred embeddings, or the signs that cells are kept by."""
+    if name == "embedding":
+        return centred(vectors.embedding, mean)
+    bits = _codes(name, vectors).bits
+    signs = np.unpackbits(bits, axis=-1, count=dimensions).reshape(-1, dimensions)  # (n*p, dim)
+    return (signs.astype(np.float32) * 2 - 1) / np.float32(np.sqrt(dimensions))
+
+
+def _read_state(home: Path) -> _State | None:
+    try:
+        return _State(**json.loads((home / _STATE).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _load(home: Path, shape: Shape, images: int, *, mapped: bool = True) -> dict[Part, Lists] | None:
     """The cached parts, mapped into memory; None where they are missing or cannot be used."""
     if not home.is_dir():
         return None
-    parts = {}
-    for name, empty in _empty(shape).items():
+    parts: dict[Part, Lists] = {}
+    for name, cells in _per_image(shape).items():
         try:
-            index = faiss.read_index(str(home / f"{name}.faiss"), faiss.IO_FLAG_MMAP_IFC)
+            lists = Lists.load(
+                "bytes" if name == "embedding" else "bits", home / f"{name}.faiss", mapped=mapped
+            )
         except RuntimeError as error:
             log.warning("The search index %s is damaged and is built anew (%s).", home, error)
             return None
-        if index.ntotal != images * empty.per_image:
+        if lists.codes.ntotal != images * cells:
             return None
-        parts[name] = _Part(index, empty.per_image)
+        parts[name] = lists
     return parts
 
 
-def _save(parts: dict[str, _Part], home: Path) -> bool:
+def _save(parts: dict[Part, Lists], state: _State, home: Path) -> bool:
     """Write the parts beside each other, move them under their name, and drop those of other versions."""
     draft = home.with_name(f".{secrets.token_hex(8)}")
     try:
         draft.mkdir(parents=True)
-        for name, part in parts.items():
-            faiss.write_index(part.index, str(draft / f"{name}.faiss"))
+        for name, lists in parts.items():
+            lists.save(draft / f"{name}.faiss")
+        (draft / _STATE).write_text(json.dumps(asdict(state)))
         shutil.rmtree(home, ignore_errors=True)
         draft.rename(home)
     except (OSError, RuntimeError) as error:

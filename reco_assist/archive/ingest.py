@@ -11,26 +11,21 @@ paths, `skipped.json`, the frozen mean) is computed from the files and the table
 
 import json
 import logging
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 from tqdm.auto import tqdm
 
-from reco_assist.archive.decoding import DecodePool, DecodeProcess, DecoderCrashError, Picture
-from reco_assist.archive.table import ImageRow, Row, Table, Vectors
-from reco_assist.encoders.batches import encode_within_memory
-from reco_assist.encoders.compact import compact_cells
-from reco_assist.encoders.protocols import Encoder
-from reco_assist.errors import EncoderError, ImageError, InputError
+from reco_assist.archive.engines import Engine, Examined
+from reco_assist.archive.table import ImageRow, Row, Table
+from reco_assist.errors import EncoderError, InputError
 from reco_assist.files import write_bytes
-from reco_assist.images import MemoryShortError, list_images
+from reco_assist.images import list_images
 
 log = logging.getLogger("reco_assist")
 
@@ -64,18 +59,6 @@ class Skipped(NamedTuple):
     mtime_ns: int
     content_hash: str | None
     reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Examined:
-    """What a decoding thread found: `reason` if the file is bad, `picture` if its content is new."""
-
-    path: Path
-    bytes: int = 0
-    mtime_ns: int = 0
-    content_hash: str | None = None
-    picture: Picture | None = None
-    reason: str | None = None
 
 
 class Ledger:
@@ -113,6 +96,14 @@ class Ledger:
             return skipped.content_hash, skipped.reason
         return None
 
+    def holds(self, content_hash: str) -> bool:
+        """Whether there is an image with this content."""
+        return content_hash in self.by_hash
+
+    def hashes(self) -> Sequence[str]:
+        """Content hashes of all images."""
+        return list(self.by_hash)
+
     def orphans(self) -> list[str]:
         """Hashes of rows whose path now holds another file's content."""
         return [
@@ -147,17 +138,17 @@ class Ingest:
 
     Args:
         table: The table; written by this process only.
-        encoder: What encodes images.
         ledger: Which files are known.
-        batch_size: Images that are encoded together and committed together.
+        engine: What reads and encodes the files.
+        batch_size: Images that are committed together.
     """
 
-    def __init__(self, table: Table, encoder: Encoder, ledger: Ledger, *, batch_size: int) -> None:
+    def __init__(self, table: Table, ledger: Ledger, engine: Engine, *, batch_size: int) -> None:
         self._table = table
-        self._encoder = encoder
         self._ledger = ledger
+        self._engine = engine
         self._batch_size = batch_size
-        self._batch: list[tuple[ImageRow, Picture]] = []
+        self._batch: list[tuple[ImageRow, Examined]] = []
         self._batches = 0
         self._moves: dict[str, Row] = {}
         self._counts = Counter[str]()
@@ -173,7 +164,6 @@ class Ingest:
         paths: Sequence[Path],
         *,
         skip: Sequence[Path],
-        workers: int,
         progress: bool,
         on_batch: Callable[[AddReport], None] | None,
     ) -> AddReport:
@@ -182,7 +172,6 @@ class Ingest:
         Args:
             paths: Absolute paths of files and folders.
             skip: Folders to leave out.
-            workers: Number of decoding processes.
             progress: Show a progress bar if standard error is a terminal.
             on_batch: Called with the report so far after every batch.
 
@@ -191,11 +180,12 @@ class Ingest:
             StorageError: The archive cannot be written; what was committed stays.
         """
         seen = 0
+        listing = list_images(paths, skip=skip)
         with (
-            DecodePool(side=self._encoder.input_size, workers=workers) as pool,
+            closing(self._engine.examine(listing, self._ledger)) as files,
             tqdm(desc="Indexing", unit=" images", disable=None if progress else True) as bar,
         ):
-            for examined in self._examine_ahead(pool, list_images(paths, skip=skip), workers):
+            for examined in files:
                 seen += 1
                 self._take(examined)
                 if len(self._batch) == self._batch_size:
@@ -209,40 +199,7 @@ class Ingest:
         self._finish()
         return self.report
 
-    def _examine_ahead(self, pool: DecodePool, listing: Iterator[Path], workers: int) -> Iterator[_Examined]:
-        """Examine files in the order of the listing, enough of them ahead that the encoder need not wait."""
-        ahead = 2 * (self._batch_size + workers)
-        waiting: deque[tuple[Path, Future[_Examined]]] = deque()
-        for path in listing:
-            waiting.append((path, pool.submit(self._examine, path)))
-            if len(waiting) == ahead:
-                yield _outcome(*waiting.popleft())
-        while waiting:
-            yield _outcome(*waiting.popleft())
-
-    def _examine(self, process: Callable[[], DecodeProcess], path: Path) -> _Examined:
-        """Runs in a decoding thread; reads the ledger, which the main thread alone changes."""
-        examined = _Examined(path)
-        try:
-            str(path).encode()
-            examined = _look(path)
-            known = self._ledger.lookup(str(path), examined.bytes, examined.mtime_ns)
-            if known is not None:
-                examined = replace(examined, content_hash=known[0], reason=known[1])
-                if known[1] is not None or known[0] in self._ledger.by_hash:
-                    return examined
-            examined = replace(examined, content_hash=process().hash(path))
-            if examined.content_hash not in self._ledger.by_hash:
-                examined = replace(examined, picture=process().decode())
-        except UnicodeEncodeError:
-            return replace(examined, reason="Its name is not valid UTF-8; rename it.")
-        except MemoryShortError as error:
-            return _Examined(path, reason=str(error))  # without its size and time, it is looked at again
-        except (OSError, ImageError) as error:
-            return replace(examined, reason=str(error))
-        return examined
-
-    def _take(self, examined: _Examined) -> None:
+    def _take(self, examined: Examined) -> None:
         """Decide what a file is; called in the order of the listing."""
         ledger, path, content_hash = self._ledger, str(examined.path), examined.content_hash
         if ledger.by_path.get(path, content_hash) != content_hash:
@@ -252,8 +209,8 @@ class Ingest:
             return
         here = Row(content_hash, path, examined.bytes, examined.mtime_ns)
         row = ledger.by_hash.get(content_hash)
-        if row is None and (picture := examined.picture) is not None:
-            self._batch.append((ImageRow(here, picture.width, picture.height, picture.thumbnail), picture))
+        if row is None and (seen := examined.picture or examined.encoded) is not None:
+            self._batch.append((ImageRow(here, seen.width, seen.height, seen.thumbnail), examined))
             ledger.enter(here)
             self._counts["added"] += 1
         elif row is None or row == here:
@@ -269,7 +226,7 @@ class Ingest:
         if len(self._moves) >= _MOVES_PER_COMMIT and not self._batch:
             self._commit_moves()
 
-    def _reject(self, examined: _Examined) -> None:
+    def _reject(self, examined: Examined) -> None:
         path, reason = examined.path, examined.reason
         entry = Skipped(examined.bytes, examined.mtime_ns, examined.content_hash, reason)
         if self._ledger.skipped.get(str(path)) == entry:
@@ -280,13 +237,12 @@ class Ingest:
 
     def _commit_batch(self, on_batch: Callable[[AddReport], None] | None) -> None:
         """Encode and store the batch in one commit."""
-        pixels = torch.from_numpy(np.stack([picture.pixels for _, picture in self._batch]))  # (B, S, S, 3)
-        vectors = encode_vectors(self._encoder, pixels.permute(0, 3, 1, 2).contiguous())
         rows = [row for row, _ in self._batch]
+        vectors = self._engine.encode([examined for _, examined in self._batch])
         if not np.isfinite(vectors.embedding).all():
             raise EncoderError(
-                f"The encoder {self._encoder.name!r} returned values that are not finite numbers for images "
-                f"between {rows[0].row.path} and {rows[-1].row.path}; check its weights."
+                f"The encoder {self._engine.encoder_name!r} returned values that are not finite numbers for "
+                f"images between {rows[0].row.path} and {rows[-1].row.path}; check its weights."
             )
         self._table.append(rows, vectors)
         self._batch.clear()
@@ -310,39 +266,6 @@ class Ingest:
             self._table.delete(orphans)
         self._ledger.save_skipped()
         self._table.tidy()
-
-
-@torch.inference_mode()
-def encode_vectors(encoder: Encoder, pixels: Tensor) -> Vectors:
-    """What the table keeps of a batch of images.
-
-    Args:
-        encoder: What encodes them.
-        pixels: (B, 3, S, S) uint8 RGB.
-    """
-    features = encode_within_memory(encoder, pixels)
-    embedding = features.embedding.half().cpu().numpy()  # (B, E)
-    return Vectors(embedding, compact_cells(features, encoder.mean_language, encoder.vocabulary))
-
-
-def _look(path: Path) -> _Examined:
-    """Size and time of a file.
-
-    Raises:
-        ImageError: It cannot be looked at.
-    """
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror}.") from error
-    return _Examined(path, status.st_size, status.st_mtime_ns)
-
-
-def _outcome(path: Path, future: "Future[_Examined]") -> _Examined:
-    try:
-        return future.result()
-    except DecoderCrashError as error:
-        return replace(_look(path), reason=str(error))
 
 
 def _is_there(row: Row) -> bool:

@@ -6,7 +6,7 @@ n rows, D language-image and C dense dimensions
 import errno
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, Self
 import lance
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from reco_assist.encoders.compact import Codes, CompactCells
@@ -243,16 +244,39 @@ class Table:
         for batch in self.scan(list(Row.__dataclass_fields__)):
             yield from (Row(**values) for values in batch.to_pylist())
 
-    def scan(self, columns: list[str], *, batch_size: int = 8192) -> Iterator[pa.RecordBatch]:
-        """Some columns of all rows, in the table's order, some at a time.
+    def scan(self, columns: list[str], *, start: int = 0, batch_size: int = 8192) -> Iterator[pa.RecordBatch]:
+        """Some columns of the rows from a position on, in the table's order, some at a time.
 
         Raises:
             ArchiveError: The table changed so much since it was opened that this version is gone.
         """
         try:
-            yield from self._data.to_batches(columns=columns, batch_size=batch_size, scan_in_order=True)
+            yield from self._data.to_batches(
+                columns=columns, batch_size=batch_size, offset=start or None, scan_in_order=True
+            )
         except _UNREADABLE as error:
             raise self._read_error(error) from error
+
+    def positions(self, condition: str | None, *, without: Collection[str] = ()) -> NDArray[np.int64]:
+        """Positions of the rows that a condition holds for, ascending.
+
+        Args:
+            condition: In SQL, over the table's columns; all rows if None.
+            without: Content hashes to leave out.
+
+        Raises:
+            ArchiveError: The table changed so much since it was opened that this version is gone.
+        """
+        columns = ["_rowoffset", "content_hash"] if without else ["_rowoffset"]
+        try:
+            found = self._data.to_table(columns=columns, filter=condition)
+        except _UNREADABLE as error:
+            raise self._read_error(error) from error
+        if without:
+            known = pa.array(without, pa.string())
+            found = found.filter(pc.invert(pc.is_in(found["content_hash"], value_set=known)))
+        positions: NDArray[np.int64] = np.sort(found["_rowoffset"].to_numpy().astype(np.int64))
+        return positions
 
     def take(self, positions: Sequence[int], columns: list[str]) -> pa.Table:
         """Some columns of the rows at some positions in the table's order.

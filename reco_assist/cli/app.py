@@ -10,6 +10,7 @@ from reco_assist.cli import (
     datasets,
     demo,
     doctor,
+    embeddings,
     evaluate,
     explain,
     import_,
@@ -42,6 +43,7 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(index.index)
 app.command()(search.search)
+app.command()(embeddings.embeddings)
 app.command()(learn.learn)
 app.command()(segment.segment)
 app.command()(push.push)

@@ -8,7 +8,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 from reco_assist.cli.options import Device, Json, Quiet, Verbose, print_json, say, set_up
@@ -84,6 +83,8 @@ def demo(
 
 def _exemplar(samples: Path, truth: dict[str, Any], name: str) -> Any:  # noqa: ANN401  (an Exemplar)
     """The box around the extinguisher of a sample image, as a curator would draw it."""
+    import numpy as np
+
     from reco_assist.retrieval import box_exemplar
 
     labels = _labels(samples, truth, name)
@@ -96,6 +97,8 @@ def _compare(
     predictions: "Iterable[Prediction]", samples: Path, truth: dict[str, Any], out: Path
 ) -> dict[str, dict[str, float]]:
     """Score every image that shows a concept against its exact mask, and draw the sheet."""
+    import numpy as np
+
     from reco_assist.export import label_map
     from reco_assist.export.sheet import Tile, write_sheet
     from reco_assist.images import decode
@@ -126,6 +129,7 @@ def _compare(
 
 
 def _labels(samples: Path, truth: dict[str, Any], file: str) -> Any:  # noqa: ANN401  ((H, W) uint8)
+    import numpy as np
     from PIL import Image
 
     mask = next(image["mask"] for image in truth["images"] if image["file"] == file)

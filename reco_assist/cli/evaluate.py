@@ -4,9 +4,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
-from tqdm.auto import tqdm
 
 from reco_assist.cli.options import Json, Quiet, Verbose, existing_folder, print_json, set_up, words
 
@@ -57,6 +55,8 @@ def evaluate(
     Example: reco-assist evaluate masks/coco.json --truth truth.json --sheet worst.png
     """
     set_up(verbose=verbose, quiet=quiet)
+    from tqdm.auto import tqdm
+
     from reco_assist.errors import InputError
     from reco_assist.evaluation import evaluate as score
     from reco_assist.evaluation import plot_reliability, read_predictions, read_truth
@@ -125,6 +125,8 @@ def _draw(path: Path, report: "Report", found: "Predictions", exact: "Truth", fo
 
 def _tiles(score: "ConceptScore", found: "Predictions", exact: "Truth", folder: Path) -> "list[Tile]":
     """Best, median and worst image of a concept and its largest false mask; blank where there is none."""
+    import numpy as np
+
     from reco_assist.export.sheet import Tile
     from reco_assist.files import inside
     from reco_assist.images import decode

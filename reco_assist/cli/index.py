@@ -1,11 +1,25 @@
 """`reco-assist index`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reco_assist.cli.options import Device, Json, Quiet, Verbose, print_json, say, set_up
+from reco_assist.cli.options import (
+    Device,
+    Engine,
+    Json,
+    Quiet,
+    RayAddress,
+    Verbose,
+    choose_cluster,
+    print_json,
+    say,
+    set_up,
+)
+
+if TYPE_CHECKING:
+    from reco_assist.encoders import Encoder
 
 
 def index(
@@ -23,6 +37,17 @@ def index(
         str | None,
         typer.Option(metavar="NAME", help="Another dense encoder: offline, dinov2 or vit:MODEL..."),
     ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WORD",
+            help="IMAGES is a folder of embeddings (clip-retrieval, or .npy with .parquet); index the images "
+            "that it finds nearest to WORD.",
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="With --like: how many images.")] = 5000,
+    engine: Engine = "local",
+    ray_address: RayAddress = None,
     device: Device = "auto",
     json: Json = False,
     verbose: Verbose = 0,
@@ -36,6 +61,7 @@ def index(
     from reco_assist.archive import Archive
     from reco_assist.encoders import default_encoder, load_encoder
 
+    cluster = choose_cluster(engine, ray_address, device)
     known = archive.exists()
     if encoder is None:
         encoder = Archive.open(archive).encoder_name if known else default_encoder()
@@ -43,7 +69,9 @@ def index(
     opened = Archive.open(archive, encoder=model) if known else Archive.create(archive, encoder=model)
     if not known:
         say(f"{archive}: a new archive of the encoder {model.name}", quiet=quiet)
-    report = opened.add(images, progress=not quiet)
+    if like is not None:
+        images = _shortlist(images, like, model, k, quiet=quiet)
+    report = opened.add(images, progress=not quiet, cluster=cluster)
     for path, reason in report.rejected:
         say(f"skipped {path}: {reason}", quiet=quiet)
     if json:
@@ -62,3 +90,23 @@ def index(
         f"{report.added} added, {report.known} known, {report.moved} moved, {report.duplicates} duplicates"
     )
     say(f"{archive}: {len(opened)} images ({counts}, {len(report.rejected)} skipped)", quiet=quiet)
+
+
+def _shortlist(given: list[Path], word: str, model: "Encoder", k: int, *, quiet: bool) -> list[Path]:
+    """The files that embeddings put nearest to a word, as far as they are still there."""
+    from reco_assist.archive import EmbeddingFolder
+    from reco_assist.errors import InputError
+
+    if len(given) != 1:
+        raise InputError(f"--like takes one folder of embeddings, not {len(given)}: index them one by one")
+    folder = EmbeddingFolder.open(given[0])
+    folder.check(model)
+    text = model.encode_text(word)
+    found = folder.nearest(text.vector if text.whole is None else text.whole, k)
+    there = [path for path in found if path.is_file()]
+    say(f"{given[0]}: {len(folder)} embeddings, {len(found)} nearest to {word}", quiet=quiet)
+    if len(there) < len(found):
+        say(f"{len(found) - len(there)} of them are not where the folder says", quiet=quiet)
+    if not there:
+        raise InputError(f"none of the images nearest to {word} is where {given[0]} says")
+    return there

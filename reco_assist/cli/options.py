@@ -4,13 +4,23 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from reco_assist.errors import InputError
 
+if TYPE_CHECKING:
+    from reco_assist.cluster import Cluster
+
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Engine = Annotated[
+    str, typer.Option(help="local, or ray: a Ray cluster that finds the images at the same paths.")
+]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(metavar="ADDRESS", help="Of the Ray cluster; without it Ray runs on this machine."),
+]
 Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; twice for everything.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors and results.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs to read.")]
@@ -53,6 +63,23 @@ def print_json(value: dict[str, Any]) -> None:
 def words(text: str | None) -> list[str] | None:
     """'tree, sky' as a list; None stays None."""
     return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
+
+
+def choose_cluster(engine: str, address: str | None, device: str) -> "Cluster | None":
+    """The Ray cluster that does the work; None for this process.
+
+    Raises:
+        InputError: There is no such engine, or an address was given without Ray.
+    """
+    if engine not in ("local", "ray"):
+        raise InputError(f"--engine is {engine!r}: choose local or ray")
+    if engine == "local":
+        if address is not None:
+            raise InputError(f"--ray-address {address} needs --engine ray: add it")
+        return None
+    from reco_assist.cluster import Cluster
+
+    return Cluster(address=address, device=device)
 
 
 def existing_folder(path: Path) -> Path:

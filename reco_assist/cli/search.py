@@ -1,6 +1,7 @@
 """`reco-assist search`."""
 
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,18 @@ def search(
     text: Annotated[str, typer.Argument(help="What to look for; may be '' where exemplars show it.")],
     k: Annotated[int, typer.Option("-k", min=1, help="How many images.")] = 50,
     exemplar: Exemplars = None,
+    folder: Annotated[Path | None, typer.Option(help="Only images below this folder.")] = None,
+    after: Annotated[datetime | None, typer.Option(help="Only files changed since then.")] = None,
+    before: Annotated[datetime | None, typer.Option(help="Only files changed before then.")] = None,
+    min_side: Annotated[
+        int | None, typer.Option(min=1, help="Only images whose shorter side has so many pixels.")
+    ] = None,
+    without: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="COCO.json", help="Leave out images that have masks in this export of reco-assist."
+        ),
+    ] = None,
     remaining: Annotated[
         bool,
         typer.Option("--remaining", help="Also estimate how many more show it; looks at the k again."),
@@ -39,7 +52,7 @@ def search(
     Example: reco-assist search photos.reco "fire extinguisher" -k 20
     """
     set_up(verbose=verbose, quiet=quiet)
-    from reco_assist.archive import Archive
+    from reco_assist.archive import Archive, Where
     from reco_assist.concepts import Lesson, exemplar_query, unfamiliar
     from reco_assist.encoders import load_encoder
     from reco_assist.errors import InputError
@@ -52,9 +65,18 @@ def search(
     opened = Archive.open(archive, encoder=load_encoder(encoder or opened.encoder_name, device=device))
     word = opened.encoder.encode_text(text) if text.strip() else None
     dense = exemplar_query(opened, shown)[0].dense if shown else None
+    where = Where(
+        folder=folder,
+        after=after,
+        before=before,
+        min_side=min_side,
+        without=frozenset() if without is None else _labelled(without),
+    )
     query = Query(dense=dense) if word is None else replace(Query.of(word), dense=dense)
-    found = retrieve(opened, query, k=k)
-    if k > len(opened):
+    found = retrieve(opened, query, k=k, where=None if where == Where() else where)
+    if not found and len(opened):
+        say("no image of the archive meets these conditions", quiet=quiet)
+    elif k > len(opened):
         say(f"the archive holds {len(opened)} images, fewer than the {k} asked for", quiet=quiet)
     hint = "" if shown else unfamiliar(text.strip(), word)
     say(hint, quiet=quiet or not hint)
@@ -70,3 +92,21 @@ def search(
         typer.echo(f"{one.score:8.4f}  {one.path}")
     if quality is not None:
         say(f"about {quality.remaining} more of the archive's images are likely to show it", quiet=quiet)
+
+
+def _labelled(path: Path) -> frozenset[str]:
+    """Content hashes of the images that have a mask in a COCO file of ours."""
+    import json as json_module
+
+    from reco_assist.errors import InputError
+
+    try:
+        data = json_module.loads(path.read_bytes())
+        masked = {annotation["image_id"] for annotation in data["annotations"]}
+        return frozenset(image["reco_hash"] for image in data["images"] if image["id"] in masked)
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is not a coco.json that reco-assist wrote (its images carry reco_hash): give one"
+        ) from error

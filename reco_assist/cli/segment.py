@@ -6,15 +6,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from tqdm.auto import tqdm
 
 from reco_assist.cli.explain import CONCEPTS
 from reco_assist.cli.options import (
     Device,
     EncoderName,
+    Engine,
     Json,
     Quiet,
+    RayAddress,
     Verbose,
+    choose_cluster,
     existing_folder,
     print_json,
     say,
@@ -24,6 +26,7 @@ from reco_assist.errors import InputError
 from reco_assist.version import __version__
 
 if TYPE_CHECKING:
+    from reco_assist.cluster import Cluster
     from reco_assist.segmenter import Journal, Target
 
 FORMATS = ("coco", "label-studio", "png")
@@ -46,6 +49,8 @@ def segment(
     ] = "components",
     overlap: Annotated[bool, typer.Option("--overlap", help="Let concepts share pixels.")] = False,
     encoder: EncoderName = None,
+    engine: Engine = "local",
+    ray_address: RayAddress = None,
     device: Device = "auto",
     json: Json = False,
     verbose: Verbose = 0,
@@ -61,6 +66,7 @@ def segment(
     from reco_assist.student import load_predictor
 
     chosen = _formats(formats)
+    cluster = choose_cluster(engine, ray_address, device)
     targets = list_targets(images, out)
     segmenter = load_predictor(
         concepts,
@@ -80,7 +86,7 @@ def segment(
         "overlap": overlap,
     }
     with only_writer(make_output_folder(out)):
-        journal = run_job(segmenter, targets, out, options, progress=not quiet)
+        journal = run_job(segmenter, targets, out, options, progress=not quiet, cluster=cluster)
         note_images(out, root_of(images))
         counts = export(journal, segmenter.about(), out, chosen, options)
     _report(journal, counts, out, json=json, quiet=quiet)
@@ -125,8 +131,11 @@ def run_job(
     options: dict[str, Any],
     *,
     progress: bool,
+    cluster: "Cluster | None" = None,
 ) -> "Journal":
     """Segment targets into the journal of an output folder, or what is left of them."""
+    from tqdm.auto import tqdm
+
     from reco_assist.files import make_folder, make_output_folder
     from reco_assist.segmenter import Journal, Segmenter, run
 
@@ -137,7 +146,7 @@ def run_job(
     digests = list(segmenter.digests.values())
     journal = Journal(out / _JOURNAL, {"concepts": digests, "options": options, "version": __version__})
     with tqdm(total=len(targets), unit="image", desc="segment", disable=None if progress else True) as bar:
-        for count in run(segmenter, _batches(targets), journal):
+        for count in run(segmenter, _batches(targets), journal, cluster=cluster):
             bar.update(count)
     return journal
 

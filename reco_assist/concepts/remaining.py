@@ -7,7 +7,6 @@ Computation 14, 2002), or, once a curator has dropped images of the set, from th
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import expit, log_expit, logit
 
 from reco_assist.concepts.presence import OFFSET, SHARE, SLOPE
@@ -64,6 +63,8 @@ def _fit(archive: Scores, kept: Scores, dropped: Scores) -> tuple[float, float]:
         value = -log_expit(slope * kept + offset).sum() - log_expit(-(slope * dropped + offset)).sum()
         value -= _BULK_WEIGHT * log_expit(-(slope * bulk + offset)).mean()
         return float(value + (slope - SLOPE) ** 2 / (2 * _SLACK**2))
+
+    from scipy.optimize import minimize  # noqa: PLC0415  (slow to load; starting is quick)
 
     slope, offset = minimize(loss, [SLOPE, OFFSET]).x
     return float(slope), float(offset)

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from pycocotools import mask as coco
-from scipy.optimize import linear_sum_assignment
 
 from reco_assist.datasets.coco import Dataset, Id, name_key
 from reco_assist.masks import Rle, rle
@@ -67,6 +66,8 @@ def pair_masks(old: Sequence[Rle], new: Sequence[Rle]) -> list[tuple[int, int, f
     rest_new = sorted(index for left in places.values() for index in left)
     if not rest_old or not rest_new:
         return sorted(pairs)
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415  (slow to load; starting is quick)
+
     first = [rle.to_coco(old[index]) for index in rest_old]
     second = [rle.to_coco(new[index]) for index in rest_new]
     overlaps = np.asarray(coco.iou(first, second, [0] * len(second)))  # (old, new)

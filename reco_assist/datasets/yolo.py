@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import yaml
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from reco_assist.datasets.coco import Dataset, Id, Record, is_crowd, name_key
 from reco_assist.errors import InputError
@@ -72,6 +71,8 @@ def _lines(dataset: Dataset, annotations: list[Record], classes: Mapping[Id, int
 
 def _joined(outline: polygons.Outline) -> NDArray[np.float64]:
     """One ring (n, 2) that fills the same pixels: seams of no width lead to the further ones and back."""
+    from scipy.spatial import KDTree  # noqa: PLC0415  (slow to load; starting is quick)
+
     path, *rest = (polygons.simplify(ring) for ring in (*outline.outer, *outline.holes))
     for ring in rest:
         distance, nearest = KDTree(path).query(ring)  # (m,), (m,)

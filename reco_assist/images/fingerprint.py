@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.fft import dctn
 
 _SIDE = 32  # pixels of the square that is transformed
 _LOW = 8  # frequencies kept in each direction
@@ -22,6 +21,8 @@ def perceptual_hash(pixels: NDArray[np.uint8]) -> int:
     Args:
         pixels: (H, W, 3) uint8 RGB, upright.
     """
+    from scipy.fft import dctn  # noqa: PLC0415  (slow to load; starting is quick)
+
     grey = Image.fromarray(pixels).convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
     low = dctn(np.asarray(grey, np.float32), norm="ortho")[:_LOW, :_LOW].ravel()
     bits = low > np.median(low[1:])  # the first is the mean brightness

@@ -3,38 +3,15 @@
 import io
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
-from reco_assist.archive import Archive
-from reco_assist.encoders import TextEmbedding
+from reco_assist.archive import Archive, Query, Where
 from reco_assist.errors import InputError
 from reco_assist.images import NEAR_DUPLICATE, perceptual_hash
 
 _SPARE = 2  # how many times k is searched, so that folding leaves k
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Query:
-    """What is looked for: at least one of the two.
-
-    Attributes:
-        language: (D,) vector of a word, unit length.
-        dense: (C,) foreground prototype minus background prototype of exemplars.
-        whole: (E,) the word as global vectors know it, where another model gives those.
-    """
-
-    language: Tensor | None = None
-    dense: Tensor | None = None
-    whole: Tensor | None = None
-
-    @classmethod
-    def of(cls, word: TextEmbedding) -> Self:
-        """The query for a word."""
-        return cls(language=word.vector, whole=word.whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +31,9 @@ class Retrieved:
     folded: tuple[str, ...] = ()
 
 
-def retrieve(archive: Archive, query: Query, *, k: int = 50, fold: bool = True) -> list[Retrieved]:
+def retrieve(
+    archive: Archive, query: Query, *, k: int = 50, fold: bool = True, where: Where | None = None
+) -> list[Retrieved]:
     """The k images that fit a query best, best first; fewer where the archive holds fewer.
 
     Args:
@@ -62,15 +41,14 @@ def retrieve(archive: Archive, query: Query, *, k: int = 50, fold: bool = True) 
         query: A word's vector, exemplars' direction, or both.
         k: At least 1.
         fold: Leave out near-duplicates (other sizes or compressions) of an image that ranks higher.
+        where: Which images are looked at; all if None.
 
     Raises:
-        InputError: k is below 1, or the query is empty.
+        InputError: k is below 1, or the query is empty, or impossible conditions.
     """
     if k < 1:
         raise InputError(f"k is {k}: retrieve at least 1 image")
-    hits = archive.search(
-        language=query.language, dense=query.dense, whole=query.whole, k=_SPARE * k if fold else k
-    )
+    hits = archive.search_many([query], k=_SPARE * k if fold else k, where=where)[0]
     found = [Retrieved(hit.content_hash, hit.path, hit.score) for hit in hits]
     if fold:
         found = _fold(found, archive.thumbnails([hit.content_hash for hit in hits]))

@@ -1,7 +1,8 @@
 """Segmentation: images and Concepts in, probability maps and masks out."""
 
 from reco_assist.concepts import REFINE_SIDE
-from reco_assist.segmenter.journal import Batch, Journal, run
+from reco_assist.segmenter.batches import Batch
+from reco_assist.segmenter.journal import Journal, run
 from reco_assist.segmenter.maps import Refine, full_size, refined
 from reco_assist.segmenter.predictor import Predictor, predict
 from reco_assist.segmenter.segmenter import AUTOMATIC, Decision, Instances, Segmenter, region_score

@@ -7,31 +7,21 @@ short by a kill is dropped, and its batch, which has the same images, is made ag
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
+from reco_assist.annotations import Prediction
+from reco_assist.cluster import Cluster
+from reco_assist.errors import InputError
 from reco_assist.files import make_folder, storage_error
-from reco_assist.masks import Rle
+from reco_assist.segmenter.batches import Batch, make_batch
 from reco_assist.segmenter.predictor import Predictor
-from reco_assist.segmenter.targets import Skipped, Target
+from reco_assist.segmenter.segmenter import Segmenter
+from reco_assist.segmenter.targets import Target
 
 FORMAT = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What a batch came to.
-
-    Attributes:
-        predictions: Of its readable images, in their order.
-        skipped: (file name, reason) of the others.
-    """
-
-    predictions: tuple[Prediction, ...]
-    skipped: tuple[tuple[str, str], ...]
 
 
 class Journal:
@@ -73,9 +63,7 @@ class Journal:
             StorageError: It cannot be written; what was there stays.
         """
         key = _fingerprint(targets)
-        line = _line(
-            {"batch": key, "predictions": [asdict(p) for p in batch.predictions], "skipped": batch.skipped}
-        )
+        line = _line({"batch": key, **batch.record()})
         try:
             with self._path.open("r+b" if self._path.exists() else "w+b") as file:
                 if not self._keys:
@@ -97,7 +85,7 @@ class Journal:
         with self._path.open("rb") as file:
             file.seek(self._ends[0])
             for _ in self._keys:
-                yield _batch(json.loads(file.readline()))
+                yield Batch.of(json.loads(file.readline()))
 
     def predictions(self) -> Iterator[Prediction]:
         """All predictions, in the order of the run."""
@@ -121,21 +109,46 @@ class Journal:
                 self._ends.append(self._ends[-1] + len(line))
 
 
-def run(segmenter: Predictor, batches: Iterator[Sequence[Target]], journal: Journal) -> Iterator[int]:
+def run(
+    segmenter: Predictor,
+    batches: Iterator[Sequence[Target]],
+    journal: Journal,
+    *,
+    cluster: Cluster | None = None,
+) -> Iterator[int]:
     """Segment batches of targets into a journal; batches it holds already are not made again.
+
+    Args:
+        segmenter: What makes the masks.
+        batches: Of targets; an earlier run must have had the same.
+        journal: Where the results go.
+        cluster: A Ray cluster that does the work, with the images at the same paths; this process if None.
 
     Yields:
         The number of images of each batch, once it is on disk.
 
     Raises:
         StorageError: The journal cannot be written.
+        InputError: A cluster is given, and what makes the masks is no Segmenter.
     """
+    todo = batches
     for position, targets in enumerate(batches):
         if not journal.holds(position, targets):
-            results = segmenter.segment(targets)
-            predictions = [segmenter.decide(result) for result in results if not isinstance(result, Skipped)]
-            skipped = [(r.target.file_name, r.reason) for r in results if isinstance(r, Skipped)]
-            journal.append(targets, Batch(tuple(predictions), tuple(skipped)))
+            todo = chain([targets], batches)  # what is held is a beginning: nothing after this is
+            break
+        yield len(targets)
+    if cluster is None:
+        made: Iterator[tuple[Sequence[Target], Batch]] = (
+            (targets, make_batch(segmenter, targets)) for targets in todo
+        )
+    else:
+        from reco_assist.segmenter.distributed import make_batches  # noqa: PLC0415  (Ray is an extra)
+
+        if not isinstance(segmenter, Segmenter):
+            raise InputError("The engine ray segments with Concepts only; run a student on this machine.")
+        made = make_batches(cluster, segmenter, todo)
+    for targets, batch in made:
+        journal.append(targets, batch)
         yield len(targets)
 
 
@@ -152,20 +165,3 @@ def _fingerprint(targets: Sequence[Target]) -> str:
         except OSError:
             facts.append((target.file_name, -1, -1))
     return sha256(json.dumps(facts).encode()).hexdigest()
-
-
-def _batch(record: Mapping[str, Any]) -> Batch:
-    return Batch(
-        tuple(_prediction(one) for one in record["predictions"]),
-        tuple((str(name), str(reason)) for name, reason in record["skipped"]),
-    )
-
-
-def _prediction(record: Mapping[str, Any]) -> Prediction:
-    return Prediction(
-        ImageRef(**record["image"]),
-        tuple(
-            Region(region["concept"], Rle(**region["mask"]), region["score"]) for region in record["regions"]
-        ),
-        tuple(Verdict(**verdict) for verdict in record["verdicts"]),
-    )

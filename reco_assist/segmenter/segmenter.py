@@ -95,6 +95,11 @@ class Decision:
 class Segmenter:
     """Applies Concepts to images.
 
+    Attributes:
+        concepts: The concepts.
+        encoder: Their encoder.
+        options: The other arguments, by name; a Segmenter made of the same ones gives the same masks.
+
     Args:
         concepts: At least one; all learnt with the same encoder.
         encoder: That encoder; loaded by its name if None.
@@ -131,6 +136,13 @@ class Segmenter:
         self.encoder = encoder or load_encoder(concepts[0].provenance.encoder)
         for concept in concepts:
             concept.check_encoder(self.encoder.name, self.encoder.weights)
+        self.options: dict[str, Any] = {
+            "refine": refine,
+            "threshold": threshold,
+            "presence": presence,
+            "instances": instances,
+            "overlap": overlap,
+        }
         self._refine = refine
         self._presence = presence
         self._overlap = overlap

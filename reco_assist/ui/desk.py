@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from reco_assist.ui.lane import Lane, in_words
 
 if TYPE_CHECKING:
     from reco_assist.concepts import Concept, Lesson, Quality
+    from reco_assist.encoders import Encoder
     from reco_assist.retrieval import Retrieved
     from reco_assist.session.teaching import Teaching
 
@@ -49,6 +51,13 @@ class Desk:
         self._drawing = RLock()
         self.learning = Lane(fail=self.fail, changed=self.changed)
         self.segmenting = Lane(fail=self.fail, changed=self.changed)
+
+    @cached_property
+    def encoder(self) -> "Encoder":
+        """The archive's, which remembers targets: they are segmented again whenever a concept changes."""
+        from reco_assist.encoders.remembering import RememberingEncoder  # noqa: PLC0415  (loads torch)
+
+        return RememberingEncoder(self.archive.encoder)
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Calls `listener()` whenever something that pages show has changed."""

@@ -134,7 +134,7 @@ class ReviewPage:
             raise InputError(
                 "There is no concept to segment with; look for one in step 1, or name a student."
             )
-        return Segmenter([desk.concept(name) for name in names], encoder=desk.archive.encoder)
+        return Segmenter([desk.concept(name) for name in names], encoder=desk.encoder)
 
     def _trained(self, file: Path) -> "Predictor":
         """A student; what it finds becomes the job's concepts too."""

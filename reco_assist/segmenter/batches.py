@@ -1,0 +1,53 @@
+"""A finished batch of a run, and how it is made and written down."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
+from reco_assist.masks import Rle
+from reco_assist.segmenter.predictor import Predictor
+from reco_assist.segmenter.targets import Skipped, Target
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a batch came to.
+
+    Attributes:
+        predictions: Of its readable images, in their order.
+        skipped: (file name, reason) of the others.
+    """
+
+    predictions: tuple[Prediction, ...]
+    skipped: tuple[tuple[str, str], ...]
+
+    def record(self) -> dict[str, Any]:
+        """As values for JSON."""
+        return {"predictions": [asdict(one) for one in self.predictions], "skipped": self.skipped}
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Self:
+        """From what `record` gave."""
+        return cls(
+            tuple(_prediction(one) for one in record["predictions"]),
+            tuple((str(name), str(reason)) for name, reason in record["skipped"]),
+        )
+
+
+def make_batch(segmenter: Predictor, targets: Sequence[Target]) -> Batch:
+    """Segment one batch."""
+    results = segmenter.segment(targets)
+    predictions = [segmenter.decide(result) for result in results if not isinstance(result, Skipped)]
+    skipped = [(r.target.file_name, r.reason) for r in results if isinstance(r, Skipped)]
+    return Batch(tuple(predictions), tuple(skipped))
+
+
+def _prediction(record: Mapping[str, Any]) -> Prediction:
+    return Prediction(
+        ImageRef(**record["image"]),
+        tuple(
+            Region(region["concept"], Rle(**region["mask"]), region["score"]) for region in record["regions"]
+        ),
+        tuple(Verdict(**verdict) for verdict in record["verdicts"]),
+    )

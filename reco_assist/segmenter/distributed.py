@@ -1,0 +1,65 @@
+"""Segmenting on a Ray cluster: whole batches go out, their masks come back in order."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reco_assist.cluster import Cluster, worker_errors
+from reco_assist.concepts import Concept
+from reco_assist.encoders import Encoder
+from reco_assist.segmenter.batches import Batch, make_batch
+from reco_assist.segmenter.segmenter import Segmenter
+from reco_assist.segmenter.targets import Target
+
+_WINDOW = 4096  # batches in memory at once
+_Columns = dict[str, Any]
+
+
+def make_batches(
+    cluster: Cluster, segmenter: Segmenter, batches: Iterator[Sequence[Target]]
+) -> Iterator[tuple[Sequence[Target], Batch]]:
+    """Segment batches on a cluster; they come in their order, and equal those made here."""
+    ray = cluster.connect()
+    _, options = cluster.workers(ray)
+    make = cluster.factory(segmenter.encoder.name, segmenter.encoder.weights)
+    while window := list(islice(batches, _WINDOW)):
+        rows = [{"targets": json.dumps([[str(t.path), t.file_name] for t in batch])} for batch in window]
+        data = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+            Segmenting,
+            fn_constructor_args=(make, segmenter.concepts, segmenter.options),
+            batch_size=1,
+            batch_format="numpy",
+            **options,
+        )
+        made = (record for block in data.iter_batches(batch_size=None) for record in block["batch"])
+        with worker_errors(ray):
+            for targets, record in zip(window, made, strict=True):
+                yield targets, Batch.of(json.loads(str(record)))
+
+
+class Segmenting:
+    """A worker that holds the encoder and the concepts.
+
+    Args:
+        make: Makes the encoder.
+        concepts: What is looked for.
+        options: Of the `Segmenter`.
+    """
+
+    def __init__(
+        self, make: Callable[[], Encoder], concepts: Sequence[Concept], options: dict[str, Any]
+    ) -> None:
+        self._segmenter = Segmenter(concepts, encoder=make(), **options)
+
+    def __call__(self, columns: _Columns) -> _Columns:
+        """Segment the batches of some rows."""
+        batches = [
+            [Target(Path(path), name) for path, name in json.loads(str(targets))]
+            for targets in columns["targets"]
+        ]
+        records = [json.dumps(make_batch(self._segmenter, batch).record()) for batch in batches]
+        return {"batch": np.array(records)}
