@@ -14,7 +14,7 @@ from fakes import FakeEncoder, write_photos
 from reco_assist.archive import Archive, decoding
 from reco_assist.cluster import Cluster
 from reco_assist.concepts import learn_concept
-from reco_assist.errors import EncoderError, InputError
+from reco_assist.errors import EncoderError
 from reco_assist.segmenter import Journal, Segmenter, Target, run
 
 ray = pytest.importorskip("ray", reason="the extra ray is not installed")
@@ -42,10 +42,7 @@ def cluster():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join(places))
         cluster = Cluster(encoder=Steady)
-        try:
-            cluster.connect()
-        except InputError as error:  # Ray gives its node 30 s to start, and a busy machine more to do
-            pytest.skip(str(error))
+        cluster.connect()
         yield cluster
         ray.shutdown()
 
@@ -91,6 +88,7 @@ def made(folder, photos, cluster=None, **options):
     return archive, archive.add(photos, cluster=cluster, **options)
 
 
+@soak
 def test_a_few_images_come_out_as_from_the_local_engine(cluster, photos, tmp_path):
     """The quick one for every day: hashes, embeddings and masks."""
     paths = [*sorted(photos.glob("b/*"))[:6], photos / "a" / "bad.png"]
