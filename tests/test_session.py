@@ -194,7 +194,7 @@ def test_everything_is_there_after_a_kill(job):
     job.session.decide(digest, {"mug": "accepted"})
     mask = job.session.mask(digest, "mug")
     # A killed process writes no snapshot and frees its lock.
-    job.session.store._lock.release()
+    job.session.store._lock.close()
     job.session.store._log.close()
     assert not (job.session.folder / "snapshot.json").exists()
     again = Session.open(job.session.folder)
