@@ -72,14 +72,16 @@ def test_a_notebook_shows_without_running(path):
     outputs = [output for cell in cells for output in cell.outputs]
     assert not any(output.output_type == "error" for output in outputs)
     pictures = [
-        base64.b64decode(data)
+        (kind, base64.b64decode(data))
         for o in outputs
         for kind, data in o.get("data", {}).items()
         if kind.startswith("image/")
     ]
     assert pictures
-    for picture in pictures:
-        Image.open(io.BytesIO(picture)).load()
+    for kind, picture in pictures:
+        image = Image.open(io.BytesIO(picture))
+        image.load()
+        assert image.get_format_mimetype() == kind
         assert len(picture) <= 200_000
     # A model that is not running shows as an error where a notebook is opened.
     assert not any("application/vnd.jupyter.widget-view+json" in o.get("data", {}) for o in outputs)
