@@ -79,7 +79,7 @@ class ConceptPage:
                 "Examples",
                 text(
                     "Where words fail: draw a box around one to three examples, or paint them. They lead; "
-                    "the word only names.",
+                    "the word names the concept.",
                     "soft",
                 ),
                 row(self._examples, self._browse),
