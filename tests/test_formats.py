@@ -11,7 +11,7 @@ from fakes import FakeEncoder, write_photos
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from test_hostile_input import BOUNDED, damaged, survives
+from test_hostile_input import BOUNDED, damaged, infinite, survives
 from typer.testing import CliRunner
 
 from reco_assist.archive import Archive
@@ -158,11 +158,7 @@ def contents(path):
     return {one: one.read_bytes() for one in path.rglob("*") if one.is_file() and one.suffix != ".lock"}
 
 
-@BOUNDED
-@given(data=st.data())
-def test_headers_of_others_open_or_are_refused(archive, data):
-    path = archive.path / "archive.json"
-    header = data.draw(damaged(json.loads(path.read_bytes())))
+def read_header(archive, header):
     copy = archive.path.with_name("copy.reco")
     copy.mkdir(exist_ok=True)
     if not (copy / "images.lance").exists():
@@ -177,18 +173,42 @@ def test_headers_of_others_open_or_are_refused(archive, data):
     survives(use)
 
 
+def header_of(archive):
+    return json.loads((archive.path / "archive.json").read_bytes())
+
+
 @BOUNDED
 @given(data=st.data())
-def test_concepts_of_others_load_or_are_refused(concept_parts, tmp_path, data):
-    tensors, metadata = concept_parts
-    path = tmp_path / "x.concept"
-    text = json.dumps(data.draw(damaged(metadata)))
+def test_headers_of_others_open_or_are_refused(archive, data):
+    read_header(archive, data.draw(damaged(header_of(archive))))
+
+
+def test_infinity_anywhere_in_a_header(archive):
+    for header in infinite(header_of(archive)):
+        read_header(archive, header)
+
+
+def read_concept(path, tensors, metadata):
+    text = json.dumps(metadata)
     path.write_bytes(safetensors.torch.save(tensors, metadata={"reco_assist": text}))
 
     def use():
         Concept.load(path).to_bytes()
 
     survives(use)
+
+
+@BOUNDED
+@given(data=st.data())
+def test_concepts_of_others_load_or_are_refused(concept_parts, tmp_path, data):
+    tensors, metadata = concept_parts
+    read_concept(tmp_path / "x.concept", tensors, data.draw(damaged(metadata)))
+
+
+def test_infinity_anywhere_in_a_concept(concept_parts, tmp_path):
+    tensors, metadata = concept_parts
+    for changed in infinite(metadata):
+        read_concept(tmp_path / "x.concept", tensors, changed)
 
 
 @pytest.fixture

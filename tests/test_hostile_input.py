@@ -4,6 +4,7 @@ import copy
 import json
 import math
 import tracemalloc
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from reco_assist.datasets import read_dataset
 from reco_assist.errors import FormatError, InputError, RecoAssistError
 from reco_assist.evaluation import read_predictions, read_truth
 from reco_assist.files import inside
@@ -40,6 +42,7 @@ DOCUMENT = {
         },
         {"id": 2, "image_id": 1, "category_id": 1, "segmentation": [[1, 2, 30, 4, 20, 25]], "iscrowd": 1},
         {"id": 3, "image_id": 2, "category_id": 1, "segmentation": {"size": [30, 40], "counts": [600, 600]}},
+        {"id": 4, "image_id": 2, "category_id": 1, "bbox": [3, 4, 10, 12]},
     ],
 }
 LEGEND = [{"id": 0, "name": "background"}, {"id": 1, "name": "mug"}]
@@ -97,6 +100,19 @@ def damaged(draw, document):
     return changed
 
 
+def infinite(document):
+    """The document with each node in turn replaced by what JSON may call Infinity, or write as 1e999."""
+    for path in places(document):
+        if not path:
+            continue
+        changed = copy.deepcopy(document)
+        parent = changed
+        for key in path[:-1]:
+            parent = parent[key]
+        parent[path[-1]] = math.inf
+        yield changed
+
+
 def survives(read):
     """Run a reader; only errors of ours may come out, and only so much memory go in."""
     tracemalloc.start()
@@ -116,10 +132,7 @@ def look_at(truth):
             labelled()
 
 
-@BOUNDED
-@given(damaged(DOCUMENT))
-def test_coco_of_others(tmp_path, document):
-    path = tmp_path / "coco.json"
+def read_coco(path, document):
     path.write_text(json.dumps(document))
 
     def predictions():
@@ -127,8 +140,25 @@ def test_coco_of_others(tmp_path, document):
         for category, file_name in found.masks:
             found.union(category, file_name)
 
+    def dataset():
+        found = read_dataset(path, images=path.parent)
+        for record in chain.from_iterable(found.annotations.values()):
+            found.mask(record)
+
     survives(predictions)
+    survives(dataset)
     survives(lambda: look_at(read_truth(path)))
+
+
+@BOUNDED
+@given(damaged(DOCUMENT))
+def test_coco_of_others(tmp_path, document):
+    read_coco(tmp_path / "coco.json", document)
+
+
+def test_infinity_anywhere_in_coco_of_others(tmp_path):
+    for document in infinite(DOCUMENT):
+        read_coco(tmp_path / "coco.json", document)
 
 
 @BOUNDED

@@ -1,5 +1,7 @@
 """Regions of every kind as masks, against rasterisers and codecs that are not ours."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -93,6 +95,16 @@ def test_any_mask_goes_there_and_back_as_polygons_but_for_a_pixel_along_their_ou
         (region("polygonlabels", {"points": "x"}), "cannot be read"),
         (region("rectanglelabels", {"x": 1}), "cannot be read"),
         (region("brushlabels", {"format": "rle", "rle": []}, original_width=7), "drawn on 7 x 120"),
+        (region("brushlabels", {"format": "rle", "rle": [math.inf]}), "cannot be read"),
+        (region("polygonlabels", {"points": [[0, 0], [math.inf, 0], [9, 9]]}), "cannot be read"),
+        (
+            region("rectanglelabels", {"x": math.inf, "y": 1, "width": 2, "height": 2, "rotation": 0}),
+            "cannot be read",
+        ),
+        (
+            region("ellipselabels", {"x": 1, "y": 1, "radiusX": math.inf, "radiusY": 2, "rotation": 0}),
+            "cannot be read",
+        ),
     ],
 )
 def test_damaged_regions(bad, reason):

@@ -88,7 +88,7 @@ class Header:
             frozen = Mean(int(mean["version"]), int(mean["images"]), values)
             header = cls(**content, shape=shape, folders=folders, mean=frozen)
             header.check()
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise _damaged(folder, _HEADER) from error
         return header
 

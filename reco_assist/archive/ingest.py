@@ -128,7 +128,7 @@ def load_skipped(path: Path) -> dict[str, Skipped]:
         return {name: Skipped(*entry) for name, entry in json.loads(path.read_bytes()).items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError):
         log.warning("The list of skipped files %s is damaged; those files are looked at again.", path)
         return {}
 

@@ -106,7 +106,7 @@ def _labelled(path: Path) -> frozenset[str]:
         return frozenset(image["reco_hash"] for image in data["images"] if image["id"] in masked)
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise InputError(
             f"{path} is not a coco.json that reco-assist wrote (its images carry reco_hash): give one"
         ) from error

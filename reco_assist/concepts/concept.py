@@ -179,7 +179,7 @@ class Concept:
             raise FormatError(unknown_format(f"The Concept {path}", found, FORMAT))
         try:
             return cls._from(data, tensors)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise FormatError(f"{path} is damaged ({error}): learn the concept again") from error
 
     @classmethod

@@ -71,7 +71,7 @@ class Dataset:
             if annotation.get("segmentation"):
                 return rle.from_coco(annotation["segmentation"], height, width)
             return _box(annotation["bbox"], height, width)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise FormatError(
                 f"annotation {annotation['id']!r} of {self.source} has no usable mask ({error}): "
                 "write it anew, or leave it out"
@@ -139,7 +139,8 @@ def _check(document: object, source: str) -> None:
     for part in _PARTS:
         ids[part] = _ids(document[part], part, ("id", *fields.get(part, ("name",))), source)
     for one in document["annotations"]:
-        if one["image_id"] not in ids["images"] or one["category_id"] not in ids["categories"]:
+        named = (one["image_id"], ids["images"]), (one["category_id"], ids["categories"])
+        if not all(isinstance(id_, int | str) and id_ in known for id_, known in named):
             raise FormatError(
                 f"annotation {one['id']!r} of {source} is of image {one['image_id']!r} and category "
                 f"{one['category_id']!r}, one of which is not listed: add it, or leave the annotation out"

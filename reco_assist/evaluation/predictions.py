@@ -85,7 +85,7 @@ def read_predictions(path: Path) -> Predictions:
         raise InputError(f"there is no file {path}: make one with 'reco-assist segment'")
     try:
         return _read(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         if isinstance(error, FormatError):
             raise
         raise FormatError(

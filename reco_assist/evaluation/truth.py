@@ -222,7 +222,7 @@ def read_group(folder: Path, *, void: Collection[int] = VOID) -> Truth:
 def _legend(path: Path) -> dict[int, str]:
     try:
         return {int(one["id"]): str(one["name"]) for one in _json(path)}
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise FormatError(f"{path} is not a list of id and name ({error!r}): write it anew") from error
 
 

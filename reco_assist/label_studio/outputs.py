@@ -45,7 +45,7 @@ def images_of(folder: Path) -> Path | None:
     """Where the images of a run are; None where nothing tells, or they are there no more."""
     try:
         images = Path(json.loads((folder / RUN).read_bytes())["images"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
     return images if images.is_dir() else None
 
@@ -80,7 +80,7 @@ def read_output(folder: Path) -> Output:
             for one in data["images"]
         )
         version = _version(data["info"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise FormatError(
             f"{path} was not written by reco-assist ({error!r}); segment the images again."
         ) from error

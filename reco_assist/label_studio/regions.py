@@ -61,7 +61,7 @@ def read_region(region: Mapping[str, Any], *, height: int, width: int) -> Drawn 
         )
     try:
         mask = _mask(str(kind), value, height, width)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise FormatError(f"Region {region.get('id')} ({kind}) cannot be read: {error}.") from error
     if mask is None or not rle.area(mask):
         return None

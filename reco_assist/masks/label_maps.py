@@ -63,7 +63,15 @@ def read_names(folder: Path) -> LabelNames | None:
                 continue
             try:
                 return reader(path.read_text(encoding="utf-8"))
-            except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            except (
+                OSError,
+                ValueError,
+                KeyError,
+                TypeError,
+                IndexError,
+                AttributeError,
+                OverflowError,
+            ) as error:
                 raise FormatError(f"{path} does not name classes ({error!r}): write it anew") from error
     return None
 

@@ -73,7 +73,7 @@ def _is_change(line: bytes) -> bool:
         return all(len(pair) == 2 for pair in event["changes"].values()) and {"n", "at", "scope"} <= set(
             event
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return False
 
 

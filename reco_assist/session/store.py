@@ -251,7 +251,7 @@ class Store:
             try:
                 event = json.loads(line)
                 self._apply(event, line)
-            except (ValueError, KeyError, TypeError, IndexError) as error:
+            except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
                 raise FormatError(
                     f"Line {self._count + 2} of {self.folder / LOG} is damaged; run 'reco-assist doctor "
                     f"{self.folder} --repair', which leaves it out."
@@ -270,7 +270,7 @@ class Store:
                 for scope, stacks in found["histories"].items()
             }
             state, count, last = dict(found["state"]), int(found["count"]), found["last"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, OverflowError):
             return data
         self._state, self._count, self._last = state, count, last
         self._histories, self._hash = histories, known
@@ -302,7 +302,7 @@ def check_head(path: Path, line: bytes) -> None:
         return
     try:
         said = unknown_format(f"The session {path.parent}", json.loads(line)["format"], FORMAT)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError):
         said = f"{path} is no log of a session: restore it from a copy, or choose another folder."
     raise FormatError(said)
 

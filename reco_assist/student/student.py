@@ -96,7 +96,7 @@ class Student:
             made = Design(tuple(map(str, design["concepts"])), str(design["encoder"]), int(design["side"]))
             student = cls(made, state, dict(data["provenance"]))
             student.network()
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
             raise FormatError(f"{path} is damaged ({error}): train the student again") from error
         return student
 
