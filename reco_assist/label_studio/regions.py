@@ -7,7 +7,7 @@ Source: https://labelstud.io/tags, and what a server of release 1.23 sends.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +75,7 @@ def _mask(kind: str, value: Mapping[str, Any], height: int, width: int) -> Rle |
             raise InputError(f"its format is {value.get('format')!r}, not rle")
         return rle.encode(brush.decode(value["rle"], height=height, width=width))
     if kind == "polygonlabels":
-        points = np.asarray(value["points"], np.float64).reshape(-1, 2) * frame  # (n, 2)
+        points = _finite(value["points"]).reshape(-1, 2) * frame  # (n, 2)
     elif kind == "rectanglelabels":
         points = _box(value, frame)  # (4, 2)
     else:
@@ -86,8 +86,8 @@ def _mask(kind: str, value: Mapping[str, Any], height: int, width: int) -> Rle |
 
 def _box(value: Mapping[str, Any], frame: NDArray[np.float64]) -> NDArray[np.float64]:
     """(4, 2) corners in pixels; a box turns around its first corner."""
-    x, y = np.array([value["x"], value["y"]]) * frame
-    width, height = np.array([value["width"], value["height"]]) * frame
+    x, y = _finite([value["x"], value["y"]]) * frame
+    width, height = _finite([value["width"], value["height"]]) * frame
     corners = np.array([[0, 0], [width, 0], [width, height], [0, height]])  # (4, 2)
     turned: NDArray[np.float64] = np.array([x, y]) + corners @ _turn(value).T
     return turned
@@ -97,14 +97,21 @@ def _ellipse(
     value: Mapping[str, Any], frame: NDArray[np.float64], height: int, width: int
 ) -> NDArray[np.bool_]:
     """(H, W) bool: pixels whose middle lies in the ellipse."""
-    centre = np.array([value["x"], value["y"]]) * frame
-    radii = np.array([value["radiusX"], value["radiusY"]]) * frame
+    centre = _finite([value["x"], value["y"]]) * frame
+    radii = _finite([value["radiusX"], value["radiusY"]]) * frame
     rows, columns = np.mgrid[:height, :width] + 0.5  # (H, W)
     away = np.stack([columns, rows], -1) - centre  # (H, W, 2)
     inside: NDArray[np.bool_] = (((away @ _turn(value)) / np.maximum(radii, 1e-9)) ** 2).sum(
         -1
     ) <= 1  # (H, W)
     return inside
+
+
+def _finite(numbers: Sequence[Any]) -> NDArray[np.float64]:
+    values = np.asarray(numbers, np.float64)
+    if not np.isfinite(values).all():
+        raise InputError("a coordinate is infinite or no number")
+    return values
 
 
 def _turn(value: Mapping[str, Any]) -> NDArray[np.float64]:
