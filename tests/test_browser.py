@@ -143,14 +143,26 @@ def swap_and_swap_back(page, before, name):
     until(page, lambda: seeds_on_screen(page) == before)
 
 
+def order_on_screen(page):
+    """Names of the visible images, from the first on."""
+    return page.evaluate(
+        """() => [...document.querySelectorAll('.ra-gallery .ra-tile')]
+          .filter((tile) => tile.offsetParent)
+          .sort((a, b) => a.getAttribute('aria-posinset') - b.getAttribute('aria-posinset'))
+          .map((tile) => tile.dataset.id)"""
+    )
+
+
 def many_at_once(page):
     """Drop a range, then all below one, and take both back."""
+    before = order_on_screen(page)
     in_view(page, ".ra-tile[aria-posinset='1']").click()
     in_view(page, ".ra-tile[aria-posinset='3']").click(modifiers=["Shift"])
     page.keyboard.press("d")
     wait_for_step(page, 2, "17 of 20 kept")
     page.keyboard.press("z")
     wait_for_step(page, 2, "20 of 20 kept")
+    until(page, lambda: order_on_screen(page) == before)  # the wall is told after the rail
     in_view(page, ".ra-tile[aria-posinset='1']").click()
     for key in ("ArrowRight", "b"):
         page.keyboard.press(key)
