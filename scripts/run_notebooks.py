@@ -1,7 +1,8 @@
 """Run the tutorial notebooks and keep their outputs, with static pictures where widgets would be.
 
 Widgets do not show on hosting sites, and without a kernel they show an error. A cell whose metadata name a
-picture gets that one from test-artifacts/, which the browser tests leave there. The one on Label Studio runs
+picture gets that one from test-artifacts/, which the browser tests leave there; another widget is drawn as it
+was in the end. The one on Label Studio runs
 on a server of its own, with a script for a curator; it is left out where Label Studio is not installed.
 
     python scripts/run_notebooks.py [NAME ...]
@@ -13,6 +14,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 import nbformat
 from nbclient import NotebookClient
@@ -20,6 +22,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
+from browser import visited  # noqa: E402
 from conftest import Truth  # noqa: E402
 from curator import run_with_server  # noqa: E402
 from label_studio_server import Server, missing  # noqa: E402
@@ -37,8 +40,9 @@ def main() -> None:
             notebook = (with_server if "label_studio" in path.stem else alone)(path, Path(folder))
         if notebook is None:
             continue
+        states = notebook.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {})
         for cell in notebook.cells:
-            clean(cell)
+            clean(cell, states.get("state", {}))
         notebook.metadata.pop("widgets", None)
         nbformat.write(notebook, path)
         print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
@@ -47,7 +51,7 @@ def main() -> None:
 def alone(path: Path, folder: Path) -> nbformat.NotebookNode:
     notebook = nbformat.read(path, as_version=4)
     resources = {"metadata": {"path": str(folder)}}
-    NotebookClient(notebook, timeout=600, store_widget_state=False, resources=resources).execute()
+    NotebookClient(notebook, timeout=600, resources=resources).execute()
     return notebook
 
 
@@ -62,19 +66,34 @@ def with_server(path: Path, folder: Path) -> nbformat.NotebookNode | None:
         return run_with_server(path, work, server, Truth())
 
 
-def clean(cell: nbformat.NotebookNode) -> None:
-    """Leave out what differs from run to run, and what cannot be shown."""
+def clean(cell: nbformat.NotebookNode, states: dict[str, nbformat.NotebookNode]) -> None:
+    """Leave out what differs from run to run, and what cannot be shown without a kernel.
+
+    `states` are the widgets' in the end, by their models' ids.
+    """
     cell.metadata.pop("execution", None)
     if cell.cell_type != "code":
         return
     cell.outputs = [one for one in cell.outputs if one.get("name") != "stderr"]
     for output in cell.outputs:
         data = output.get("data", {})
-        if data.pop("application/vnd.jupyter.widget-view+json", None):
-            data["text/plain"] = "The Annotator: run this cell to work in it."
-            data["image/jpeg"] = picture(PICTURES / f"{cell.metadata['picture']}.png")
+        if view := data.pop("application/vnd.jupyter.widget-view+json", None):
+            if name := cell.metadata.get("picture"):
+                data["text/plain"] = "The Annotator: run this cell to work in it."
+                data["image/jpeg"] = picture(PICTURES / f"{name}.png")
+            else:
+                data["text/plain"] = "Run this cell to see it grow."
+                data["image/jpeg"] = small(drawn(states[view["model_id"]]["state"]["value"]))
         elif png := data.pop("image/png", None):
             data["image/jpeg"] = small(base64.b64decode(png))
+
+
+def drawn(html: str) -> bytes:
+    """A PNG of what an HTML widget shows."""
+    styled = f"<style>* {{ font-family: sans-serif; font-size: 13px }}</style>{html}"
+    with visited(f"data:text/html;charset=utf-8,{quote(styled)}", width=680, height=210, scale=1.5) as page:
+        png: bytes = page.screenshot()
+    return png
 
 
 def picture(path: Path) -> str:

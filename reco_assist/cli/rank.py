@@ -35,7 +35,7 @@ def rank(
     Example: reco-assist rank mug.concept --second mugs/model.student --images ~/Pictures --out ranking
     """
     set_up(verbose=verbose, quiet=quiet)
-    from reco_assist.files import make_output_folder, write_bytes
+    from reco_assist.files import write_bytes
     from reco_assist.session.ranking import Ranking
     from reco_assist.student import load_predictor
 
@@ -47,7 +47,7 @@ def rank(
             f"{second} finds {', '.join(other.digests)} and the first {', '.join(predictor.digests)}: "
             "give two that know the same concept"
         )
-    ranking = Ranking(make_output_folder(out), predictor, other)
+    ranking = Ranking(out, predictor, other)
     with tqdm(total=len(targets), unit="image", desc="rank", disable=True if quiet else None) as bar:
         for count in ranking.add(targets):
             bar.update(count)

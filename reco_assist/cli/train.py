@@ -61,6 +61,8 @@ def train(
     recipe = Recipe(iterations=iterations, batch=batch, accumulate=accumulate, check_every=steps, seed=seed)
     if freeze:
         recipe = replace(recipe, backbone=0)
+    if minutes is not None:
+        recipe = replace(recipe, patience=0)  # how long to train was said
     targets = list_targets(images, out)
     corrections = [read_corrections(path, names) for path in corrected or ()]
     examples = Examples(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reco_assist.files import write_bytes
+from reco_assist.files import make_output_folder, write_bytes
 from reco_assist.segmenter import AUTOMATIC, Predictor, Segmented, Skipped, Target
 from reco_assist.session.order import disagreement, doubt, pack_look, review_order, unpack_looks
 
@@ -41,7 +41,7 @@ class Ranking:
     """Figures about images in a folder, and the order that follows from them.
 
     Args:
-        folder: Of its file, which is kept if it is of the same predictors.
+        folder: Of its file, which is kept if it is of the same predictors; made if missing.
         predictor: What segments.
         second: Another one, to disagree with; None if there is none.
 
@@ -50,7 +50,8 @@ class Ranking:
     """
 
     def __init__(self, folder: Path, predictor: Predictor, second: Predictor | None = None) -> None:
-        self._path, self._predictor, self._second = folder / _RANKING, predictor, second
+        self._path = make_output_folder(folder) / _RANKING
+        self._predictor, self._second = predictor, second
         self.skipped: list[tuple[str, str]] = []
         digests = [predictor.digests, {} if second is None else second.digests]
         head = json.dumps(digests, ensure_ascii=False).encode() + b"\n"

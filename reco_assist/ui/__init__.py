@@ -2,6 +2,7 @@
 
 from reco_assist.ui.annotator import Annotator
 from reco_assist.ui.canvas import ConceptLayer, Decision, Edit, Frame, MaskCanvas
+from reco_assist.ui.curve import watch
 from reco_assist.ui.gallery import ExemplarGallery, GalleryItem, GallerySource
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "GalleryItem",
     "GallerySource",
     "MaskCanvas",
+    "watch",
 ]
