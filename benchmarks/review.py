@@ -106,8 +106,11 @@ def session(page: Page, kernel: int, count: int) -> Iterator[dict[str, Any]]:
     page.get_by_text(f"1 / {count} · {count} left", exact=True).wait_for()
     stage.click(position={"x": 10, "y": 10})
     for done in range(1, count + 1):
+        before = label(page)
         decide(page, done)
         page.locator(".ra-canvas").get_by_text(f"{count - done:,} left").first.wait_for()
+        if done < count:
+            changed(page, before)
         if done in moments:
             yield tell.row("decide", done)
     for way, key in (("back", "ArrowLeft"), ("forth again", "ArrowRight"), ("back again", "ArrowLeft")):
@@ -144,6 +147,11 @@ def turn(page: Page, key: str) -> None:
     """To the image before or behind, which is waited for."""
     before = label(page)
     page.keyboard.press(key)
+    changed(page, before)
+
+
+def changed(page: Page, before: str) -> None:
+    """Wait until another image is shown."""
     page.wait_for_function(
         "(before) => document.querySelector('.ra-canvas .ra-label')?.title !== before", arg=before
     )

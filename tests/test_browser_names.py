@@ -134,8 +134,9 @@ def test_names_are_text_from_the_concept_to_the_export(folder):  # noqa: PLR0915
         check(page)
 
         closer(page, f"{RUNS}.jpg")
-        page.keyboard.press("e")
-        page.keyboard.press("Enter")
+        settle(page)
+        for key in ("e", "ArrowDown", "Enter"):
+            page.keyboard.press(key)
         page.get_by_role("button", name=f"1: {RUNS}.jpg  ✕").wait_for()
         page.keyboard.press("Escape")
         check(page)
