@@ -75,6 +75,26 @@ def unknown_format(what: object, found: object, newest: int) -> str:
     return f"{what} states the format {found!r}, which no release wrote: restore it from a copy."
 
 
+_GPU_FAILS = ("CUDA error", "CUDA driver error", "cuDNN error", "HIP error", "NCCL error")
+
+
+def gpu_failure(error: BaseException) -> str | None:
+    """The sentence about a GPU that failed, None where an error says something else.
+
+    Torch has a class of its own for this only in its later releases, and not for every library of a GPU.
+
+    Args:
+        error: Whatever a model raised.
+    """
+    first = str(error).partition("\n")[0]
+    if not isinstance(error, RuntimeError) or not first.startswith(_GPU_FAILS):
+        return None
+    return (
+        f"the GPU failed ({first.rstrip('.')}): begin again, in a notebook after a restart of its kernel; "
+        "it goes on where it was, and --device cpu does without a GPU"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Damage:
     """Something wrong with stored data, found by looking for it.

@@ -1,6 +1,7 @@
 """What many tests share: the embedded encoder and the sample archive, indexed once a session."""
 
 import json
+import signal
 from pathlib import Path
 
 import label_studio_server
@@ -11,6 +12,9 @@ from PIL import Image
 from reco_assist.archive import Archive
 from reco_assist.encoders import load_encoder
 from reco_assist.retrieval import box_exemplar
+
+# What a shell starts in the background is deaf to Ctrl-C, and so would be the processes of our tests.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SAMPLES = Path(__file__).parents[1] / "reco_assist" / "samples"
 

@@ -57,7 +57,10 @@ def kill_at_random(child, seed, lines):
     printed = [child.stdout.readline() for _ in range(random.integers(1, lines))]
     time.sleep(random.uniform(0, 0.02))
     child.send_signal(signal.SIGKILL)
-    return printed + child.communicate()[0].splitlines(keepends=True)
+    # By the same reader: communicate() would not see what that has taken from the pipe already.
+    printed += child.stdout.readlines()
+    child.communicate()
+    return printed
 
 
 SAVE = """
@@ -601,13 +604,70 @@ def test_an_interrupted_segment_stops_with_whole_batches(calm, tmp_path):
     child = start(SEGMENT, folder / "mug.concept", folder / "photos", out)
     child.stdout.readline()
     child.send_signal(signal.SIGINT)
-    printed, told = child.communicate()
+    printed = child.stdout.read()  # communicate() would not see what the reader has taken already
+    told = child.communicate()[1]
     assert child.returncode == 130
     assert "stopped: run the same command again to go on" in told
     assert "Traceback" not in told
     lines = (out / "journal.jsonl").read_text().splitlines()
     assert len(lines) - 1 == 1 + printed.count("batch") < 6
     assert all(json.loads(line) for line in lines)
+
+
+# A GPU's fault shows in the model's forward, or wherever what it computed is waited for.
+BREAK = """
+import torch
+gone = "CUDA error: device-side assert triggered\\nCUDA kernel errors might be asynchronously reported"
+
+def broken(*arguments, **options):
+    raise getattr(torch, "AcceleratorError", RuntimeError)(gone)
+
+"""
+FORWARD = """
+from fakes import FakeEncoder
+works = FakeEncoder.encode
+FakeEncoder.encode = lambda self, pixels: (broken if len(self.batches) == 2 else works)(self, pixels)
+"""
+LATER = """
+from reco_assist.segmenter import segmenter
+segmenter.refined = broken
+"""
+
+
+@pytest.mark.parametrize("where", [FORWARD, LATER], ids=["forward", "later"])
+def test_a_segment_run_whose_gpu_fails_says_so_and_goes_on(calm, tmp_path, where):
+    folder = calm[0]
+    out = tmp_path / "out"
+    arguments = folder / "mug.concept", folder / "photos", out
+    told = in_one_sentence(start(BREAK + where + SEGMENT, *arguments))
+    assert "the GPU failed (CUDA error: device-side assert triggered): begin again" in told
+    done = 0 if where == LATER else 2
+    assert len((out / "journal.jsonl").read_text().splitlines()[1:] if done else []) == done
+    again = start(SEGMENT, *arguments)
+    assert again.communicate()[0].count("batch") == 6 - done
+    made, calmly = (json.loads((place / "coco.json").read_text()) for place in (out, folder / "out"))
+    assert [made["images"], made["annotations"]] == [calmly["images"], calmly["annotations"]]
+
+
+def in_one_sentence(child):
+    """What a command says that fails, having checked that it is one sentence."""
+    told = child.communicate()[1]
+    assert child.returncode == 1, told
+    assert "Traceback" not in told
+    assert sum(line.startswith("error: ") for line in told.splitlines()) == 1
+    return told
+
+
+def test_an_index_whose_gpu_fails_says_so_and_goes_on(tmp_path):
+    photos = tmp_path / "photos"
+    write_photos(photos, 80)
+    archive = Archive.create(tmp_path / "x.reco", encoder=FakeEncoder())
+    told = in_one_sentence(start(BREAK + FORWARD + INDEX, archive.path, photos))
+    assert "the GPU failed (CUDA error: device-side assert triggered): begin again" in told
+    assert len(Archive.open(archive.path)) == 64
+    again = start(INDEX, archive.path, photos)
+    assert "80 images (16 added, 64 known" in again.communicate()[1]
+    assert len({entry.content_hash for entry in Archive.open(archive.path).images()}) == 80
 
 
 def test_two_runs_into_one_folder_are_refused(calm, tmp_path):

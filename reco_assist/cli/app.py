@@ -26,7 +26,7 @@ from reco_assist.cli import (
     serve,
     train,
 )
-from reco_assist.errors import RecoAssistError
+from reco_assist.errors import RecoAssistError, gpu_failure
 
 _STOPPED = 130
 
@@ -79,6 +79,13 @@ def main() -> None:
             "error: memory is too small for this: close other programs, or use smaller images; "
             "run the same command again to go on\n"
         )
+        sys.exit(1)
+    except RuntimeError as error:
+        # A GPU works behind our back: its failure shows wherever its results are waited for.
+        failure = gpu_failure(error)
+        if failure is None:
+            raise
+        sys.stderr.write(f"error: {failure}\n")
         sys.exit(1)
     except SystemExit as done:
         if done.code == _STOPPED:  # what typer makes of Ctrl-C, without a word

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from reco_assist.encoders.protocols import Encoder, Features
-from reco_assist.errors import EncoderError
+from reco_assist.errors import EncoderError, gpu_failure
 from reco_assist.images import decode, squash
 
 BATCH = 16
@@ -29,12 +29,9 @@ def encode_within_memory(encoder: Encoder, pixels: torch.Tensor) -> Features:
     try:
         return encoder.encode(pixels)
     except (MemoryError, RuntimeError) as error:
-        if str(error).startswith("CUDA error"):  # its class is younger than the oldest torch we support
-            raise EncoderError(
-                f"the GPU failed ({str(error).splitlines()[0]}): run the same again, which goes on where "
-                "it was; --device cpu does without a GPU"
-            ) from error
         if not _is_out_of_memory(error):
+            if (failure := gpu_failure(error)) is not None:
+                raise EncoderError(failure) from error
             raise
         if len(pixels) == 1:
             raise EncoderError(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from queue import Queue
 from threading import Lock, Thread
 
-from reco_assist.errors import RecoAssistError
+from reco_assist.errors import RecoAssistError, gpu_failure
 from reco_assist.ui.parts import sentence
 
 _log = logging.getLogger(__name__)
@@ -65,6 +65,8 @@ def in_words(error: Exception) -> str:
     """One sentence for the panel. What was not foreseen goes to the log with all its details."""
     if isinstance(error, RecoAssistError):
         return sentence(str(error))
+    if (failure := gpu_failure(error)) is not None:
+        return sentence(failure)
     _log.error("unexpected error", exc_info=error)
     return (
         f"Something unexpected went wrong ({type(error).__name__}: {error}); your work is saved, and the "
