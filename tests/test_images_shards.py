@@ -33,6 +33,7 @@ from reco_assist.images import (
     read_bytes,
     status,
 )
+from reco_assist.images import shards as shard_module
 from reco_assist.label_studio.images import Upload
 from reco_assist.segmenter import Segmenter
 
@@ -319,3 +320,10 @@ def test_members_are_uploaded_like_files(tmp_path, photos, write):
     name, sent = Upload(tmp_path)._file(image)
     assert Path(name).suffix == ".png"
     assert (decode(sent).pixels == decode(data).pixels).all()
+
+
+def test_row_groups_that_would_fill_memory_are_refused(tmp_path, photos, monkeypatch):
+    monkeypatch.setattr(shard_module, "_LARGEST_GROUP", 100)
+    write_parquet(tmp_path / "x.parquet", photos)
+    with pytest.raises(ImageError, match="smaller ones"):
+        read_bytes(tmp_path / "x.parquet#0.img")
