@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from conftest import SAMPLES
 from fakes import FakeEncoder, write_photos
+from shards import write_parquet, write_webdataset
 
 from reco_assist.archive import Archive, decoding
+from reco_assist.cli.segment import list_targets
 from reco_assist.cluster import Cluster
 from reco_assist.concepts import learn_concept
 from reco_assist.errors import EncoderError
@@ -114,6 +116,33 @@ def test_the_table_is_that_of_the_local_engine(cluster, photos, tmp_path):
     assert distributed.mean == pytest.approx(local.mean, abs=1e-3)
     again = distributed.add(photos, cluster=cluster)
     assert (again.added, again.known, again.duplicates) == (0, 72, 1)
+
+
+@soak
+@pytest.mark.parametrize("write", [write_webdataset, write_parquet])
+def test_shards_are_read_by_the_workers(cluster, photos, tmp_path, write):
+    """The same images from shards as from files: hashes, vectors, and the masks of a run over a shard."""
+    local, _ = made(tmp_path / "local.reco", photos)
+    files = [path for path in sorted(photos.glob("*/*")) if path.stat().st_size > 100]
+    ending = "tar" if write is write_webdataset else "parquet"
+    shards = [write(tmp_path / f"{i}.{ending}", files[start : start + 35]) for i, start in enumerate((0, 35))]
+    (tmp_path / f"torn.{ending}").write_bytes(b"torn" * 500)
+    distributed = Archive.create(tmp_path / "ray.reco", encoder=Steady())
+    report = distributed.add([*shards, tmp_path / f"torn.{ending}"], cluster=cluster)
+    assert report.added == 70
+    assert [path.name for path, _ in report.rejected] == [f"torn.{ending}"]
+    ours, theirs = ({row["content_hash"]: row for row in rows(one)} for one in (distributed, local))
+    assert ours.keys() == theirs.keys()
+    for content_hash, row in ours.items():
+        assert row["embedding"] == pytest.approx(theirs[content_hash]["embedding"], abs=2e-3)
+        assert row["dense_bits"] == theirs[content_hash]["dense_bits"]
+        assert row["thumbnail"] == theirs[content_hash]["thumbnail"]
+    again = distributed.add(shards, cluster=cluster)
+    assert (again.added, again.known) == (0, 70)
+    targets = [target.path for target in list_targets(shards[1], tmp_path / "out")]
+    journals = segmented(distributed, targets, cluster, tmp_path)
+    assert journals[0] == journals[1]
+    assert b'"regions":[{' in journals[0]
 
 
 @soak

@@ -35,6 +35,7 @@ from reco_assist.encoders.compact import Codes, CompactCells, compact_cells
 from reco_assist.encoders.protocols import Encoder
 from reco_assist.errors import ArchiveError, InputError, StorageError
 from reco_assist.files import make_folder, make_output_folder, only_writer, storage_error
+from reco_assist.images import absolute, address, folder_of
 
 TABLE = "images.lance"
 _SKIPPED = "skipped.json"
@@ -54,11 +55,11 @@ class Entry:
 
     Attributes:
         content_hash: SHA-256 of the file's bytes, hexadecimal: the image's identity.
-        path: Where the file was when it was last seen, absolute.
+        path: Where the file was when it was last seen, absolute; or where else it lies (`images.places`).
         file_name: POSIX path relative to the archive's root.
         width: Pixels, EXIF orientation applied.
         height: Pixels, EXIF orientation applied.
-        bytes: Size of the file.
+        bytes: Size of the file; 0 of a row of a Parquet file.
     """
 
     content_hash: str
@@ -128,7 +129,7 @@ class Archive:
             encoder=encoder.name,
             weights=encoder.weights,
             shape=_shape(encoder),
-            root=None if root is None else str(_absolute(root)),
+            root=None if root is None else address(absolute(root)),
             folders=(),
             mean=Mean(version=0, images=0, values=mean),
         )
@@ -222,7 +223,7 @@ class Archive:
         """Index images; what is known already is skipped, so that a stopped run goes on where it was.
 
         Args:
-            paths: Files and folders.
+            paths: Files and folders; shards (tar, Parquet); URIs of objects and folders in a store.
             workers: Decoding processes; by default the processors less one, and at most eight.
             batch_size: Images that are encoded and stored together.
             progress: Show a progress bar, if standard error is a terminal.
@@ -240,7 +241,7 @@ class Archive:
         """
         if batch_size < 1 or (workers is not None and workers < 1):
             raise InputError("batch_size and workers are at least 1; leave them out for the defaults.")
-        given = [_absolute(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+        given = [absolute(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
         with self._writing():
             self._remember_folders(given)
             ledger = Ledger(self._table, self._path / _SKIPPED)
@@ -271,7 +272,7 @@ class Archive:
             ledger = Ledger(self._table, self._path / _SKIPPED)
             hashes = set()
             for image in given:
-                path = str(_absolute(image))
+                path = address(absolute(image))
                 ledger.skipped.pop(path, None)
                 content_hash = str(image) if str(image) in ledger.by_hash else ledger.by_path.get(path)
                 if content_hash is not None:
@@ -419,7 +420,7 @@ class Archive:
         return LocalEngine(self.encoder, workers=processes, ahead=2 * (batch_size + processes))
 
     def _remember_folders(self, paths: Sequence[Path]) -> None:
-        folders = {str(path if path.is_dir() else path.parent) for path in paths}
+        folders = {address(folder_of(path)) for path in paths}
         root = self._header.root
         for folder in sorted(folders):
             if root is not None and not Path(folder).is_relative_to(root):
@@ -428,7 +429,7 @@ class Archive:
 
     def _forget_folders(self) -> None:
         """Drop folders that no image lies in any more, since the common parent is taken of the others."""
-        used = {str(parent) for row in self._table.rows() for parent in Path(row.path).parents}
+        used = {address(parent) for row in self._table.rows() for parent in Path(row.path).parents}
         self._save_folders(used.intersection(self._header.folders))
 
     def _save_folders(self, folders: set[str]) -> None:
@@ -461,9 +462,10 @@ class Archive:
 
     def _entry(self, values: dict[str, Any]) -> Entry:
         path = Path(values["path"])
-        name = Path(os.path.relpath(path, self.root or path.parent)).as_posix()
+        root = self.root  # none where images lie on different disks or in different stores
+        name = path.relative_to(path.anchor) if root is None else Path(os.path.relpath(path, root))
         details = {key: values[key] for key in ("content_hash", "width", "height", "bytes")}
-        return Entry(path=path, file_name=name, **details)
+        return Entry(path=path, file_name=name.as_posix(), **details)
 
 
 def _absolute(path: str | Path) -> Path:

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import reco_assist
 from reco_assist.errors import ArchiveError, ImageError
-from reco_assist.images import MemoryShortError
+from reco_assist.images import MemoryShortError, hint
 
 log = logging.getLogger("reco_assist")
 
@@ -89,7 +89,11 @@ class DecodeProcess:
         Raises:
             ImageError: The file cannot be read.
         """
-        self._ask(str(path))
+        try:
+            known = hint(path)
+        except OSError:
+            known = None  # the process says what is wrong
+        self._ask([str(path), None if known is None else astuple(known)])
         return str(self._reply()["hash"])
 
     def decode(self) -> Picture:
@@ -108,7 +112,7 @@ class DecodeProcess:
         self._process.kill()
         self._process.wait()
 
-    def _ask(self, request: str | None) -> None:
+    def _ask(self, request: list[object] | None) -> None:
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(json.dumps(request).encode() + b"\n")

@@ -5,8 +5,10 @@ the order of the listing. So duplicates are found, a killed run goes on like a l
 needs no shared disk. An image's row is some 10 KB: one writer keeps up with thousands of images a second.
 """
 
+import json
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import astuple, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from reco_assist.archive.engines import (
     KnownImages,
     encode_vectors,
     examine,
+    examine_shard,
     look,
     outcome,
 )
@@ -31,9 +34,11 @@ from reco_assist.cluster import Cluster, worker_errors
 from reco_assist.encoders import Codes, CompactCells, Encoder
 from reco_assist.encoders.batches import pixels_of
 from reco_assist.errors import ImageError
+from reco_assist.images import Note, address, hint, is_shard, note
 
 _WINDOW = 100_000  # paths in memory at once
 _BATCH = 32
+_SHARDS_AHEAD = 16
 _PREFIX = 32  # hexadecimal digits of content hashes that workers compare: 128 bits
 
 _VECTORS = ("embedding", "language_bits", "language_factors", "dense_bits", "dense_factors")
@@ -59,14 +64,17 @@ class RayEngine:
 
     def examine(self, listing: Iterator[Path], known: KnownImages) -> Generator[Examined]:
         """See `Engine`. Files that look as they did when they were read are not sent to the cluster."""
-        while window := list(islice(listing, _WINDOW)):
+        opened = self._opened(listing)
+        while window := list(islice(opened, _WINDOW)):
             settled = {
-                number: found for number, path in enumerate(window) if (found := _settled(path, known))
+                number: found
+                for number, one in enumerate(window)
+                if (found := one if isinstance(one, Examined) else _settled(one, known))
             }
             rows = [
-                {"number": number, "path": str(path)}
+                {"number": number, "path": str(path), "note": _told(path)}
                 for number, path in enumerate(window)
-                if number not in settled
+                if isinstance(path, Path) and number not in settled
             ]
             number = 0
             for found_number, found in self._on_cluster(rows, known) if rows else ():
@@ -80,6 +88,33 @@ class RayEngine:
         rows = [_arrays(one.encoded.vectors) for one in images if one.encoded is not None]
         embedding, *codes = (np.concatenate(parts) for parts in zip(*rows, strict=True))
         return Vectors(embedding, CompactCells(Codes(codes[0], codes[1]), Codes(codes[2], codes[3])))
+
+    def _opened(self, listing: Iterator[Path]) -> Iterator[Path | Examined]:
+        """Files, the images of shards, and what is wrong with shards. Workers open these, some ahead."""
+        waiting: deque[tuple[Path, Any]] = deque()
+        for path in listing:
+            if is_shard(path):
+                ray = self._cluster.connect()
+                waiting.append((path, ray.remote(examine_shard).remote(path)))
+            else:
+                waiting.append((path, None))
+            if len(waiting) > _SHARDS_AHEAD:
+                yield from self._arrived(*waiting.popleft())
+        while waiting:
+            yield from self._arrived(*waiting.popleft())
+
+    def _arrived(self, path: Path, opening: Any) -> Iterator[Path | Examined]:  # noqa: ANN401  (an ObjectRef)
+        if opening is None:
+            yield path
+            return
+        ray = self._cluster.connect()
+        with worker_errors(ray):
+            shard, fault = ray.get(opening)
+        for member, said in shard.members:
+            note(member, said)
+            yield member
+        if fault is not None:
+            yield fault
 
     def _on_cluster(self, rows: list[dict[str, Any]], known: KnownImages) -> Iterator[tuple[int, Examined]]:
         ray = self._cluster.connect()
@@ -118,6 +153,9 @@ class Decoding:
     def __call__(self, batch: _Columns) -> _Columns:
         """Examine files; those without new content have black pixels and no thumbnail."""
         paths = [Path(str(path)) for path in batch["path"]]
+        for path, told in zip(paths, batch["note"], strict=True):
+            if told:
+                note(path, Note(*json.loads(str(told))))
         futures = [self._pool.submit(self._work, path) for path in paths]
         found = [outcome(path, future) for path, future in zip(paths, futures, strict=True)]
         black = np.zeros((self._side, self._side, 3), np.uint8)
@@ -190,10 +228,19 @@ def _settled(path: Path, known: Known) -> Examined | None:
         return Examined(path, reason="Its name is not valid UTF-8; rename it.")
     except ImageError as error:
         return Examined(path, reason=str(error))
-    before = known.lookup(str(path), found.bytes, found.mtime_ns)
+    before = known.lookup(address(path), found.bytes, found.mtime_ns)
     if before is None or (before[1] is None and not (before[0] and known.holds(before[0]))):
         return None
     return replace(found, content_hash=before[0], reason=before[1])
+
+
+def _told(path: Path) -> str:
+    """What a worker need not ask about a file, as JSON; empty where nothing is known."""
+    try:
+        known = hint(path)
+    except OSError:
+        return ""  # the worker says what is wrong
+    return "" if known is None else json.dumps(astuple(known))
 
 
 def _arrays(vectors: Vectors) -> tuple[NDArray[Any], ...]:

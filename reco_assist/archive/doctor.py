@@ -15,6 +15,7 @@ from reco_assist.archive.header import Header
 from reco_assist.archive.table import Row, Table
 from reco_assist.errors import ArchiveError, Damage
 from reco_assist.files import only_writer, temporary_leftovers
+from reco_assist.images import is_there
 
 _AGAIN = "drop them by --repair and run 'reco-assist index' again, which adds what is missing"
 _ANEW = "restore the folder from a copy, or index the images into a new archive"
@@ -55,7 +56,7 @@ def _findings(folder: Path, header: Header, *, repair: bool) -> Iterator[Damage]
     yield from _unreadable(data, repair=repair)
     rows = _rows(folder)
     yield from _doubled(folder, rows, repair=repair)
-    if gone := [row.path for row in rows if not Path(row.path).is_file()]:
+    if gone := [row.path for row in rows if not is_there(Path(row.path))]:
         yield Damage(
             f"{len(gone)} of {len(rows)} files are not where they were, such as {min(gone)}.",
             "connect their drive, index the folder that they were moved to, or forget them by Archive.remove",

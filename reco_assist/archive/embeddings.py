@@ -22,6 +22,7 @@ from reco_assist.encoders.batches import encode_files
 from reco_assist.encoders.protocols import Encoder
 from reco_assist.errors import ImageError, InputError
 from reco_assist.files import make_folder, storage_error
+from reco_assist.images import address
 
 if TYPE_CHECKING:
     from reco_assist.archive.archive import Archive
@@ -178,7 +179,7 @@ def export_embeddings(archive: "Archive", folder: str | Path) -> int:
         for number, (entries, vectors) in enumerate(archive.embeddings()):
             np.save(out / "img_emb" / f"img_emb_{number}.npy", _unit(vectors).astype(np.float16))
             columns = {
-                "image_path": [str(entry.path) for entry in entries],
+                "image_path": [address(entry.path) for entry in entries],
                 "width": [entry.width for entry in entries],
                 "height": [entry.height for entry in entries],
                 "content_hash": [entry.content_hash for entry in entries],

@@ -21,7 +21,17 @@ from reco_assist.encoders.batches import encode_within_memory
 from reco_assist.encoders.compact import compact_cells
 from reco_assist.encoders.protocols import Encoder
 from reco_assist.errors import ImageError
-from reco_assist.images import MemoryShortError
+from reco_assist.images import (
+    MemoryShortError,
+    Shard,
+    address,
+    is_remote,
+    is_shard,
+    note,
+    open_shard,
+    reason,
+    status,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +56,8 @@ class Examined:
     """What was found in a file.
 
     Attributes:
-        path: The file, absolute.
-        bytes: Its size.
+        path: The file, absolute; or where else the image lies, see `images.places`.
+        bytes: Its size; 0 of a row of a Parquet file.
         mtime_ns: Time of its last change, in nanoseconds.
         content_hash: SHA-256 of its bytes; None where it cannot be read.
         picture: The decoded image, if its content is new and still to be encoded.
@@ -89,7 +99,10 @@ class Engine(Protocol):
         """Name of the encoder, for messages."""
 
     def examine(self, listing: Iterator[Path], known: KnownImages) -> Generator[Examined]:
-        """What is found in each file, in the order of the listing; closing it ends the work."""
+        """What is found in each file and each image of a shard, in the order of the listing.
+
+        Closing it ends the work.
+        """
 
     def encode(self, images: Sequence[Examined]) -> Vectors:
         """What is kept of new images for search, in their order."""
@@ -122,8 +135,11 @@ class LocalEngine:
 
         waiting: deque[tuple[Path, Future[Examined]]] = deque()
         with DecodePool(side=self._encoder.input_size, workers=self._workers) as pool:
-            for path in listing:
-                waiting.append((path, pool.submit(work, path)))
+            for found in _opened(listing):
+                if isinstance(found, Path):
+                    waiting.append((found, pool.submit(work, found)))
+                else:
+                    waiting.append((found.path, _done(found)))
                 if len(waiting) >= self._ahead:
                     yield outcome(*waiting.popleft())
             while waiting:
@@ -145,7 +161,7 @@ def examine(process: Callable[[], DecodeProcess], path: Path, known: Known) -> E
     try:
         str(path).encode()
         examined = look(path)
-        before = known.lookup(str(path), examined.bytes, examined.mtime_ns)
+        before = known.lookup(address(path), examined.bytes, examined.mtime_ns)
         if before is not None:
             examined = replace(examined, content_hash=before[0], reason=before[1])
             if before[1] is not None or (before[0] is not None and known.holds(before[0])):
@@ -178,10 +194,40 @@ def look(path: Path) -> Examined:
         ImageError: It cannot be looked at.
     """
     try:
-        status = path.stat()
+        found = status(path)
     except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror}.") from error
-    return Examined(path, status.st_size, status.st_mtime_ns)
+        raise ImageError(f"{address(path)} cannot be read: {reason(error)}.") from error
+    return Examined(path, found.bytes, found.mtime_ns)
+
+
+def examine_shard(path: Path) -> tuple[Shard, Examined | None]:
+    """What a shard holds, and what is wrong with it; a damaged one has the images before the damage."""
+    try:
+        shard = open_shard(path)
+    except ImageError as error:
+        return Shard(()), Examined(path, reason=str(error))
+    return shard, None if shard.fault is None else Examined(path, reason=shard.fault)
+
+
+def _opened(listing: Iterator[Path]) -> Iterator[Path | Examined]:
+    """Files, the images of shards, and what is wrong with shards."""
+    for path in listing:
+        if not is_shard(path):
+            yield path
+            continue
+        shard, fault = examine_shard(path)
+        for member, said in shard.members:
+            if is_remote(member):  # of a shard here the list is kept itself
+                note(member, said)
+            yield member
+        if fault is not None:
+            yield fault
+
+
+def _done(examined: Examined) -> "Future[Examined]":
+    future: Future[Examined] = Future()
+    future.set_result(examined)
+    return future
 
 
 @torch.inference_mode()

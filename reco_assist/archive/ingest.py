@@ -25,7 +25,7 @@ from reco_assist.archive.engines import Engine, Examined
 from reco_assist.archive.table import ImageRow, Row, Table
 from reco_assist.errors import EncoderError, InputError
 from reco_assist.files import write_bytes
-from reco_assist.images import list_images
+from reco_assist.images import address, is_remote, is_there, list_images, status
 
 log = logging.getLogger("reco_assist")
 
@@ -118,7 +118,7 @@ class Ledger:
         Raises:
             StorageError: The place cannot be written.
         """
-        kept = {path: entry for path, entry in sorted(self.skipped.items()) if Path(path).exists()}
+        kept = {path: entry for path, entry in sorted(self.skipped.items()) if _may_be_there(path)}
         write_bytes(self._skipped_path, json.dumps(kept, indent=0).encode())
 
 
@@ -180,7 +180,7 @@ class Ingest:
             StorageError: The archive cannot be written; what was committed stays.
         """
         seen = 0
-        listing = list_images(paths, skip=skip)
+        listing = list_images(paths, skip=skip, open_shards=False)  # the engine opens them
         with (
             closing(self._engine.examine(listing, self._ledger)) as files,
             tqdm(desc="Indexing", unit=" images", disable=None if progress else True) as bar,
@@ -201,7 +201,7 @@ class Ingest:
 
     def _take(self, examined: Examined) -> None:
         """Decide what a file is; called in the order of the listing."""
-        ledger, path, content_hash = self._ledger, str(examined.path), examined.content_hash
+        ledger, path, content_hash = self._ledger, address(examined.path), examined.content_hash
         if ledger.by_path.get(path, content_hash) != content_hash:
             ledger.contested.add(path)
         if examined.reason is not None or content_hash is None:
@@ -227,13 +227,13 @@ class Ingest:
             self._commit_moves()
 
     def _reject(self, examined: Examined) -> None:
-        path, reason = examined.path, examined.reason
+        path, reason = address(examined.path), examined.reason
         entry = Skipped(examined.bytes, examined.mtime_ns, examined.content_hash, reason)
-        if self._ledger.skipped.get(str(path)) == entry:
+        if self._ledger.skipped.get(path) == entry:
             self._counts["known"] += 1
         else:
-            self._ledger.skipped[str(path)] = entry
-            self._rejected.append((path, str(reason)))
+            self._ledger.skipped[path] = entry
+            self._rejected.append((examined.path, str(reason)))
 
     def _commit_batch(self, on_batch: Callable[[AddReport], None] | None) -> None:
         """Encode and store the batch in one commit."""
@@ -271,7 +271,13 @@ class Ingest:
 def _is_there(row: Row) -> bool:
     """Whether the file that a row was made of still lies where it did, unchanged."""
     try:
-        status = Path(row.path).stat()
+        found = status(Path(row.path))
     except OSError:
         return False
-    return (status.st_size, status.st_mtime_ns) == (row.bytes, row.mtime_ns)
+    return (found.bytes, found.mtime_ns) == (row.bytes, row.mtime_ns)
+
+
+def _may_be_there(path: str) -> bool:
+    """Whether a file is there; stores are not asked about every object."""
+    place = Path(path)
+    return is_remote(place) or is_there(place)

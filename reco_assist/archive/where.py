@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 
 from reco_assist.errors import InputError
+from reco_assist.images import absolute, address
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +13,7 @@ class Where:
     """Conditions that all hold. The table and the index evaluate them, before anything is ranked.
 
     Attributes:
-        folder: Only images somewhere below this folder.
+        folder: Only images somewhere below this folder, or in this shard.
         after: Only files last changed at this moment or later; local time where it names no zone.
         before: Only files last changed before this moment.
         min_side: Only images whose shorter side has at least so many pixels.
@@ -40,9 +41,10 @@ class Where:
             raise InputError(f"Nothing is after {self.after} and before {self.before}; swap them.")
         parts = []
         if self.folder is not None:
-            below = str(Path(self.folder).expanduser().absolute()).rstrip("/\\")
+            below = address(absolute(Path(self.folder).expanduser())).rstrip("/\\")
             quoted = below.replace("'", "''")
-            parts.append(f"(starts_with(path, '{quoted}/') OR starts_with(path, '{quoted}\\'))")
+            ways = (f"starts_with(path, '{quoted}{end}')" for end in ("/", "\\", "#"))
+            parts.append(f"({' OR '.join(ways)})")
         if self.after is not None:
             parts.append(f"mtime_ns >= {_nanoseconds(self.after)}")
         if self.before is not None:

@@ -1,7 +1,8 @@
 """A decoding process: reads, hashes, decodes and resizes one image after the other.
 
 It is started by `reco_assist.archive.decoding` and speaks over its standard input and output. A request is
-one line of JSON: a path to read and hash, or null to decode what was read last. A reply is one line of JSON
+one line of JSON: a path to read and hash, with what is known of it (`Note`), or null to decode what was
+read last. A reply is one line of JSON
 and, after decoding, the pixels and the thumbnail. Two steps, because most hashes of a moved folder are known
 and need no decoding. This module must import neither torch nor Lance: it starts in a fraction of a second.
 """
@@ -15,7 +16,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from reco_assist.errors import ImageError
-from reco_assist.images import MemoryShortError, content_hash, decode, read_bytes, squash, thumbnail
+from reco_assist.images import (
+    MemoryShortError,
+    Note,
+    content_hash,
+    decode,
+    note,
+    read_bytes,
+    squash,
+    thumbnail,
+)
 
 
 def main() -> None:
@@ -27,15 +37,21 @@ def main() -> None:
     _send(replies, {"ready": True})
     data = b""
     for line in sys.stdin.buffer:
-        path = json.loads(line)
+        request = json.loads(line)
         try:
-            if path is None:
+            if request is None:
                 _send_pixels(replies, data, side)
             else:
-                data = read_bytes(Path(path))
+                data = _read(*request)
                 _send(replies, {"hash": content_hash(data)})
         except ImageError as error:
             _send(replies, {"error": str(error), "passing": isinstance(error, MemoryShortError)})
+
+
+def _read(path: str, known: tuple[int, int, int | None] | None) -> bytes:
+    if known is not None:
+        note(Path(path), Note(*known))
+    return read_bytes(Path(path))
 
 
 def _send_pixels(replies: BinaryIO, data: bytes, side: int) -> None:

@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 def index(
     archive: Annotated[Path, typer.Argument(help="The archive's folder, by convention NAME.reco.")],
-    images: Annotated[list[Path], typer.Argument(help="Folders and image files.")],
+    images: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Folders and image files; shards (WebDataset .tar, .parquet); URIs of a store, such as "
+            "s3://bucket/folder or 's3://bucket/*.tar'."
+        ),
+    ],
     encoder: Annotated[
         str | None,
         typer.Option(
@@ -60,6 +66,7 @@ def index(
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.archive import Archive
     from reco_assist.encoders import default_encoder, load_encoder
+    from reco_assist.images import address
 
     cluster = choose_cluster(engine, ray_address, device)
     known = archive.exists()
@@ -73,7 +80,7 @@ def index(
         images = _shortlist(images, like, model, k, quiet=quiet)
     report = opened.add(images, progress=not quiet, cluster=cluster)
     for path, reason in report.rejected:
-        say(f"skipped {path}: {reason}", quiet=quiet)
+        say(f"skipped {address(path)}: {reason}", quiet=quiet)
     if json:
         print_json(
             {
@@ -82,7 +89,7 @@ def index(
                 "known": report.known,
                 "moved": report.moved,
                 "duplicates": report.duplicates,
-                "rejected": [{"path": str(path), "reason": reason} for path, reason in report.rejected],
+                "rejected": [{"path": address(path), "reason": reason} for path, reason in report.rejected],
             }
         )
         return

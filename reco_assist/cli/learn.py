@@ -76,6 +76,7 @@ def learn(
     from reco_assist.concepts import Lesson, Method, ambiguous, unfamiliar
     from reco_assist.encoders import load_encoder, preset_of
     from reco_assist.errors import InputError
+    from reco_assist.images import absolute, address
     from reco_assist.retrieval import read_exemplar
 
     if method not in ("assist", "paper"):
@@ -94,8 +95,8 @@ def learn(
     lesson = Lesson.begin(
         opened, text, k=k, exemplars=shown, contexts=words(context), method=cast("Method", method)
     )
-    by_path = {str(image.path): image.content_hash for image in lesson.draft.images}
-    dropped = [by_path.get(str(Path(one).absolute()), one) for one in drop or ()]
+    by_path = {address(image.path): image.content_hash for image in lesson.draft.images}
+    dropped = [by_path.get(address(absolute(one)), one) for one in drop or ()]
     lesson = lesson.drop(dropped)
     concept = (lesson.swap() if swap else lesson).concept()
     concept.save(out)
@@ -119,10 +120,12 @@ def learn(
 
 def _described(concept: "Concept", draft: "Draft") -> dict[str, Any]:
     """What programs may want to know of a concept and its set."""
+    from reco_assist.images import address
+
     columns = (draft.images, draft.support.tolist(), draft.outlyingness.tolist())
     images = [
         {
-            "image": str(image.path),
+            "image": address(image.path),
             "hash": image.content_hash,
             "score": image.score,
             "support": support,

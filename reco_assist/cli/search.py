@@ -56,6 +56,7 @@ def search(
     from reco_assist.concepts import Lesson, exemplar_query, unfamiliar
     from reco_assist.encoders import load_encoder
     from reco_assist.errors import InputError
+    from reco_assist.images import address
     from reco_assist.retrieval import Query, read_exemplar, retrieve
 
     opened = Archive.open(archive)
@@ -84,12 +85,14 @@ def search(
     if remaining:
         quality = Lesson.begin(opened, text.strip() or "it", k=k, exemplars=shown).concept().quality
     if json:
-        results = [{"image": str(one.path), "hash": one.content_hash, "score": one.score} for one in found]
+        results = [
+            {"image": address(one.path), "hash": one.content_hash, "score": one.score} for one in found
+        ]
         hints = {"hints": [hint] if hint else []}
         print_json({"results": results, **({"remaining": quality.remaining} if quality else {}), **hints})
         return
     for one in found:
-        typer.echo(f"{one.score:8.4f}  {one.path}")
+        typer.echo(f"{one.score:8.4f}  {address(one.path)}")
     if quality is not None:
         say(f"about {quality.remaining} more of the archive's images are likely to show it", quiet=quiet)
 

@@ -36,7 +36,9 @@ _JOURNAL = "journal.jsonl"
 
 def segment(
     concepts: Annotated[list[Path], typer.Argument(help="Concept files, or one student.")],
-    images: Annotated[Path, typer.Option(help="A folder of images, or an archive.")],
+    images: Annotated[
+        Path, typer.Option(help="A folder of images, an archive, a shard, or a URI; see index.")
+    ],
     out: Annotated[Path, typer.Option(help="Where the results go.")],
     formats: Annotated[str, typer.Option("--format", help="Any of coco,label-studio,png.")] = ",".join(
         FORMATS
@@ -93,35 +95,44 @@ def segment(
 
 
 def list_targets(images: Path, out: Path) -> "list[Target]":
-    """The images of a folder or an archive, in a fixed order.
+    """The images of a folder, a shard, a store or an archive, in a fixed order.
 
     Raises:
-        InputError: There is no such folder, it is where the results go, or it holds no image.
+        InputError: There is no such place, it is where the results go, or it holds no image.
     """
     from reco_assist.archive import Archive
-    from reco_assist.images import list_images
+    from reco_assist.images import absolute, is_remote, is_shard, list_images
     from reco_assist.segmenter import Target
 
-    root = existing_folder(images).absolute()
+    place = absolute(images)
+    if is_remote(place) or is_shard(place):
+        root = root_of(place)
+        found = [Target(path, path.relative_to(root).as_posix()) for path in list_images([place])]
+        return _some(found, images)
+    root = existing_folder(place)
     if (root / "archive.json").is_file():
         found = [Target(entry.path, entry.file_name) for entry in Archive.open(root).images()]
         return sorted(found, key=lambda target: target.file_name)
     if root == out.absolute():
         raise InputError(f"--images and --out are both {images}: send the results to another folder")
     files = list_images([root], skip=[out.absolute()])
-    found = [Target(path, path.relative_to(root).as_posix()) for path in files]
-    if not found:
+    return _some([Target(path, path.relative_to(root).as_posix()) for path in files], images)
+
+
+def _some(targets: "list[Target]", images: Path) -> "list[Target]":
+    if not targets:
         raise InputError(f"{images} holds no images (JPEG, PNG, WebP, TIFF, BMP or GIF): name another folder")
-    return found
+    return targets
 
 
 def root_of(images: Path) -> Path:
     """The folder that the targets' names are relative to."""
     from reco_assist.archive import Archive
+    from reco_assist.images import folder_of
 
     if (images / "archive.json").is_file():
         return Archive.open(images).root or images
-    return images
+    return folder_of(images)
 
 
 def run_job(

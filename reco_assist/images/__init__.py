@@ -1,9 +1,11 @@
 """Image files: find, identify, decode upright, resize."""
 
 from reco_assist.images.fingerprint import NEAR_DUPLICATE, near_duplicate_groups, perceptual_hash
-from reco_assist.images.listing import SUFFIXES, is_output, list_images
+from reco_assist.images.listing import folder_of, is_output, list_images
+from reco_assist.images.places import Note, absolute, address, is_remote, note, noted
 from reco_assist.images.reading import MAX_PIXELS, Decoded, MemoryShortError, content_hash, decode, read_bytes
 from reco_assist.images.resizing import squash, thumbnail
+from reco_assist.images.shards import SUFFIXES, Shard, hint, is_shard, is_there, open_shard, reason, status
 
 __all__ = [
     "MAX_PIXELS",
@@ -11,13 +13,27 @@ __all__ = [
     "SUFFIXES",
     "Decoded",
     "MemoryShortError",
+    "Note",
+    "Shard",
+    "absolute",
+    "address",
     "content_hash",
     "decode",
+    "folder_of",
+    "hint",
     "is_output",
+    "is_remote",
+    "is_shard",
+    "is_there",
     "list_images",
     "near_duplicate_groups",
+    "note",
+    "noted",
+    "open_shard",
     "perceptual_hash",
     "read_bytes",
+    "reason",
     "squash",
+    "status",
     "thumbnail",
 ]

@@ -1,18 +1,20 @@
 """Finding image files without ever reading our own results back."""
 
+import fnmatch
 import os
 import warnings
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from reco_assist.errors import InputError, RecoAssistWarning
+from reco_assist.errors import ImageError, InputError, RecoAssistWarning
 from reco_assist.files import OUTPUT_MARKER
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
-"""Endings, in lower case, of the files that are taken from a folder."""
+from reco_assist.images.places import address, entries, is_folder, is_remote, note
+from reco_assist.images.shards import SUFFIXES, is_shard, open_shard, reason
 
 ARCHIVE_SUFFIX = ".reco"
 """Ending of archive folders."""
+
+_WILD = frozenset("*?[")
 
 
 def is_output(folder: Path) -> bool:
@@ -20,16 +22,21 @@ def is_output(folder: Path) -> bool:
     return folder.suffix == ARCHIVE_SUFFIX or (folder / OUTPUT_MARKER).exists()
 
 
-def list_images(paths: Iterable[Path], *, skip: Collection[Path] = ()) -> Iterator[Path]:
-    """List image files lazily, folders in depth and each folder sorted by name.
+def list_images(
+    paths: Iterable[Path], *, skip: Collection[Path] = (), open_shards: bool = True
+) -> Iterator[Path]:
+    """List images lazily, folders in depth and each folder sorted by name.
 
     Left out are hidden files and folders, archives (`*.reco`), folders of results (`is_output`) and files of
     other endings. Links to folders are followed, but no folder is listed twice, so loops end. Files named
-    by the caller are taken whatever they are called.
+    by the caller are taken whatever they are called. Of a folder its names are in memory, and nothing else
+    of its files; of folders that are not being listed, nothing.
 
     Args:
-        paths: Files and folders.
+        paths: Files, folders, shards (`is_shard`), and objects and folders of stores (`places`), there also
+            by a pattern such as `s3://bucket/*.tar`. Shards are taken where they are named, not from folders.
         skip: Folders to leave out with all that is in them.
+        open_shards: Yield the images of each shard, not the shard.
 
     Yields:
         Paths that start with the given ones.
@@ -39,20 +46,33 @@ def list_images(paths: Iterable[Path], *, skip: Collection[Path] = ()) -> Iterat
             checked before the first image is yielded.
 
     Warns:
-        RecoAssistWarning: A folder further down cannot be listed and was left out.
+        RecoAssistWarning: A folder further down, or a part of a shard, cannot be listed and was left out.
     """
-    given = list(paths)
-    for path in given:
-        _check(path)
+    given = [one for path in paths for one in _checked(path)]
     seen = {_identity(folder) for folder in skip if folder.is_dir()}
     for path in given:
-        if path.is_dir():
+        if is_shard(path) and open_shards:
+            yield from _members(path)
+        elif is_remote(path):
+            yield from _walk_store(path)
+        elif path.is_dir():
             yield from _walk(path, seen)
         else:
             yield path
 
 
-def _check(path: Path) -> None:
+def folder_of(path: Path) -> Path:
+    """The folder itself, or that of a file. In a store, names tell folders from objects."""
+    if is_remote(path):
+        is_object = path.suffix.lower() in SUFFIXES or is_shard(path) or _WILD.intersection(path.name)
+        return path.parent if is_object else path
+    return path if path.is_dir() else path.parent
+
+
+def _checked(path: Path) -> list[Path]:
+    """The path; what matches it where it is a pattern in a store."""
+    if is_remote(path):
+        return _checked_in_store(path)
     if path.is_dir():
         if is_output(path):
             raise InputError(
@@ -64,37 +84,100 @@ def _check(path: Path) -> None:
             raise InputError(f"The folder {path} cannot be listed: {error.strerror}.") from error
     elif not path.is_file():
         raise InputError(f"{path} is neither a file nor a folder; check the path.")
+    return [path]
+
+
+def _checked_in_store(path: Path) -> list[Path]:
+    try:
+        if not _WILD.intersection(path.name):
+            is_folder(path)
+            return [path]
+        found = [one for one, _ in entries(path.parent) if fnmatch.fnmatchcase(one.name, path.name)]
+    except OSError as error:
+        raise InputError(f"{address(path)} cannot be listed: {reason(error)}.") from error
+    if not found:
+        raise InputError(f"Nothing in {address(path.parent)} is called {path.name}; check the pattern.")
+    return found
+
+
+def _members(shard: Path) -> Iterator[Path]:
+    try:
+        opened = open_shard(shard)
+    except ImageError as error:
+        warnings.warn(str(error), RecoAssistWarning, stacklevel=3)
+        return
+    if opened.fault is not None:
+        warnings.warn(opened.fault, RecoAssistWarning, stacklevel=3)
+    for path, said in opened.members:
+        if is_remote(path):  # of a file here the shard itself is asked
+            note(path, said)
+        yield path
+
+
+def _walk_store(root: Path) -> Iterator[Path]:
+    """Images below a path of a store, or the object of that name."""
+    try:
+        if not is_folder(root):
+            yield root
+            return
+        found = list(entries(root))
+    except OSError as error:
+        message = f"The folder {address(root)} cannot be listed and was left out: {reason(error)}."
+        warnings.warn(message, RecoAssistWarning, stacklevel=3)
+        return
+    if any(path.name == OUTPUT_MARKER for path, _ in found):
+        return
+    for path, folder in found:
+        if path.name.startswith(".") or path.suffix == ARCHIVE_SUFFIX:
+            continue
+        if folder:
+            yield from _walk_store(path)  # names are short there, so calls do not nest deeply
+        elif path.suffix.lower() in SUFFIXES:
+            yield path
 
 
 def _walk(root: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
     """Image files below `root`. A stack, not recursion: folders can be nested deeper than Python's calls."""
-    stack = [iter(_entries(root, seen))]
+    stack = [_entries(root, seen)]
     while stack:
         entry = next(stack[-1], None)
         if entry is None:
             stack.pop()
-        elif _is_folder(entry):
-            folder = Path(entry.path)
-            if not is_output(folder):
-                stack.append(iter(_entries(folder, seen)))
-        elif os.path.splitext(entry.name)[1].lower() in SUFFIXES and _is_file(entry):  # noqa: PTH122
-            yield Path(entry.path)
+            continue
+        path, is_folder_ = entry
+        if not is_folder_:
+            yield path
+        elif not is_output(path):
+            stack.append(_entries(path, seen))
 
 
-def _entries(folder: Path, seen: set[tuple[int, int]]) -> list[os.DirEntry[str]]:
-    """The visible entries of a folder by name; none where it was listed before or cannot be listed."""
+def _entries(folder: Path, seen: set[tuple[int, int]]) -> Iterator[tuple[Path, bool]]:
+    """Visible folders (True) and images (False) of a folder by name; none where it was listed before.
+
+    Only names are kept: entries of a folder of a million files would take half a gigabyte.
+    """
+    names, folders = [], set()
     try:
         identity = _identity(folder)
         if identity in seen:
-            return []
+            return
         seen.add(identity)
-        with os.scandir(folder) as entries:
-            visible = [entry for entry in entries if not entry.name.startswith(".")]
+        with os.scandir(folder) as found:
+            for entry in found:
+                if entry.name.startswith("."):
+                    continue
+                if _is_folder(entry):
+                    folders.add(entry.name)
+                elif os.path.splitext(entry.name)[1].lower() not in SUFFIXES or not _is_file(entry):  # noqa: PTH122
+                    continue
+                names.append(entry.name)
     except OSError as error:
         message = f"The folder {folder} cannot be listed and was left out: {error.strerror}."
         warnings.warn(message, RecoAssistWarning, stacklevel=3)
-        return []
-    return sorted(visible, key=lambda entry: entry.name)
+        return
+    names.sort()
+    for name in names:
+        yield folder / name, name in folders
 
 
 # Of an ordinary entry the listing itself knows the kind; a link has to be followed, and may lead nowhere.

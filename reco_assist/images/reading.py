@@ -19,6 +19,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from reco_assist.errors import ImageError, InputError
+from reco_assist.images.places import address, is_remote, open_file, part
+from reco_assist.images.shards import read_member, reason
 
 MAX_PIXELS = 175_000_000
 """Pixels an image may have by default: above any camera's (151 million), some 1 GB while it is decoded."""
@@ -81,22 +83,31 @@ def content_hash(data: bytes) -> str:
 
 
 def read_bytes(path: Path) -> bytes:
-    """The bytes of an image file.
+    """The bytes of an image, wherever it lies; see `places`.
 
     Raises:
         ImageError: The file is missing, unreadable or larger than `MAX_BYTES`.
     """
     try:
-        with path.open("rb") as file:
-            status = os.fstat(file.fileno())
-            # Python takes memory for all that is asked for at once; a pipe does not tell its size.
-            size = min(status.st_size, MAX_BYTES) if stat.S_ISREG(status.st_mode) else MAX_BYTES
-            data = file.read(size + 1)
+        data = _read(path)
     except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise ImageError(f"{address(path)} cannot be read: {reason(error)}.") from error
     if len(data) > MAX_BYTES:
-        raise ImageError(f"{path} is larger than 1 GiB, which no supported image is; leave it out.")
+        raise ImageError(f"{address(path)} is larger than 1 GiB, which no supported image is; leave it out.")
     return data
+
+
+def _read(path: Path) -> bytes:
+    """At most one byte more than an image may have."""
+    if part(path) is not None:
+        return read_member(path, MAX_BYTES)
+    with open_file(path) as file:
+        if is_remote(path):
+            return file.read(MAX_BYTES + 1)
+        status = os.fstat(file.fileno())
+        # Python takes memory for all that is asked for at once; a pipe does not tell its size.
+        size = min(status.st_size, MAX_BYTES) if stat.S_ISREG(status.st_mode) else MAX_BYTES
+        return file.read(size + 1)
 
 
 def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS, reduce_to: int | None = None) -> Decoded:
@@ -129,7 +140,7 @@ def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS, reduce_to: int
     """
     if reduce_to is not None and reduce_to < 1:
         raise InputError(f"reduce_to is {reduce_to}; give a side of at least 1 pixel.")
-    name = "The image" if isinstance(source, bytes) else str(source)
+    name = "The image" if isinstance(source, bytes) else address(source)
     data = source if isinstance(source, bytes) else read_bytes(source)
     with _open(name, data) as image:
         width, height = image.size

@@ -14,7 +14,7 @@ from reco_assist.annotations import ImageRef
 from reco_assist.errors import InputError, ServerError
 from reco_assist.export import local_files_url
 from reco_assist.files import inside
-from reco_assist.images import content_hash, decode, read_bytes
+from reco_assist.images import content_hash, decode, is_there, read_bytes
 from reco_assist.label_studio.server import Server
 
 UPLOAD_LIMIT = 20_000_000  # bytes of images in one request
@@ -58,7 +58,7 @@ class Upload:
     def prepare(self, server: Server, project: int, images: Sequence[ImageRef]) -> None:
         """See `Source`."""
         for image in images:
-            if not inside(self.root, image.file_name, links=True).is_file():
+            if not is_there(inside(self.root, image.file_name, links=True)):
                 raise InputError(f"{self.root / image.file_name} is missing; name the images' folder.")
         self._look(server, project)
 

@@ -9,6 +9,7 @@ from typing import Any
 from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
 from reco_assist.errors import FormatError, InputError
 from reco_assist.files import write_bytes
+from reco_assist.images import absolute, address, is_remote
 from reco_assist.masks import rle
 
 RUN = "run.json"
@@ -38,7 +39,7 @@ def note_images(folder: Path, images: Path) -> None:
     Raises:
         StorageError: It cannot be written.
     """
-    write_bytes(folder / RUN, (json.dumps({"images": str(images.absolute())}) + "\n").encode())
+    write_bytes(folder / RUN, (json.dumps({"images": address(absolute(images))}) + "\n").encode())
 
 
 def images_of(folder: Path) -> Path | None:
@@ -47,7 +48,7 @@ def images_of(folder: Path) -> Path | None:
         images = Path(json.loads((folder / RUN).read_bytes())["images"])
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
-    return images if images.is_dir() else None
+    return images if is_remote(images) or images.is_dir() else None
 
 
 def read_output(folder: Path) -> Output:

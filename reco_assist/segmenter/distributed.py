@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from reco_assist.cluster import Cluster, worker_errors
 from reco_assist.concepts import Concept
 from reco_assist.encoders import Encoder
+from reco_assist.images import Note, hint, note
 from reco_assist.segmenter.batches import Batch, make_batch
 from reco_assist.segmenter.segmenter import Segmenter
 from reco_assist.segmenter.targets import Target
@@ -27,7 +29,7 @@ def make_batches(
     _, options = cluster.workers(ray)
     make = cluster.factory(segmenter.encoder.name, segmenter.encoder.weights)
     while window := list(islice(batches, _WINDOW)):
-        rows = [{"targets": json.dumps([[str(t.path), t.file_name] for t in batch])} for batch in window]
+        rows = [{"targets": json.dumps([_row(target) for target in batch])} for batch in window]
         data = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             Segmenting,
             fn_constructor_args=(make, segmenter.concepts, segmenter.options),
@@ -57,9 +59,20 @@ class Segmenting:
 
     def __call__(self, columns: _Columns) -> _Columns:
         """Segment the batches of some rows."""
-        batches = [
-            [Target(Path(path), name) for path, name in json.loads(str(targets))]
-            for targets in columns["targets"]
-        ]
+        batches = [[_target(*row) for row in json.loads(str(targets))] for targets in columns["targets"]]
         records = [json.dumps(make_batch(self._segmenter, batch).record()) for batch in batches]
         return {"batch": np.array(records)}
+
+
+def _row(target: Target) -> list[object]:
+    try:
+        known = hint(target.path)
+    except OSError:
+        known = None  # the worker says what is wrong
+    return [str(target.path), target.file_name, None if known is None else astuple(known)]
+
+
+def _target(path: str, name: str, known: list[Any] | None) -> Target:
+    if known is not None:
+        note(Path(path), Note(*known))
+    return Target(Path(path), name)

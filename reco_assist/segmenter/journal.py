@@ -16,6 +16,7 @@ from reco_assist.annotations import Prediction
 from reco_assist.cluster import Cluster
 from reco_assist.errors import InputError
 from reco_assist.files import make_folder, storage_error
+from reco_assist.images import status
 from reco_assist.segmenter.batches import Batch, make_batch
 from reco_assist.segmenter.predictor import Predictor
 from reco_assist.segmenter.segmenter import Segmenter
@@ -160,8 +161,8 @@ def _fingerprint(targets: Sequence[Target]) -> str:
     facts = []
     for target in targets:
         try:
-            status = target.path.stat()
-            facts.append((target.file_name, status.st_size, status.st_mtime_ns))
+            found = status(target.path)
+            facts.append((target.file_name, found.bytes, found.mtime_ns))
         except OSError:
             facts.append((target.file_name, -1, -1))
     return sha256(json.dumps(facts).encode()).hexdigest()

@@ -1,0 +1,202 @@
+"""Where an image's bytes lie: a file, a member of a shard, or an object of a store.
+
+All three are named by a `Path`, as images always are:
+
+- `/data/0001.tar#n01/7.jpg`: a member of a tar file (WebDataset)
+- `/data/0001.parquet#12.img`: row 12 of a Parquet file
+- `s3:/bucket/7.jpg`: what pathlib makes of `s3://bucket/7.jpg`; `address` gives the URI back. Stored paths of
+  files are absolute and never begin like this.
+
+Objects are read by Arrow's file systems, which find keys and regions where the tools of each store keep them
+(`AWS_PROFILE`, `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTIALS`, ...).
+"""
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from urllib.parse import unquote
+
+from reco_assist.errors import InputError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileInfo, FileSystem
+
+STORES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs")
+"""Schemes of URIs that are read."""
+
+_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)  # two letters at least: C:/ is a disk
+_MEMBER = re.compile(r"(.+?\.(?:tar|parquet))#(.+)", re.DOTALL)
+_NOTES = 1 << 18  # some 100 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a listing said of a place, so that nobody has to ask again.
+
+    Attributes:
+        bytes: Its size; 0 where only reading would tell.
+        mtime_ns: Time of the last change of the file or the shard, in nanoseconds.
+        offset: Where a member of a tar file begins in it.
+    """
+
+    bytes: int
+    mtime_ns: int
+    offset: int | None = None
+
+
+_noted: dict[str, Note] = {}
+
+
+def is_remote(path: Path) -> bool:
+    """Whether a path lies in an object store."""
+    found = _URI.fullmatch(path.as_posix())
+    return found is not None and found[1].lower() in STORES
+
+
+def address(path: Path) -> str:
+    """How a place is recorded and shown: the path, or the URI of an object."""
+    if not is_remote(path):
+        return str(path)
+    scheme, _, rest = path.as_posix().partition(":/")
+    return f"{scheme.lower()}://{rest.lstrip('/')}"
+
+
+def absolute(path: str | Path) -> Path:
+    """The absolute path of a file or an object; links are not followed, and file names not with them.
+
+    Raises:
+        InputError: It is a URI of a kind that is not read.
+    """
+    given = Path(path)
+    found = _URI.fullmatch(given.as_posix())
+    if found is not None and not given.exists():
+        scheme = found[1].lower()
+        if scheme == "file":
+            return Path("/" + unquote(found[2]))
+        if scheme not in STORES:
+            raise InputError(
+                f"{scheme}://{found[2]} cannot be read: give files, folders or URIs of {', '.join(STORES)}"
+            )
+        return Path(address(given))
+    return Path(os.path.abspath(given))  # noqa: PTH100  (resolve() would follow links)
+
+
+def part(path: Path) -> tuple[Path, str] | None:
+    """Shard and member of a place in a shard; None of a place of its own."""
+    found = _MEMBER.fullmatch(path.as_posix())
+    if found is None:
+        return None
+    shard = Path(found[1])
+    if not is_remote(shard) and (not shard.is_file() or os.path.lexists(path)):
+        return None  # a file that just has such a name
+    return shard, found[2]
+
+
+def note(path: Path, said: Note) -> None:
+    """Remember what a listing said."""
+    if len(_noted) >= _NOTES:
+        _noted.clear()
+    _noted[address(path)] = said
+
+
+def noted(path: Path) -> Note | None:
+    """What a listing said, if it is remembered."""
+    return _noted.get(address(path))
+
+
+def file_status(path: Path) -> Note:
+    """Size and time of a file or an object.
+
+    Raises:
+        OSError: It is missing, or cannot be looked at.
+    """
+    if not is_remote(path):
+        status = path.stat()
+        return Note(status.st_size, status.st_mtime_ns)
+    if (known := noted(path)) is not None:
+        return known
+    store, key = store_of(path)
+    return _note_of(path, store.get_file_info(key))
+
+
+def open_file(path: Path) -> BinaryIO:
+    """A file or an object to read from anywhere.
+
+    Raises:
+        OSError: It is missing, or cannot be read.
+    """
+    if not is_remote(path):
+        return path.open("rb")
+    store, key = store_of(path)
+    return cast("BinaryIO", store.open_input_file(key))
+
+
+def is_folder(path: Path) -> bool:
+    """Whether objects lie below a path of a store.
+
+    Raises:
+        OSError: The store cannot be asked.
+    """
+    from pyarrow.fs import FileType  # noqa: PLC0415  (only stores need Arrow here)
+
+    store, key = store_of(path)
+    kind = store.get_file_info(key).type
+    if kind is FileType.NotFound:
+        raise FileNotFoundError(errno.ENOENT, "there is no such object or folder", address(path))
+    return bool(kind is FileType.Directory)
+
+
+def entries(folder: Path) -> Iterator[tuple[Path, bool]]:
+    """What lies in a folder of a store, by name, and whether each is a folder; files are noted.
+
+    Raises:
+        OSError: The store cannot be asked.
+    """
+    from pyarrow.fs import FileSelector, FileType  # noqa: PLC0415
+
+    store, key = store_of(folder)
+    found = sorted(store.get_file_info(FileSelector(key)), key=lambda info: cast("str", info.base_name))
+    for info in found:
+        path = folder / info.base_name
+        if info.type is FileType.Directory:
+            yield path, True
+        elif info.type is FileType.File:
+            note(path, _note_of(path, info))
+            yield path, False
+
+
+def store_of(path: Path) -> "tuple[FileSystem, str]":
+    """The file system that an object lies in, and its name there.
+
+    Raises:
+        OSError: The store cannot be reached, or this Arrow cannot read it.
+    """
+    scheme, _, rest = address(path).partition("://")
+    bucket, _, key = rest.partition("/")
+    store, base = _store(f"{scheme}://{bucket}")
+    return store, f"{base.rstrip('/')}/{key}" if key else base
+
+
+@lru_cache(maxsize=32)
+def _store(root: str) -> "tuple[Any, str]":
+    from pyarrow import ArrowException  # noqa: PLC0415
+    from pyarrow.fs import FileSystem  # noqa: PLC0415
+
+    try:
+        store, base = FileSystem.from_uri(root)
+    except (ArrowException, ValueError) as error:
+        raise OSError(errno.EINVAL, f"this Arrow cannot open {root} ({error})") from error
+    return store, str(base)
+
+
+def _note_of(path: Path, info: "FileInfo") -> Note:
+    from pyarrow.fs import FileType  # noqa: PLC0415
+
+    if info.type is not FileType.File:
+        raise FileNotFoundError(errno.ENOENT, "there is no such object", address(path))
+    return Note(info.size or 0, info.mtime_ns or 0)
