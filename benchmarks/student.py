@@ -45,7 +45,16 @@ from reco_assist.images import content_hash, decode, near_duplicate_groups, perc
 from reco_assist.masks import rle
 from reco_assist.segmenter import Predictor, Segmenter, Skipped, Target
 from reco_assist.session.order import disagreement, doubt, review_order
-from reco_assist.student import Design, Examples, Recipe, Student, StudentSegmenter, read_corrections, train
+from reco_assist.student import (
+    FROZEN,
+    Design,
+    Examples,
+    Recipe,
+    Student,
+    StudentSegmenter,
+    read_corrections,
+    train,
+)
 
 K = 20  # images that a concept is learnt from
 CORRECTED = 10
@@ -209,9 +218,7 @@ def curve(right: dict[str, float], order: Sequence[str]) -> list[float]:
 def seed_rows(job: Job, teacher: Segmenter, options: argparse.Namespace, seed: int) -> dict[str, object]:
     """Everything that is measured with one seed."""
     base = options.out / f"seed{seed}"
-    recipe = Recipe(
-        iterations=options.iterations, check_every=options.check_every, seed=seed, backbone=0, patience=0
-    )
+    recipe = replace(FROZEN, iterations=options.iterations, check_every=options.check_every, seed=seed)
     student, seconds = taught(job, teacher, base, recipe, options.side)
     applied = StudentSegmenter(student, device="cpu")
     row: dict[str, object] = {"student": job.score(applied, job.test), "seconds": seconds}
@@ -240,9 +247,9 @@ def main() -> int:
     parser.add_argument("--test", type=float, default=0.4, help="share of the images")
     parser.add_argument("--draw", type=int, default=0, help="seed of the sample")
     parser.add_argument("--side", type=int, default=224)
-    parser.add_argument("--iterations", type=int, default=900)
-    parser.add_argument("--check-every", type=int, default=100)
-    parser.add_argument("--again", type=int, default=150, help="iterations with corrected masks")
+    parser.add_argument("--iterations", type=int, default=FROZEN.iterations)
+    parser.add_argument("--check-every", type=int, default=FROZEN.check_every)
+    parser.add_argument("--again", type=int, default=100, help="iterations with corrected masks")
     parser.add_argument("--seeds", default="0,1,2", help="separated by commas")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

@@ -88,6 +88,13 @@ def test_a_stopped_run_ends_with_the_same_weights(examples, tmp_path, backbone):
     assert any(key not in same for key in fresh.keys() - encoder)
 
 
+def test_where_nothing_is_held_out_the_last_student_counts(examples, tmp_path):
+    recipe = Recipe(iterations=3, check_every=1, batch=2, backbone=0, validation=0)
+    *_, last = train(examples, Design(("red",), side=SIDE), recipe, tmp_path / "out", device="cpu")
+    assert (last.score, last.best) == (None, None)
+    assert Student.load(tmp_path / "out" / "model.student").provenance["step"] == 3
+
+
 def test_weights_are_the_margin_times_the_trust():
     maps = np.full((2, 8, 8), 0, np.uint8)
     maps[0], maps[1] = 204, 51  # .8 and .2

@@ -21,7 +21,10 @@ def train(
     encoder: Annotated[str, typer.Option(help="offline, or a name of segmentation-models.")] = "offline",
     weights: Annotated[Path | None, typer.Option(help="State dict of the encoder, a local file.")] = None,
     size: Annotated[int, typer.Option(help="Side of the square input, a multiple of 32.")] = 320,
-    iterations: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = 20_000,
+    iterations: Annotated[
+        int | None,
+        typer.Option(min=1, help="Optimizer steps: 20,000, or 500 with --freeze.", show_default=False),
+    ] = None,
     minutes: Annotated[float | None, typer.Option(help="Fit the steps into so many minutes.")] = None,
     freeze: Annotated[
         bool, typer.Option("--freeze", help="Keep the encoder as it is: for CPUs and short runs.")
@@ -44,6 +47,7 @@ def train(
     """
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.student import (
+        FROZEN,
         Design,
         Examples,
         Recipe,
@@ -57,12 +61,12 @@ def train(
     predictor = load_predictor(teacher, device=device)
     names = tuple(predictor.digests)
     design = Design(names, encoder, size)
-    steps = min(500, max(1, iterations // 10)) if minutes is None else 50
-    recipe = Recipe(iterations=iterations, batch=batch, accumulate=accumulate, check_every=steps, seed=seed)
-    if freeze:
-        recipe = replace(recipe, backbone=0)
+    recipe = FROZEN if freeze else Recipe()
+    recipe = replace(recipe, batch=batch, accumulate=accumulate, seed=seed)
+    if iterations is not None:
+        recipe = replace(recipe, iterations=iterations, check_every=min(500, max(1, iterations // 10)))
     if minutes is not None:
-        recipe = replace(recipe, patience=0)  # how long to train was said
+        recipe = replace(recipe, check_every=50, patience=0)  # how long to train was said
     targets = list_targets(images, out)
     corrections = [read_corrections(path, names) for path in corrected or ()]
     examples = Examples(
@@ -91,7 +95,8 @@ def train(
         ):
             bar.total = moment.iterations
             bar.update(moment.step - bar.n)
-            bar.set_postfix(loss=f"{moment.loss:.3f}", iou=moment.score)
+            held = {} if moment.score is None else {"iou": f"{moment.score:.3f}"}
+            bar.set_postfix(loss=f"{moment.loss:.3f}", **held)
     student = Student.load(out / "model.student")
     difference = export_onnx(student, out / "model.onnx")
     if json:

@@ -8,11 +8,12 @@ from reco_assist.student.network import Design
 from reco_assist.student.onnx import export_onnx
 from reco_assist.student.predictor import StudentSegmenter, load_predictor
 from reco_assist.student.pseudo_labels import PseudoLabel, corrected_label, pseudo_label
-from reco_assist.student.recipe import Recipe
+from reco_assist.student.recipe import FROZEN, Recipe
 from reco_assist.student.student import Student
 from reco_assist.student.training import Moment, train
 
 __all__ = [
+    "FROZEN",
     "Design",
     "Examples",
     "Moment",

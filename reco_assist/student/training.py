@@ -35,7 +35,7 @@ class Moment:
         step: Steps done.
         iterations: All steps.
         loss: Mean weighted cross-entropy of the last step.
-        score: Mean IoU on the held-out images at the last look; None before it.
+        score: Mean IoU on the held-out images at the last look; None before it, and where there are none.
         best: The best of these.
         seconds: Expected until the end, if it does not stop early.
         looked: Whether the held-out images were looked at after this step, and all is on disk.
@@ -83,6 +83,8 @@ def train(
     workers: int = 0,
 ) -> Iterator[Moment]:
     """Train a student; `Student.load(out / "model.student")` is the best one so far at any time.
+
+    Where no image is held out it is the last one.
 
     A run that was stopped or killed goes on from its last checkpoint, with the same steps as if nothing had
     happened. One with other examples, design or recipe begins anew.
@@ -171,8 +173,10 @@ class _Run:
             looked = last or (step + 1) % recipe.check_every == 0
             stopped = False
             if looked:
-                scores.append((step + 1, self._look()))
-                best = max(scores, key=lambda one: one[1])  # the first among equals
+                if self.held:
+                    scores.append((step + 1, self._look()))
+                # The first among equals; where nothing is held out, the last one counts.
+                best = max(scores, key=lambda one: one[1], default=(step + 1, 0.0))
                 if best[0] == step + 1 and self.fabric.is_global_zero:
                     self._student(step + 1, scores).save(self.place / _STUDENT)
                 late = sum(at > best[0] for at, _ in scores)
@@ -223,8 +227,6 @@ class _Run:
     @torch.no_grad()
     def _look(self) -> float:
         """Mean IoU over the classes on the held-out images, where their labels can be trusted."""
-        if not self.held:
-            return 0.0
         self.raw.eval()
         classes = 1 + len(self.design.concepts)
         matrix = np.zeros((classes, classes), np.int64)
@@ -244,7 +246,7 @@ class _Run:
             "recipe": asdict(self.recipe),
             "examples": {kind: kinds.count(kind) for kind in ("corrected", "present", "absent")},
             "step": step,
-            "score": scores[-1][1],
+            "score": scores[-1][1] if scores else None,
         }
         return Student(
             self.design, {key: one.clone() for key, one in self.raw.state_dict().items()}, provenance

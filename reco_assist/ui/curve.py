@@ -49,9 +49,9 @@ def curves(moments: Sequence[Moment]) -> str:
         losses.append((one.step, mean))
     scores = [(one.step, one.score) for one in moments if one.looked and one.score is not None]
     first = moments[0].step - 1
-    charts = _chart("loss", losses, first, last, dots=False) + _chart(
-        "mean IoU on held-out images", scores, first, last, dots=True
-    )
+    charts = _chart("loss", losses, first, last, dots=False)
+    if scores:
+        charts += _chart("mean IoU on held-out images", scores, first, last, dots=True)
     return f'<div role="img" aria-label="{_state(last)}"><p>{_state(last)}</p>{charts}</div>'
 
 
