@@ -106,10 +106,11 @@ def measured(make: Callable[[str], Work], repetitions: int, random: np.random.Ge
         if len(times) == repetitions:
             break
         work = make(f"stopped-{attempt}")
-        taken = interrupt(work.command, random.uniform(0.05, 0.95) * whole)
-        if taken is None:  # it had ended before
+        stopped, seconds = interrupt(work.command, random.uniform(0.05, 0.95) * whole)
+        if not stopped:
+            whole = seconds  # others leave it more of the machine now
             continue
-        times.append(taken)
+        times.append(seconds)
         again = subprocess.run(work.command, check=False, env=environment(), capture_output=True)
         went_on += again.returncode == 0
         same += work.left() == expected
@@ -123,8 +124,8 @@ def measured(make: Callable[[str], Work], repetitions: int, random: np.random.Ge
     }
 
 
-def interrupt(command: list[str], after: float) -> float | None:
-    """Seconds from Ctrl-C to the end of a command; None if it had ended before that."""
+def interrupt(command: list[str], after: float) -> tuple[bool, float]:
+    """True and the seconds from Ctrl-C to the end of a command; False and those of all if it ended before."""
     child = subprocess.Popen(
         command,
         env=environment(),
@@ -133,18 +134,19 @@ def interrupt(command: list[str], after: float) -> float | None:
         text=True,
         start_new_session=True,
     )
-    time.sleep(after)
-    if child.poll() is not None:
-        child.communicate()
-        return None
     begun = time.perf_counter()
+    try:
+        child.communicate(timeout=after)
+        return False, time.perf_counter() - begun
+    except subprocess.TimeoutExpired:
+        begun = time.perf_counter()
     os.killpg(child.pid, signal.SIGINT)
     child.wait()
     taken = time.perf_counter() - begun
     told = child.communicate()[1]
     said = told.strip().splitlines()[-1:]
     print(f"  {after:.1f} s: {taken:.2f} s, exit {child.returncode}, {said}", file=sys.stderr)
-    return taken
+    return True, taken
 
 
 def environment() -> dict[str, str]:

@@ -400,6 +400,32 @@ def test_an_interrupted_index_goes_on_where_it_was(tmp_path):
     assert (report.added, report.known) == (120 - done, done)
 
 
+DEAF = """
+import hashlib
+from fakes import FakeEncoder
+
+def encode(self, pixels):
+    print("busy", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # many minutes in which Python cannot interrupt
+
+FakeEncoder.encode = encode
+"""
+
+
+def test_ctrl_c_ends_a_command_that_python_cannot_interrupt(tmp_path):
+    photos = tmp_path / "photos"
+    write_photos(photos, 3)
+    archive = Archive.create(tmp_path / "x.reco", encoder=FakeEncoder())
+    child = start(DEAF + INDEX, archive.path, photos)
+    while child.stdout.readline() != "busy\n":
+        assert child.poll() is None
+    child.send_signal(signal.SIGINT)
+    told = child.communicate(timeout=120)[1]
+    assert child.returncode == 130
+    assert told.splitlines()[-1] == "stopped: run the same command again to go on"
+    assert archive.add(photos, progress=False).added == 3
+
+
 def test_a_drive_that_is_unplugged_while_indexing_is_reported_and_comes_back(tmp_path):
     photos, away = tmp_path / "photos", tmp_path / "away"
     write_photos(photos, 40)
@@ -612,6 +638,41 @@ def test_an_interrupted_segment_stops_with_whole_batches(calm, tmp_path):
     lines = (out / "journal.jsonl").read_text().splitlines()
     assert len(lines) - 1 == 1 + printed.count("batch") < 6
     assert all(json.loads(line) for line in lines)
+
+
+# As a decoder that is fed what it cannot bear, in whichever process it runs.
+CRASH = """
+import os
+from reco_assist.archive import decoding
+from reco_assist.segmenter import targets
+trap = (
+    "import os, reco_assist.archive.worker as worker; decode = worker.decode; "
+    "worker.decode = lambda data, **how: os.abort() if data == b'KILL' else decode(data, **how); main()"
+)
+decoding._START = decoding._START.removesuffix("main()") + trap
+decode = targets.decode
+targets.decode = lambda data, **how: os.abort() if data == b"KILL" else decode(data, **how)
+"""
+
+
+def test_an_image_that_kills_a_segment_run_is_left_out_by_the_next(calm, tmp_path):
+    folder, _, expected = calm
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    shutil.copytree(folder / "photos", photos)
+    (photos / "a" / "006 killer.png").write_bytes(b"KILL")  # in the second batch
+    arguments = folder / "mug.concept", photos, out
+    child = start(CRASH + SEGMENT, *arguments)
+    assert child.communicate()[0].count("batch") == 1
+    assert child.returncode == -signal.SIGABRT
+    again = start(CRASH + SEGMENT, *arguments)
+    printed, told = again.communicate()
+    assert again.returncode == 0, told
+    assert printed.count("batch") == 6  # of 13 images
+    assert "skipped a/006 killer.png" in told
+    assert "makes the image decoder crash" in told
+    assert not (out / ".unfinished").exists()
+    masks = {name: data for name, data in visible(out).items() if name.parts[0] == "masks"}
+    assert masks == {name: data for name, data in expected.items() if name.parts[0] == "masks"}
 
 
 # A GPU's fault shows in the model's forward, or wherever what it computed is waited for.
