@@ -28,6 +28,7 @@ import numpy as np
 from synthetic import write_photographs
 
 from reco_assist.archive import Archive
+from reco_assist.cli.stopping import STOPPED
 from reco_assist.concepts import learn_concept
 from reco_assist.encoders import load_encoder
 
@@ -88,6 +89,7 @@ def main() -> int:
     if options.json:
         print(json.dumps(rows, indent=1))
         return 0
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     print(_ROW.format("", "whole run s", "interrupted", "median s", "most s", "went on", "the same"))
     for job, row in rows.items():
         print(_ROW.format(job, *row.values()))
@@ -132,7 +134,7 @@ def interrupt(command: list[str], after: float) -> tuple[bool, float]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,
+        process_group=0,
     )
     begun = time.perf_counter()
     try:
@@ -143,9 +145,12 @@ def interrupt(command: list[str], after: float) -> tuple[bool, float]:
     os.killpg(child.pid, signal.SIGINT)
     child.wait()
     taken = time.perf_counter() - begun
-    told = child.communicate()[1]
-    said = told.strip().splitlines()[-1:]
-    print(f"  {after:.1f} s: {taken:.2f} s, exit {child.returncode}, {said}", file=sys.stderr)
+    if child.returncode == 0:  # it was at its very end
+        child.communicate()
+        return False, after + taken
+    told = child.communicate()[1].strip().splitlines()
+    said = told[-1:] if child.returncode == STOPPED else told
+    print(f"  {after:.1f} s: {taken:.2f} s, exit {child.returncode}, {said}", file=sys.stderr, flush=True)
     return True, taken
 
 

@@ -27,6 +27,7 @@ from reco_assist.cli import segment as command
 from reco_assist.cli.app import app
 from reco_assist.concepts import learn_concept
 from reco_assist.errors import StorageError
+from reco_assist.export import write_label_studio
 from reco_assist.files import make_output_folder, only_writer
 from reco_assist.images import content_hash
 from reco_assist.segmenter import Journal, Segmenter
@@ -257,6 +258,28 @@ def test_a_session_that_cannot_be_written_keeps_what_was_reported(reviewed, faul
             save()
     session = reopened(job)
     assert session.correction(digest, "mug").threshold == saved[-1]
+
+
+def test_an_export_whose_drive_is_unplugged_is_told_and_mended_by_the_next(reviewed, monkeypatch):
+    job, before = reviewed
+    out, away = job.folder / "out", job.folder / "away"
+    for result in job.session.results():
+        job.session.set_thresholds(result.image.content_hash, {"mug": 60})
+
+    def unplug(*arguments, **options):
+        shutil.move(out, away)
+        write_label_studio(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("reco_assist.session.exporting.write_label_studio", unplug)
+        with pytest.raises(StorageError, match=r"Cannot write .*its folder does not exist"):
+            export(job.session, out, ALL)
+    shutil.move(away, out)
+    assert visible(out)[Path("label-studio.json")] == before[Path("label-studio.json")]
+    shutil.move(job.folder / "photos", job.folder / "gone")  # where the images are, an export need not know
+    export(job.session, out, ALL)
+    export(job.session, job.folder / "fresh", ALL)
+    assert visible(out) == visible(job.folder / "fresh")
 
 
 def job_result(job):
@@ -598,6 +621,25 @@ def test_a_disturbed_segment_run_goes_on_to_the_bytes_of_a_calm_one(calm, tmp_pa
     segment(segmenter, photos, out)
     (tmp_path / "out" / "journal.jsonl").unlink()
     assert visible(out) == {name: data for name, data in expected.items() if name.name != "journal.jsonl"}
+
+
+def test_a_clock_that_jumps_while_segmenting_changes_nothing(calm, tmp_path, monkeypatch):
+    """Images of the year 2242 and of 1970, and a journal that is younger than both."""
+    folder, segmenter, expected = calm
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    shutil.copytree(folder / "photos", photos)
+    for number, path in enumerate(sorted(photos.rglob("*.png"))):
+        os.utime(path, (2**33 * (number % 2),) * 2)
+    segment(segmenter, photos, out)
+    written = (out / "journal.jsonl").read_bytes()
+    os.utime(out / "journal.jsonl", (0, 0))
+    monkeypatch.setattr(Journal, "append", None)  # nothing is made again
+    segment(segmenter, photos, out)
+    assert (out / "journal.jsonl").read_bytes() == written
+    made = visible(out)
+    assert {name: made[name] for name in expected if name.name != "journal.jsonl"} == {
+        name: data for name, data in expected.items() if name.name != "journal.jsonl"
+    }
 
 
 SEGMENT = """

@@ -91,6 +91,9 @@ def main() -> None:
             raise
         sys.stderr.write(f"error: {failure}\n")
         sys.exit(1)
+    except KeyboardInterrupt:  # where typer does not take it
+        sys.stderr.write(WORDS)
+        sys.exit(STOPPED)
     except SystemExit as done:
         if done.code == STOPPED:  # what typer makes of Ctrl-C, without a word
             sys.stderr.write(WORDS)
