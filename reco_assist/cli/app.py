@@ -26,7 +26,7 @@ from reco_assist.cli import (
     serve,
     train,
 )
-from reco_assist.cli.stopping import STOPPED, WORDS, end_soon
+from reco_assist.cli.stopping import STOPPED, end_soon, stop
 from reco_assist.errors import RecoAssistError, gpu_failure
 
 # Ctrl-C has a meaning of its own there: they are asked to end, and are given time.
@@ -92,9 +92,8 @@ def main() -> None:
         sys.stderr.write(f"error: {failure}\n")
         sys.exit(1)
     except KeyboardInterrupt:  # where typer does not take it
-        sys.stderr.write(WORDS)
-        sys.exit(STOPPED)
+        stop()
     except SystemExit as done:
         if done.code == STOPPED:  # what typer makes of Ctrl-C, without a word
-            sys.stderr.write(WORDS)
+            stop()
         raise
