@@ -28,6 +28,7 @@ import numpy as np
 from synthetic import write_photographs
 
 from reco_assist.archive import Archive
+from reco_assist.cli.stopping import STOPPED
 from reco_assist.concepts import learn_concept
 from reco_assist.encoders import load_encoder
 
@@ -88,6 +89,7 @@ def main() -> int:
     if options.json:
         print(json.dumps(rows, indent=1))
         return 0
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors")
     print(_ROW.format("", "whole run s", "interrupted", "median s", "most s", "went on", "the same"))
     for job, row in rows.items():
         print(_ROW.format(job, *row.values()))
@@ -106,10 +108,11 @@ def measured(make: Callable[[str], Work], repetitions: int, random: np.random.Ge
         if len(times) == repetitions:
             break
         work = make(f"stopped-{attempt}")
-        taken = interrupt(work.command, random.uniform(0.05, 0.95) * whole)
-        if taken is None:  # it had ended before
+        stopped, seconds = interrupt(work.command, random.uniform(0.05, 0.95) * whole)
+        if not stopped:
+            whole = seconds  # others leave it more of the machine now
             continue
-        times.append(taken)
+        times.append(seconds)
         again = subprocess.run(work.command, check=False, env=environment(), capture_output=True)
         went_on += again.returncode == 0
         same += work.left() == expected
@@ -123,28 +126,32 @@ def measured(make: Callable[[str], Work], repetitions: int, random: np.random.Ge
     }
 
 
-def interrupt(command: list[str], after: float) -> float | None:
-    """Seconds from Ctrl-C to the end of a command; None if it had ended before that."""
+def interrupt(command: list[str], after: float) -> tuple[bool, float]:
+    """True and the seconds from Ctrl-C to the end of a command; False and those of all if it ended before."""
     child = subprocess.Popen(
         command,
         env=environment(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,
+        process_group=0,
     )
-    time.sleep(after)
-    if child.poll() is not None:
-        child.communicate()
-        return None
     begun = time.perf_counter()
+    try:
+        child.communicate(timeout=after)
+        return False, time.perf_counter() - begun
+    except subprocess.TimeoutExpired:
+        begun = time.perf_counter()
     os.killpg(child.pid, signal.SIGINT)
     child.wait()
     taken = time.perf_counter() - begun
-    told = child.communicate()[1]
-    said = told.strip().splitlines()[-1:]
-    print(f"  {after:.1f} s: {taken:.2f} s, exit {child.returncode}, {said}", file=sys.stderr)
-    return taken
+    if child.returncode == 0:  # it was at its very end
+        child.communicate()
+        return False, after + taken
+    told = child.communicate()[1].strip().splitlines()
+    said = told[-1:] if child.returncode == STOPPED else told
+    print(f"  {after:.1f} s: {taken:.2f} s, exit {child.returncode}, {said}", file=sys.stderr, flush=True)
+    return True, taken
 
 
 def environment() -> dict[str, str]:

@@ -27,6 +27,7 @@ from reco_assist.cli import segment as command
 from reco_assist.cli.app import app
 from reco_assist.concepts import learn_concept
 from reco_assist.errors import StorageError
+from reco_assist.export import write_label_studio
 from reco_assist.files import make_output_folder, only_writer
 from reco_assist.images import content_hash
 from reco_assist.segmenter import Journal, Segmenter
@@ -259,6 +260,28 @@ def test_a_session_that_cannot_be_written_keeps_what_was_reported(reviewed, faul
     assert session.correction(digest, "mug").threshold == saved[-1]
 
 
+def test_an_export_whose_drive_is_unplugged_is_told_and_mended_by_the_next(reviewed, monkeypatch):
+    job, before = reviewed
+    out, away = job.folder / "out", job.folder / "away"
+    for result in job.session.results():
+        job.session.set_thresholds(result.image.content_hash, {"mug": 60})
+
+    def unplug(*arguments, **options):
+        shutil.move(out, away)
+        write_label_studio(*arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("reco_assist.session.exporting.write_label_studio", unplug)
+        with pytest.raises(StorageError, match=r"Cannot write .*its folder does not exist"):
+            export(job.session, out, ALL)
+    shutil.move(away, out)
+    assert visible(out)[Path("label-studio.json")] == before[Path("label-studio.json")]
+    shutil.move(job.folder / "photos", job.folder / "gone")  # where the images are, an export need not know
+    export(job.session, out, ALL)
+    export(job.session, job.folder / "fresh", ALL)
+    assert visible(out) == visible(job.folder / "fresh")
+
+
 def job_result(job):
     """Image, path, maps and verdicts of a further target."""
     path = job.folder / "photos" / "new.png"
@@ -398,6 +421,32 @@ def test_an_interrupted_index_goes_on_where_it_was(tmp_path):
     assert 0 < done < 120
     report = stopped.add(photos, progress=False)
     assert (report.added, report.known) == (120 - done, done)
+
+
+DEAF = """
+import hashlib
+from fakes import FakeEncoder
+
+def encode(self, pixels):
+    print("busy", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 2**31 - 1)  # many minutes in which Python cannot interrupt
+
+FakeEncoder.encode = encode
+"""
+
+
+def test_ctrl_c_ends_a_command_that_python_cannot_interrupt(tmp_path):
+    photos = tmp_path / "photos"
+    write_photos(photos, 3)
+    archive = Archive.create(tmp_path / "x.reco", encoder=FakeEncoder())
+    child = start(DEAF + INDEX, archive.path, photos)
+    while child.stdout.readline() != "busy\n":
+        assert child.poll() is None
+    child.send_signal(signal.SIGINT)
+    told = child.communicate(timeout=120)[1]
+    assert child.returncode == 130
+    assert told.splitlines()[-1] == "stopped: run the same command again to go on"
+    assert archive.add(photos, progress=False).added == 3
 
 
 def test_a_drive_that_is_unplugged_while_indexing_is_reported_and_comes_back(tmp_path):
@@ -574,6 +623,25 @@ def test_a_disturbed_segment_run_goes_on_to_the_bytes_of_a_calm_one(calm, tmp_pa
     assert visible(out) == {name: data for name, data in expected.items() if name.name != "journal.jsonl"}
 
 
+def test_a_clock_that_jumps_while_segmenting_changes_nothing(calm, tmp_path, monkeypatch):
+    """Images of the year 2242 and of 1970, and a journal that is younger than both."""
+    folder, segmenter, expected = calm
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    shutil.copytree(folder / "photos", photos)
+    for number, path in enumerate(sorted(photos.rglob("*.png"))):
+        os.utime(path, (2**33 * (number % 2),) * 2)
+    segment(segmenter, photos, out)
+    written = (out / "journal.jsonl").read_bytes()
+    os.utime(out / "journal.jsonl", (0, 0))
+    monkeypatch.setattr(Journal, "append", None)  # nothing is made again
+    segment(segmenter, photos, out)
+    assert (out / "journal.jsonl").read_bytes() == written
+    made = visible(out)
+    assert {name: made[name] for name in expected if name.name != "journal.jsonl"} == {
+        name: data for name, data in expected.items() if name.name != "journal.jsonl"
+    }
+
+
 SEGMENT = """
 import sys
 from pathlib import Path
@@ -612,6 +680,41 @@ def test_an_interrupted_segment_stops_with_whole_batches(calm, tmp_path):
     lines = (out / "journal.jsonl").read_text().splitlines()
     assert len(lines) - 1 == 1 + printed.count("batch") < 6
     assert all(json.loads(line) for line in lines)
+
+
+# As a decoder that is fed what it cannot bear, in whichever process it runs.
+CRASH = """
+import os
+from reco_assist.archive import decoding
+from reco_assist.segmenter import targets
+trap = (
+    "import os, reco_assist.archive.worker as worker; decode = worker.decode; "
+    "worker.decode = lambda data, **how: os.abort() if data == b'KILL' else decode(data, **how); main()"
+)
+decoding._START = decoding._START.removesuffix("main()") + trap
+decode = targets.decode
+targets.decode = lambda data, **how: os.abort() if data == b"KILL" else decode(data, **how)
+"""
+
+
+def test_an_image_that_kills_a_segment_run_is_left_out_by_the_next(calm, tmp_path):
+    folder, _, expected = calm
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    shutil.copytree(folder / "photos", photos)
+    (photos / "a" / "006 killer.png").write_bytes(b"KILL")  # in the second batch
+    arguments = folder / "mug.concept", photos, out
+    child = start(CRASH + SEGMENT, *arguments)
+    assert child.communicate()[0].count("batch") == 1
+    assert child.returncode == -signal.SIGABRT
+    again = start(CRASH + SEGMENT, *arguments)
+    printed, told = again.communicate()
+    assert again.returncode == 0, told
+    assert printed.count("batch") == 6  # of 13 images
+    assert "skipped a/006 killer.png" in told
+    assert "makes the image decoder crash" in told
+    assert not (out / ".unfinished").exists()
+    masks = {name: data for name, data in visible(out).items() if name.parts[0] == "masks"}
+    assert masks == {name: data for name, data in expected.items() if name.parts[0] == "masks"}
 
 
 # A GPU's fault shows in the model's forward, or wherever what it computed is waited for.

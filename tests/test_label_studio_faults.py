@@ -2,20 +2,23 @@
 
 import json
 import re
+import shutil
 import sys
 import threading
 import urllib.error
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
 from label_studio_server import title
 from PIL import Image
+from test_faults import bound_by_permissions, visible
 
 from reco_assist import files
 from reco_assist.annotations import ImageRef, Prediction, Region
-from reco_assist.errors import FormatError, ServerError, StorageError, UnreachableError
+from reco_assist.errors import FormatError, InputError, ServerError, StorageError, UnreachableError
 from reco_assist.images import content_hash, read_bytes
 from reco_assist.label_studio import Server, Upload, pull, push
 from reco_assist.masks import rle
@@ -282,6 +285,54 @@ def test_a_disk_that_is_full_on_pull_leaves_what_was_there(
     send(server, other, predictions, folder)
     with pytest.raises(FormatError, match="holds what was pulled from"):
         pull(server, other, tmp_path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux")
+def test_permissions_that_change_between_pulls(server, predictions, folder, label_studio, tmp_path):
+    name = title("locked")
+    done = send(server, name, predictions, folder)
+    place = tmp_path / "pulled"
+    pull(server, name, place)
+    before = visible(place)
+    task = next(server.tasks(done.project, include=["data"]))
+    label_studio.client().annotations.create(id=task["id"], result=[], lead_time=1)
+    place.chmod(0o555)
+    with bound_by_permissions(), pytest.raises(StorageError, match="you may not write there"):
+        pull(server, name, place)
+    place.chmod(0o755)
+    assert visible(place) == before
+    assert pull(server, name, place).fresh == 1
+
+
+def test_a_drive_of_images_that_is_unplugged_during_a_push(
+    server, label_studio, predictions, folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sys.modules["reco_assist.label_studio.push"], "_BATCH", 1)
+    name, away = title("unplugged"), tmp_path / "away"
+    shutil.copytree(folder, tmp_path / "photos")
+
+    def unplug(_):
+        if not away.exists():
+            shutil.move(tmp_path / "photos", away)
+
+    def again(**options):
+        return push(
+            server,
+            name,
+            predictions,
+            ["mug"],
+            model_version="one",
+            images=Upload(tmp_path / "photos"),
+            **options,
+        )
+
+    with pytest.raises(InputError, match=r"is missing|cannot be read"):
+        again(on_images=unplug)
+    shutil.move(away, tmp_path / "photos")
+    done = again()
+    tasks = list(server.tasks(done.project, include=["data", "predictions"]))
+    assert len({task["data"]["key"] for task in tasks}) == len(tasks) == len(predictions)
+    assert all(len(task["predictions"]) == 1 for task in tasks)
 
 
 def test_the_token_is_nowhere(server, label_studio, predictions, folder, tmp_path, caplog):

@@ -26,9 +26,11 @@ from reco_assist.cli import (
     serve,
     train,
 )
+from reco_assist.cli.stopping import STOPPED, end_soon, stop
 from reco_assist.errors import RecoAssistError, gpu_failure
 
-_STOPPED = 130
+# Ctrl-C has a meaning of its own there: they are asked to end, and are given time.
+_SERVERS = ("lab", "serve")
 
 app = typer.Typer(
     name="reco-assist",
@@ -69,6 +71,8 @@ def main() -> None:
     """Run the command line. Exit status: 0 done, 1 an error in one sentence, 2 wrong usage, 130 stopped."""
     # Decoders warn about broken metadata in files whose pixels are good.
     warnings.filterwarnings("ignore", module="PIL")
+    if sys.argv[1:2] and sys.argv[1] not in _SERVERS:
+        end_soon()
     try:
         app()
     except RecoAssistError as error:
@@ -87,7 +91,9 @@ def main() -> None:
             raise
         sys.stderr.write(f"error: {failure}\n")
         sys.exit(1)
+    except KeyboardInterrupt:  # where typer does not take it
+        stop()
     except SystemExit as done:
-        if done.code == _STOPPED:  # what typer makes of Ctrl-C, without a word
-            sys.stderr.write("stopped: run the same command again to go on\n")
+        if done.code == STOPPED:  # what typer makes of Ctrl-C, without a word
+            stop()
         raise

@@ -35,11 +35,15 @@ class Batch:
         )
 
 
-def make_batch(segmenter: Predictor, targets: Sequence[Target]) -> Batch:
-    """Segment one batch."""
-    results = segmenter.segment(targets)
+def make_batch(
+    segmenter: Predictor, targets: Sequence[Target], *, without: Mapping[Target, str] | None = None
+) -> Batch:
+    """Segment one batch, without targets that are known to be unusable, for the reasons that are given."""
+    reasons = dict(without or {})
+    results = segmenter.segment([target for target in targets if target not in reasons])
     predictions = [segmenter.decide(result) for result in results if not isinstance(result, Skipped)]
-    skipped = [(r.target.file_name, r.reason) for r in results if isinstance(r, Skipped)]
+    reasons |= {result.target: result.reason for result in results if isinstance(result, Skipped)}
+    skipped = [(target.file_name, reasons[target]) for target in targets if target in reasons]
     return Batch(tuple(predictions), tuple(skipped))
 
 

@@ -18,6 +18,7 @@ from reco_assist.errors import InputError
 from reco_assist.files import make_folder, storage_error
 from reco_assist.images import status
 from reco_assist.segmenter.batches import Batch, make_batch
+from reco_assist.segmenter.crashes import crashing, marked
 from reco_assist.segmenter.predictor import Predictor
 from reco_assist.segmenter.segmenter import Segmenter
 from reco_assist.segmenter.targets import Target
@@ -47,6 +48,11 @@ class Journal:
     def __len__(self) -> int:
         """Finished batches."""
         return len(self._keys)
+
+    @property
+    def mark(self) -> Path:
+        """A hidden file that is there while a run goes on, and after one that died."""
+        return self._path.with_name(".unfinished")
 
     def holds(self, position: int, targets: Sequence[Target]) -> bool:
         """Whether the batch at a position is finished and had these files, unchanged.
@@ -119,6 +125,8 @@ def run(
 ) -> Iterator[int]:
     """Segment batches of targets into a journal; batches it holds already are not made again.
 
+    After a run that died, the first batch is made without the images that crash a decoder, if there are any.
+
     Args:
         segmenter: What makes the masks.
         batches: Of targets; an earlier run must have had the same.
@@ -139,18 +147,19 @@ def run(
             break
         yield len(targets)
     if cluster is None:
-        made: Iterator[tuple[Sequence[Target], Batch]] = (
-            (targets, make_batch(segmenter, targets)) for targets in todo
-        )
+        with marked(journal.mark) as died:
+            for number, targets in enumerate(todo):
+                without = crashing(targets) if died and number == 0 else None
+                journal.append(targets, make_batch(segmenter, targets, without=without))
+                yield len(targets)
     else:
         from reco_assist.segmenter.distributed import make_batches  # noqa: PLC0415  (Ray is an extra)
 
         if not isinstance(segmenter, Segmenter):
             raise InputError("The engine ray segments with Concepts only; run a student on this machine.")
-        made = make_batches(cluster, segmenter, todo)
-    for targets, batch in made:
-        journal.append(targets, batch)
-        yield len(targets)
+        for targets, batch in make_batches(cluster, segmenter, todo):
+            journal.append(targets, batch)
+            yield len(targets)
 
 
 def _line(record: Mapping[str, Any]) -> bytes:
