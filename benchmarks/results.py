@@ -33,6 +33,7 @@ COMMANDS = {
 LONG = {
     "Search in 1.28 million images": "search.py --images 1280000 --single",
     "20,000 files under a memory cap, killed": "endurance.py",
+    "Encoders that need a network": "encoders.py clip paper",
 }
 ORDER = [*COMMANDS, *LONG]
 HEAD = """# Results of the benchmarks

@@ -8,7 +8,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from subprocess import run
 
 import numpy as np
+import open_clip
 import pytest
+import timm
 import torch
 from conftest import SAMPLES
 from torch.nn import functional as F  # noqa: N812
@@ -297,3 +299,28 @@ def test_models_are_listed():
     rows = json.loads(CliRunner().invoke(models, ["--json"]).stdout)["presets"]
     assert [row["name"] for row in rows] == list(PRESETS)
     assert rows[0]["here"] is True
+
+
+def test_sizes_are_measured_where_the_file_is_here_and_marked_where_it_is_not(monkeypatch, tmp_path):
+    from typer.testing import CliRunner
+
+    (tmp_path / "weights").write_bytes(bytes(2_000_000))
+    monkeypatch.setattr("reco_assist.encoders.load.found", lambda name: tmp_path / "weights")
+    rows = json.loads(CliRunner().invoke(models, ["--json"]).stdout)["presets"]
+    assert [(part["megabytes"], part["measured"]) for part in rows[1]["models"]] == [(2, True)] * 3
+    monkeypatch.setattr("reco_assist.encoders.load.found", lambda name: None)
+    assert "~599 MB" in CliRunner().invoke(models, []).stdout
+
+
+@pytest.mark.parametrize("preset", ["clip", "paper"])
+def test_licences_are_those_that_timm_states(preset):
+    """timm keeps OpenAI's weights too; open_clip takes them from there and states no licence."""
+    pairs = zip(PRESETS[preset].models, PRESETS[preset].licences, strict=True)
+    claimed = [(names.ModelName.parse(name), stated) for name, stated in pairs if "(timm)" in stated]
+    assert len(claimed) == 2
+    for model, stated in claimed:
+        name = model.model
+        if model.kind == "clip":
+            name = open_clip.get_pretrained_cfg(model.model, model.tag)["hf_hub"].strip("/")
+        config = timm.get_pretrained_cfg(name.removeprefix("timm/"))
+        assert f"{config.license} (timm)".lower() == stated.lower()

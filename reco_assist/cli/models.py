@@ -35,11 +35,11 @@ def listing(context: typer.Context, json: Json = False) -> None:
         return
     for row in rows:
         here = "on this machine" if row["here"] else "to be fetched"
-        typer.echo(f"{row['name']}: {row['summary']} ({row['megabytes']} MB, {here})")
+        typer.echo(f"{row['name']}: {row['summary']} (about {row['megabytes']} MB, {here})")
         for model in row["models"]:
             mark = "yes" if model["here"] else "no"
-            size = f"{model['megabytes']:>5} MB"
-            typer.echo(f"  {model['name']:<62} {size}  {model['licence']:<11} here: {mark}")
+            size = f"{'' if model['measured'] else '~'}{model['megabytes']}"
+            typer.echo(f"  {model['name']:<62} {size:>5} MB  here: {mark:<3}  {model['licence']}")
     typer.echo(_GRAMMAR)
 
 
@@ -72,7 +72,7 @@ def _rows() -> list[dict[str, Any]]:
     rows = []
     for preset in PRESETS.values():
         parts = [
-            {"name": model, "licence": licence, "megabytes": megabytes, "here": is_here(model)}
+            {"name": model, "licence": licence, "here": is_here(model), **_size(model, megabytes)}
             for model, licence, megabytes in zip(
                 preset.models, preset.licences, preset.megabytes, strict=True
             )
@@ -82,9 +82,20 @@ def _rows() -> list[dict[str, Any]]:
                 "name": preset.name,
                 "summary": preset.summary,
                 "k": preset.k,
-                "megabytes": sum(preset.megabytes),
+                "megabytes": sum(part["megabytes"] for part in parts),
                 "here": all(part["here"] for part in parts),
                 "models": parts,
             }
         )
     return rows
+
+
+def _size(model: str, stated: int) -> dict[str, Any]:
+    """Megabytes of a model's file where it is on this machine, and otherwise what its weights should take."""
+    from reco_assist.encoders.load import found
+
+    file = found(model)
+    return {
+        "megabytes": stated if file is None else round(file.stat().st_size / 1e6),
+        "measured": file is not None,
+    }

@@ -149,6 +149,16 @@ def is_here(name: str) -> bool:
     )
 
 
+def found(name: str) -> Path | None:
+    """The published weight file of a single model, if it is on this machine."""
+    (model,) = models_of(name)
+    if model.kind == "offline" or model.path:
+        return None
+    from reco_assist.encoders.weights import source_of  # noqa: PLC0415
+
+    return source_of(model).find()
+
+
 def default_encoder() -> str:
     """`clip` where its weights are on this machine, or else `offline`."""
     return "clip" if is_here("clip") else "offline"

