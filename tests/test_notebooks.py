@@ -20,8 +20,8 @@ ROUND_TRIP = next(path for path in NOTEBOOKS if path.stem == "label_studio_round
 ALONE = [path for path in NOTEBOOKS if path != ROUND_TRIP]
 
 
-def test_there_are_four():
-    names = ["label_studio_round_trip", "out_of_vocabulary", "quickstart", "your_own_photos"]
+def test_there_are_five():
+    names = ["label_studio_round_trip", "out_of_vocabulary", "quickstart", "reco_plus", "your_own_photos"]
     assert [path.stem for path in NOTEBOOKS] == names
 
 
