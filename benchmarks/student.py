@@ -246,7 +246,7 @@ def main() -> int:
     parser.add_argument("--negatives", type=int, default=40)
     parser.add_argument("--test", type=float, default=0.4, help="share of the images")
     parser.add_argument("--draw", type=int, default=0, help="seed of the sample")
-    parser.add_argument("--side", type=int, default=224)
+    parser.add_argument("--side", type=int, default=320)
     parser.add_argument("--iterations", type=int, default=FROZEN.iterations)
     parser.add_argument("--check-every", type=int, default=FROZEN.check_every)
     parser.add_argument("--again", type=int, default=100, help="iterations with corrected masks")
