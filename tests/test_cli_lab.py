@@ -14,6 +14,7 @@ def test_tutorials_are_copied_once_and_never_overwritten(tmp_path):
         "label_studio_round_trip.ipynb",
         "out_of_vocabulary.ipynb",
         "quickstart.ipynb",
+        "reco_plus.ipynb",
         "your_own_photos.ipynb",
     }
     first.write_text("mine")
