@@ -40,7 +40,7 @@ def train(
 ) -> None:
     """Train a student segmenter on a teacher's masks (ReCo+). A stopped run goes on where it was.
 
-    In short runs on a CPU a student came close to its teacher or a little above it. Compare the two by
+    In short runs on a CPU students came out a little above their teacher, on one concept. Compare the two by
     'reco-assist evaluate' before you rely on it.
 
     Example: reco-assist train mug.concept --images ~/Pictures --out mugs --freeze
