@@ -120,7 +120,7 @@ class Archive:
             ArchiveError: Something is there already.
             StorageError: The place cannot be written.
         """
-        folder = _absolute(path)
+        folder = absolute(path)
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise ArchiveError(f"{path} exists already; open it to add to it, or give a new name.")
         mean = np.asarray(encoder.mean_embedding.float().cpu())
@@ -157,7 +157,7 @@ class Archive:
         Raises:
             ArchiveError: There is no archive, or one of another format or of another encoder, or damaged.
         """
-        folder = _absolute(path)
+        folder = absolute(path)
         header = Header.load(folder)
         if encoder is not None:
             _check_encoder(folder, header, encoder)
@@ -466,10 +466,6 @@ class Archive:
         name = path.relative_to(path.anchor) if root is None else Path(os.path.relpath(path, root))
         details = {key: values[key] for key in ("content_hash", "width", "height", "bytes")}
         return Entry(path=path, file_name=name.as_posix(), **details)
-
-
-def _absolute(path: str | Path) -> Path:
-    return Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow links, and file names with them)
 
 
 def _shape(encoder: Encoder) -> Shape:
