@@ -91,7 +91,6 @@ def made(folder, photos, cluster=None, **options):
     return archive, archive.add(photos, cluster=cluster, **options)
 
 
-@soak
 def test_a_few_images_come_out_as_from_the_local_engine(cluster, photos, tmp_path):
     """The quick one for every day: hashes, embeddings and masks."""
     paths = [*sorted(photos.glob("b/*"))[:6], photos / "a" / "bad.png"]
@@ -183,7 +182,7 @@ def test_masks_are_those_of_the_local_engine(cluster, photos, tmp_path):
 
 
 @soak
-def test_the_offline_encoder_gives_the_same_vectors(cluster, encoder, samples, tmp_path):
+def test_the_offline_encoder_gives_the_same_vectors_and_masks(cluster, encoder, samples, tmp_path):
     files = sorted((SAMPLES / "archive").glob("*.jpg"))[:4]
     archive = Archive.create(tmp_path / "x.reco", encoder=encoder)
     archive.add(files, cluster=Cluster())
@@ -193,3 +192,6 @@ def test_the_offline_encoder_gives_the_same_vectors(cluster, encoder, samples, t
     for row in rows(samples):
         if row["content_hash"] in mine:
             assert mine[row["content_hash"]] == pytest.approx(row["embedding"], rel=1e-3, abs=2e-3)
+    local, distributed = segmented(samples, files, Cluster(), tmp_path)
+    assert local == distributed
+    assert b'"regions":[{' in local
