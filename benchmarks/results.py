@@ -32,6 +32,8 @@ COMMANDS = {
 }
 LONG = {
     "Search in 1.28 million images": "search.py --images 1280000 --single",
+    "Search in 1.28 million images, all cells": "search.py --images 1280000",
+    "Search in 5 million images": "search.py --images 5000000 --single",
     "20,000 files under a memory cap, killed": "endurance.py",
     "Encoders that need a network": "encoders.py clip paper",
 }

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from conftest import SAMPLES
 from fakes import FakeEncoder, write_photos
 from scipy.special import expit
 from scipy.stats import median_abs_deviation
+from torch.nn.functional import interpolate
 
 from reco_assist.archive import Archive
 from reco_assist.concepts import (
@@ -28,9 +30,10 @@ from reco_assist.concepts.presence import OFFSET, SHARE, SLOPE, Presence, Scale
 from reco_assist.concepts.quality import distinctiveness
 from reco_assist.cosegment import mask_coverage
 from reco_assist.encoders import CompactCells, TextEmbedding, compact
+from reco_assist.encoders.batches import encode_files
 from reco_assist.errors import EncoderError, FormatError, InputError
 from reco_assist.retrieval import box_exemplar
-from reco_assist.segmenter import Segmenter, Target
+from reco_assist.segmenter.maps import score_maps
 
 
 @pytest.fixture(scope="module")
@@ -261,7 +264,7 @@ def test_the_samples_exemplars_find_extinguishers(samples, truth):
     assert (SAMPLES / "samples.json").is_file()
 
 
-def test_a_name_that_exemplars_answer_helps_to_judge_presence_and_nothing_else(samples, truth, encoder):
+def test_a_name_that_exemplars_answer_counts(samples, truth, encoder):
     """To the encoder rendered extinguishers look like bottles, and not like what their name means."""
     shown = truth.exemplars()
     plain = learn_concept(samples, "fire extinguisher", k=4, exemplars=shown)
@@ -269,11 +272,26 @@ def test_a_name_that_exemplars_answer_helps_to_judge_presence_and_nothing_else(s
     assert (plain.text, plain.presence.language) == (None, None)
     assert torch.equal(answered.text, encoder.encode_text("bottle").vector)
     assert answered.presence.language is not None
-    target = [Target(SAMPLES / "targets" / "scene_001.jpg", "scene_001.jpg")]
-    maps = [
-        Segmenter([one], encoder=encoder, presence="off").segment(target)[0].maps for one in (plain, answered)
-    ]
-    np.testing.assert_array_equal(*maps)
+    assert torch.equal(plain.foreground, answered.foreground)
+    of_set = encode_files(encoder, [samples.entry(digest).path for digest in answered.provenance.kept])
+    activation = torch.einsum("kdhw,d->khw", of_set.language, answered.text)
+    assert answered.saliency == pytest.approx((activation.mean().item(), activation.std().item()), rel=1e-4)
+    target = encode_files(encoder, [SAMPLES / "targets" / "scene_001.jpg"])
+    z = torch.einsum("kdhw,d->khw", target.language, answered.text).sub(activation.mean()) / activation.std()
+    without = score_maps(replace(answered, text=None), target)
+    counted = interpolate(0.12 * z[:, None], size=without.shape[1:], mode="bilinear")[:, 0]
+    assert torch.allclose(score_maps(answered, target), without + counted, atol=1e-4)
+
+
+def test_of_older_files_a_name_beside_exemplars_judges_presence_alone(samples, truth, tmp_path):
+    concept = learn_concept(samples, "bottle", k=4, exemplars=truth.exemplars())
+    (tmp_path / "old.concept").write_bytes(damaged(concept, format=2))
+    old = Concept.load(tmp_path / "old.concept")
+    assert torch.equal(old.text, concept.text)
+    target = encode_files(samples.encoder, [SAMPLES / "targets" / "scene_001.jpg"])
+    assert torch.equal(score_maps(old, target), score_maps(replace(concept, text=None), target))
+    old.save(tmp_path / "again.concept")
+    assert Concept.load(tmp_path / "again.concept").saliency == old.saliency
 
 
 def test_a_swap_exchanges_the_sides_and_can_be_taken_back(lesson, tmp_path):

@@ -243,7 +243,7 @@ def test_pixels_are_normalised_as_open_clip_does():
 
 def test_half_precision_is_close(file_of):
     exact = encoder(f"clip:{SMALL},size=96@{file_of(SMALL)}")
-    coarse = ClipEncoder(ModelName.parse(exact.name), precision="bfloat16")
+    coarse = encoder(exact.name.replace(",size=96", ",precision=bfloat16,size=96"))
     batch = pixels(96)
     for one, other in zip(exact.encode_language(batch), coarse.encode_language(batch), strict=True):
         assert other.dtype == torch.float32
@@ -262,6 +262,7 @@ def test_half_precision_is_close(file_of):
         ("clip:VIT-B-32@{ViT-S-32-alt}", "did you mean"),
         ("clip:ViT-B-32/laion99", "openai"),
         ("clip:ViT-B-32", "names no published weights"),
+        ("clip:ViT-S-32-alt,precision=half@{ViT-S-32-alt}", "float32, float16 or bfloat16"),
     ],
 )
 def test_bad_names(file_of, text, words):

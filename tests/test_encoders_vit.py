@@ -85,6 +85,16 @@ def test_a_model_is_run_at_the_size_it_was_trained_for(file_of):
     assert encoder(f"vit:{TINY}@{file_of(TINY)}").input_size == 224
 
 
+def test_half_precision_is_close(file_of):
+    exact, coarse = (
+        encoder(f"vit:{TINY},precision={one},size=96@{file_of(TINY)}").encode_dense(pixels(96))
+        for one in ("float32", "bfloat16")
+    )
+    assert coarse.dtype == torch.float32
+    assert not torch.equal(exact, coarse)
+    assert F.cosine_similarity(exact, coarse).min() > 0.99
+
+
 @torch.inference_mode()
 def test_blocks_are_normalised_and_joined(file_of):
     net = timm_model(TINY)

@@ -128,7 +128,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
     for one in found["concepts"]:
         verdict, masks = one["verdict"], one["masks"]
         is_there = "present" if verdict["present"] else "absent"
-        by = "its word" if one["word"] else f"{len(one['exemplars'])} exemplars"
+        shown = [f"{len(one['exemplars'])} exemplars"] if one["exemplars"] else []
+        by = " and ".join([*shown, *(["its word"] if one["word"] else [])]) or "its word, sides swapped"
         lines += ["", f"{one['name']}: {is_there}, probability {verdict['probability']}, {len(masks)} masks"]
         lines += [f"  mask {m['id']}: {m['area']} pixels in {m['bbox']}, score {m['score']}" for m in masks]
         lines.append(f"  learnt by {by} with the {one['method']} method, reco-assist {one['version']}")

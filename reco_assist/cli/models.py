@@ -16,10 +16,11 @@ models = typer.Typer(
 _GRAMMAR = """
 Encoders are named
   offline | clip | paper                       a preset of the list
-  clip:MODEL/TAG[,dense=self|maskclip][,size=N][,window=N]
+  clip:MODEL/TAG[,dense=self|maskclip][,size=N][,window=N][,precision=P]
                                                an open_clip model and its published weights
-  vit:MODEL[,size=N][,blocks=I/J][,stride=N][,position=N]
+  vit:MODEL[,size=N][,blocks=I/J][,stride=N][,position=N][,precision=P]
                                                a timm model, for --dense
+  P is float32, float16 or bfloat16            (half precision on a GPU if left out, else float32)
   clip:MODEL@FILE, vit:MODEL@FILE              weights of your own (options before the @)
   A + B, A + B + C                             words and images + dense; retrieval + language + dense"""
 

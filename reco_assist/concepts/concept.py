@@ -1,6 +1,7 @@
 """The Concept: what was learnt about a word or a few exemplars, as one small file."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -21,9 +22,17 @@ from reco_assist.files import write_bytes
 
 Method = Literal["assist", "paper"]
 
-FORMAT = 2
-"""Number of the format that is written. Format 1, which is read as well, had no banks: no cells vote."""
+FORMAT = 3
+"""Number of the format that is written; the earlier ones are read as well.
 
+Format 1 had no banks: no cells vote. Formats 1 and 2 did not say how a word's activation is scaled where
+exemplars lead: it does not count.
+"""
+
+NO_ACTIVATION = (0.0, math.inf)
+"""The `saliency` of a concept whose word does not count in scores."""
+
+_SCALED = 3  # the first format that scales the activation of a word beside exemplars
 _KEY = "reco_assist"
 _LARGEST = 64 << 20  # bytes; a Concept is a few megabytes: 200 kB an image of its set
 
@@ -80,10 +89,10 @@ class Concept:
         foreground: (C,) what the concept looks like, unit length.
         background: (C,) what surrounds it, unit length; None with the paper's method.
         contexts: (m, C) what else competes with it, unit length; (0, 0) where nothing does.
-        text: (D,) vector of the word; where exemplars lead it only helps to judge presence, and is None
-            if their images do not answer it; None after a swap, too.
-        saliency: Mean and standard deviation over the cells of the set of what guided the co-segmentation:
-            the word's activation, or the exemplars' scores.
+        text: (D,) vector of the word; None where exemplars lead and their images do not answer it, and after
+            a swap.
+        saliency: Mean and standard deviation of the word's activation over the cells of the set;
+            `NO_ACTIVATION` where a word counts for presence alone.
         threshold: Mean automatic threshold over the set; None where each target decides alone.
         presence: When an image contains the concept at all; None where this was not learnt.
         provenance: Where all this comes from.
@@ -201,6 +210,8 @@ class Concept:
         banks = _banks(tensors, channels)
         origin, quality = data["provenance"], data.get("quality")
         mean, deviation = data["saliency"]
+        if data["format"] < _SCALED and origin["exemplars"]:
+            mean, deviation = NO_ACTIVATION
         return cls(
             name=str(data["name"]),
             method=data["method"],

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from reco_assist.concepts.concept import Concept, Provenance
+from reco_assist.concepts.concept import NO_ACTIVATION, Concept, Provenance
 from reco_assist.concepts.presence import Presence
 from reco_assist.cosegment import Bank, Prototypes, exemplar_prototypes, mask_coverage
 from reco_assist.encoders import CompactCells, Encoder, compact_cells
@@ -98,9 +98,10 @@ def correct(
     """The concept with what corrections teach.
 
     Prototypes move towards those of the corrections, half the way with three of them, and corrected cells
-    vote like those of exemplars. What was wrongly taken for the concept competes with it from now on.
-    Presence asks for less where corrected images have the concept and would be passed over, and for more
-    where they have not and were not.
+    vote like those of exemplars, while the word's activation does not count any more: beside three corrected
+    masks it costs .007. What was wrongly taken for the concept competes with it from now on. Presence asks
+    for less where corrected images have the concept and would be passed over, and for more where they have
+    not and were not.
 
     Args:
         concept: By the method `assist`.
@@ -130,6 +131,7 @@ def correct(
         foreground=foreground,
         background=background,
         contexts=torch.stack([*concept.contexts, *rivals]) if rivals else concept.contexts,
+        saliency=NO_ACTIVATION if shown else concept.saliency,
         banks=_with_corrected(concept.banks, corrections) if shown else concept.banks,
         provenance=_provenance(concept.provenance, corrections, len(rivals)),
     )

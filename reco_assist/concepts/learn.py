@@ -8,7 +8,7 @@ from torch import Tensor
 
 from reco_assist.archive import Archive
 from reco_assist.concepts.banks import teach
-from reco_assist.concepts.concept import Concept, Method, Provenance, Seed
+from reco_assist.concepts.concept import NO_ACTIVATION, Concept, Method, Provenance, Seed
 from reco_assist.concepts.draft import Draft, paper_weights, standardise, word_activation
 from reco_assist.concepts.presence import answers
 from reco_assist.concepts.quality import ARCHIVE_SAMPLE, appraise
@@ -48,8 +48,8 @@ def learn_concept(
 
     Args:
         archive: Where its images are looked for.
-        text: The word; with exemplars it names the concept, and helps to judge where the concept is absent if
-            their images answer it.
+        text: The word; with exemplars it names the concept, and if their images answer it, it helps to find
+            the concept's pixels and to judge where it is absent.
         k: Images to retrieve.
         drop: Content hashes of retrieved images to leave out.
         exemplars: Regions that show the concept; they lead where they are given.
@@ -80,8 +80,9 @@ class Lesson:
         context_names: Words that compete.
         contexts: (m, C) their prototypes (assist) or references (paper).
         draft: The set that is kept, co-segmented.
-        saliency: Mean and standard deviation of the guidance over the retrieved set. Pruning does not touch
-            them, so it changes no other image's weights.
+        scale: Mean and standard deviation of what guides, over the retrieved set: the word's activation or
+            the exemplars' scores. Pruning does not touch them, so it changes no other image's weights.
+        saliency: The same of the word's activation, if the word counts.
         dropped: Content hashes that were pruned.
         shown: Cells of the exemplars; None where a word leads.
         answered: (D,) vector of the name where exemplars lead and their images answer it.
@@ -94,6 +95,7 @@ class Lesson:
     context_names: tuple[str, ...]
     contexts: Tensor
     draft: Draft
+    scale: tuple[float, float]
     saliency: tuple[float, float]
     dropped: tuple[str, ...] = ()
     shown: Bank | None = None
@@ -127,7 +129,8 @@ class Lesson:
             references = _assist_contexts(archive, names, k)
         if exemplars:
             shown = _Shown.of(archive, exemplars)
-            draft, saliency = _set_by_exemplars(archive, shown.prototypes, k)
+            answered = _answered(archive, name, shown.cells)
+            draft, scale, saliency = _set_by_exemplars(archive, shown.prototypes, answered, k)
             return cls(
                 archive,
                 name,
@@ -136,13 +139,14 @@ class Lesson:
                 names,
                 references,
                 draft,
+                scale,
                 saliency,
                 shown=shown.bank,
-                answered=_answered(archive, name, shown.cells),
+                answered=answered,
             )
         word = archive.encoder.encode_text(name)
-        draft, saliency = _set_by_word(archive, word, k, method, references)
-        return cls(archive, name, word, (), names, references, draft, saliency)
+        draft, scale = _set_by_word(archive, word, k, method, references)
+        return cls(archive, name, word, (), names, references, draft, scale, scale)
 
     def drop(self, content_hashes: Collection[str]) -> "Lesson":
         """The lesson without some images of its set.
@@ -322,15 +326,21 @@ def _set_by_word(
     return Draft.build(images, features.dense, guidance, weights, method=method), saliency
 
 
-def _set_by_exemplars(archive: Archive, shown: Prototypes, k: int) -> tuple[Draft, tuple[float, float]]:
+def _set_by_exemplars(
+    archive: Archive, shown: Prototypes, text: Tensor | None, k: int
+) -> tuple[Draft, tuple[float, float], tuple[float, float]]:
+    """The set, the scale of what guides it, and that of the activation of a word that they answer."""
     # Compact cells find the candidates; the full grid ranks them.
     candidates = retrieve(archive, _query(shown), k=_RERANKED * k)
-    dense = _encode(archive, candidates).dense  # (n, C, h, w)
-    order = exemplar_similarity(dense, shown).argsort(descending=True, stable=True)[:k]  # (k,)
-    images, dense = [candidates[i] for i in order.tolist()], dense[order]
-    guidance, saliency = standardise(prototype_scores(dense, shown))
+    features = _encode(archive, candidates)
+    order = exemplar_similarity(features.dense, shown).argsort(descending=True, stable=True)[:k]  # (k,)
+    images, dense = [candidates[i] for i in order.tolist()], features.dense[order]  # (k, C, h, w)
+    guidance, scale = standardise(prototype_scores(dense, shown))
     weights = torch.sigmoid(guidance)  # (k, h, w)
-    return Draft.build(images, dense, guidance, weights, method="assist", exemplars=shown), saliency
+    draft = Draft.build(images, dense, guidance, weights, method="assist", exemplars=shown)
+    if text is None:
+        return draft, scale, NO_ACTIVATION
+    return draft, scale, standardise(word_activation(features.language[order], text, _grid(features)))[1]
 
 
 def _assist_contexts(archive: Archive, names: Sequence[str], k: int) -> Tensor:

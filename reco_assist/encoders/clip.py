@@ -45,9 +45,10 @@ class ClipEncoder:
     80 prompt templates for zero-shot classification.
 
     Args:
-        name: `clip:MODEL/TAG` or `clip:MODEL@PATH`; options dense (self, maskclip), size and window.
+        name: `clip:MODEL/TAG` or `clip:MODEL@PATH`; options dense (self, maskclip), size, window and
+            precision.
         device: Torch device.
-        precision: See `autocast`.
+        precision: See `autocast`; of a name that says none.
 
     Raises:
         EncoderError: No such model, weights that are missing or do not fit, or a tower without dense maps.
@@ -59,7 +60,7 @@ class ClipEncoder:
         name = canonical(name)
         self.name = str(name)
         self.device = torch.device(device)
-        self._precision: Precision = precision
+        self._precision = cast("Precision", name.options.get("precision", precision))
         self._model_name = name
         self._model, self.weights, config = _load(name)
         self._tower = tower_of(self._model, f"{name.kind}:{name.model}")

@@ -30,7 +30,8 @@ def load_encoder(
         name: A preset (offline, clip, paper), a clip model, or several joined by ' + '; see `names`.
         dense: Another dense encoder: a vit model, offline, or dinov2.
         device: auto (CUDA, then MPS, then CPU), cpu, cuda, cuda:N or mps.
-        precision: auto (float16 on CUDA and MPS, float32 elsewhere), float32, float16 or bfloat16.
+        precision: auto (float16 on CUDA and MPS, float32 elsewhere), float32, float16 or bfloat16, of clip
+            and vit models whose names say none; the embedded encoder always computes in float32.
 
     Raises:
         EncoderError: No such encoder or device, or its weights are missing.

@@ -28,12 +28,14 @@ _OPTIONS: dict[Kind, dict[str, re.Pattern[str]]] = {
         "dense": re.compile(r"self|maskclip"),
         "size": re.compile(r"[1-9]\d*"),
         "window": re.compile(r"[1-9]\d*"),
+        "precision": re.compile(r"float32|float16|bfloat16"),
     },
     "vit": {
         "size": re.compile(r"[1-9]\d*"),
         "blocks": re.compile(r"-?\d+(/-?\d+)*"),
         "stride": re.compile(r"[1-9]\d*"),
         "position": re.compile(r"[1-9]\d*"),
+        "precision": re.compile(r"float32|float16|bfloat16"),
     },
 }
 _MEANINGS = {
@@ -43,6 +45,7 @@ _MEANINGS = {
     "blocks": "block numbers such as 8/11 or -1",
     "stride": "the distance between patches in pixels",
     "position": "how many positional directions to remove",
+    "precision": "float32, float16 or bfloat16",
 }
 
 

@@ -4,7 +4,7 @@ import pickle
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import timm
 import torch
@@ -38,9 +38,10 @@ class VitEncoder:
 
     Args:
         name: `vit:MODEL` or `vit:MODEL@FILE`; options size, blocks (several are normalised and joined),
-            stride (overlapping patches, Amir et al. 2021) and position (positional directions to remove).
+            stride (overlapping patches, Amir et al. 2021), position (positional directions to remove) and
+            precision.
         device: Torch device.
-        precision: See `autocast`.
+        precision: See `autocast`; of a name that says none.
 
     Raises:
         EncoderError: No such model, weights that are missing or do not fit, or an option it cannot have.
@@ -52,7 +53,7 @@ class VitEncoder:
         check_timm(name.model)
         self.name = str(name)
         self.device = torch.device(device)
-        self._precision: Precision = precision
+        self._precision = cast("Precision", name.options.get("precision", precision))
         file = weight_file(name)
         architecture = name.model.removesuffix(".sin")
         config = timm.get_pretrained_cfg(architecture)

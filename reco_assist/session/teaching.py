@@ -187,7 +187,7 @@ def _extend(lesson: Lesson, images: Sequence[Retrieved]) -> Lesson:
         raw = word_activation(features.language, lesson.word.vector, grid)  # (n, h, w)
     else:
         raise InputError("A lesson needs a word or examples; give one of the two.")
-    mean, deviation = lesson.saliency
+    mean, deviation = lesson.scale
     guidance = (raw - mean) / deviation
     return replace(lesson, draft=draft.add(images, features.dense, guidance, torch.sigmoid(guidance)))
 
