@@ -23,7 +23,7 @@ RESULTS = FOLDER / "RESULTS.md"
 COMMANDS = {
     "Co-segmentation": "cosegment.py",
     "Search": "search.py",
-    "Indexing": "index.py",
+    "Indexing": "index.py --images 256 --rounds 2",
     "Segmenting": "segment.py",
     "Files under a memory cap, killed": "endurance.py --images 1000",
     "Growth": "scaling.py",
