@@ -251,6 +251,8 @@ def test_explain_names_what_made_a_mask(demo, truth):
     assert by_name["mug"]["rivals"] == ["fire extinguisher"]
     text = reco("explain", out, shown["file_name"]).stdout
     assert learnt.provenance.weights[:12] in text
+    assert "learnt by its word with" in text
+    assert f"learnt by {len(learnt.provenance.exemplars)} exemplars with" in text
     one_sentence(reco("explain", out, "nowhere.jpg"), "is not among the 21 images")
 
 

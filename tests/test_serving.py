@@ -19,7 +19,6 @@ from starlette.testclient import TestClient
 from reco_assist.annotations import ImageRef, Prediction, Region
 from reco_assist.archive import Archive
 from reco_assist.concepts import learn_concept
-from reco_assist.concepts.concept import NO_ACTIVATION
 from reco_assist.concepts.corrections import begin, correct, read_correction
 from reco_assist.errors import ImageError, InputError
 from reco_assist.export import label_config
@@ -337,7 +336,7 @@ def test_corrections_move_a_concept_by_their_number_and_not_by_their_order(conce
     ]
     assert near == sorted(near)
     assert correct(concept, ones).foreground.norm() == pytest.approx(1)
-    assert correct(concept, ones).saliency == NO_ACTIVATION
+    assert correct(concept, ones).saliency is None
     shown, *rest = correct(concept, ones).banks
     assert len(rest) == 1
     assert torch.equal(rest[0].cells, concept.banks[-1].cells)

@@ -1,8 +1,7 @@
 """The Concept: what was learnt about a word or a few exemplars, as one small file."""
 
 import json
-import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -28,9 +27,6 @@ FORMAT = 3
 Format 1 had no banks: no cells vote. Formats 1 and 2 did not say how a word's activation is scaled where
 exemplars lead: it does not count.
 """
-
-NO_ACTIVATION = (0.0, math.inf)
-"""The `saliency` of a concept whose word does not count in scores."""
 
 _SCALED = 3  # the first format that scales the activation of a word beside exemplars
 _KEY = "reco_assist"
@@ -91,8 +87,8 @@ class Concept:
         contexts: (m, C) what else competes with it, unit length; (0, 0) where nothing does.
         text: (D,) vector of the word; None where exemplars lead and their images do not answer it, and after
             a swap.
-        saliency: Mean and standard deviation of the word's activation over the cells of the set;
-            `NO_ACTIVATION` where a word counts for presence alone.
+        saliency: Mean and standard deviation of the word's activation over the cells of the set; None where
+            no word counts in scores.
         threshold: Mean automatic threshold over the set; None where each target decides alone.
         presence: When an image contains the concept at all; None where this was not learnt.
         provenance: Where all this comes from.
@@ -106,7 +102,7 @@ class Concept:
     background: Tensor | None
     contexts: Tensor
     text: Tensor | None
-    saliency: tuple[float, float]
+    saliency: tuple[float, float] | None
     threshold: float | None
     presence: Presence | None
     provenance: Provenance = field(repr=False)
@@ -209,9 +205,8 @@ class Concept:
             raise ValueError(f"unknown method {data['method']!r}")
         banks = _banks(tensors, channels)
         origin, quality = data["provenance"], data.get("quality")
-        mean, deviation = data["saliency"]
-        if data["format"] < _SCALED and origin["exemplars"]:
-            mean, deviation = NO_ACTIVATION
+        unscaled = data["format"] < _SCALED and origin["exemplars"]
+        saliency = None if unscaled or data["saliency"] is None else _scale(data["saliency"])
         return cls(
             name=str(data["name"]),
             method=data["method"],
@@ -219,7 +214,7 @@ class Concept:
             background=background,
             contexts=tensors["contexts"],
             text=text,
-            saliency=(float(mean), float(deviation)),
+            saliency=saliency,
             threshold=None if data["threshold"] is None else float(data["threshold"]),
             presence=None if data["presence"] is None else Presence.from_json(data["presence"]),
             quality=None if quality is None else Quality.from_json(quality),
@@ -239,6 +234,11 @@ class Concept:
                 swapped=bool(origin.get("swapped", False)),
             ),
         )
+
+
+def _scale(data: Sequence[float]) -> tuple[float, float]:
+    mean, deviation = data
+    return float(mean), float(deviation)
 
 
 def _banks(tensors: Mapping[str, Tensor], channels: int) -> tuple[Bank, ...]:

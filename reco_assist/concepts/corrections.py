@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from reco_assist.concepts.concept import NO_ACTIVATION, Concept, Provenance
+from reco_assist.concepts.concept import Concept, Provenance
 from reco_assist.concepts.presence import Presence
 from reco_assist.cosegment import Bank, Prototypes, exemplar_prototypes, mask_coverage
 from reco_assist.encoders import CompactCells, Encoder, compact_cells
@@ -131,7 +131,7 @@ def correct(
         foreground=foreground,
         background=background,
         contexts=torch.stack([*concept.contexts, *rivals]) if rivals else concept.contexts,
-        saliency=NO_ACTIVATION if shown else concept.saliency,
+        saliency=None if shown else concept.saliency,
         banks=_with_corrected(concept.banks, corrections) if shown else concept.banks,
         provenance=_provenance(concept.provenance, corrections, len(rivals)),
     )
@@ -166,7 +166,7 @@ def begin(name: str, corrections: Sequence[Correction], encoder: Encoder) -> Con
             foreground, None, kept=shown[0].cells, archive=encoder.ordinary, ordinary=encoder.ordinary
         )
     concept = Concept(
-        name, "assist", foreground, background, torch.empty(0, 0), None, (0.0, 1.0), None, presence, nothing
+        name, "assist", foreground, background, torch.empty(0, 0), None, None, None, presence, nothing
     )
     return correct(concept, corrections, ordinary=encoder.ordinary)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from reco_assist.archive import Archive
 from reco_assist.concepts.banks import teach
-from reco_assist.concepts.concept import NO_ACTIVATION, Concept, Method, Provenance, Seed
+from reco_assist.concepts.concept import Concept, Method, Provenance, Seed
 from reco_assist.concepts.draft import Draft, paper_weights, standardise, word_activation
 from reco_assist.concepts.presence import answers
 from reco_assist.concepts.quality import ARCHIVE_SAMPLE, appraise
@@ -82,7 +82,7 @@ class Lesson:
         draft: The set that is kept, co-segmented.
         scale: Mean and standard deviation of what guides, over the retrieved set: the word's activation or
             the exemplars' scores. Pruning does not touch them, so it changes no other image's weights.
-        saliency: The same of the word's activation, if the word counts.
+        saliency: The same of the word's activation; None where no word counts in scores.
         dropped: Content hashes that were pruned.
         shown: Cells of the exemplars; None where a word leads.
         answered: (D,) vector of the name where exemplars lead and their images answer it.
@@ -96,7 +96,7 @@ class Lesson:
     contexts: Tensor
     draft: Draft
     scale: tuple[float, float]
-    saliency: tuple[float, float]
+    saliency: tuple[float, float] | None
     dropped: tuple[str, ...] = ()
     shown: Bank | None = None
     answered: Tensor | None = None
@@ -328,7 +328,7 @@ def _set_by_word(
 
 def _set_by_exemplars(
     archive: Archive, shown: Prototypes, text: Tensor | None, k: int
-) -> tuple[Draft, tuple[float, float], tuple[float, float]]:
+) -> tuple[Draft, tuple[float, float], tuple[float, float] | None]:
     """The set, the scale of what guides it, and that of the activation of a word that they answer."""
     # Compact cells find the candidates; the full grid ranks them.
     candidates = retrieve(archive, _query(shown), k=_RERANKED * k)
@@ -339,7 +339,7 @@ def _set_by_exemplars(
     weights = torch.sigmoid(guidance)  # (k, h, w)
     draft = Draft.build(images, dense, guidance, weights, method="assist", exemplars=shown)
     if text is None:
-        return draft, scale, NO_ACTIVATION
+        return draft, scale, None
     return draft, scale, standardise(word_activation(features.language[order], text, _grid(features)))[1]
 
 

@@ -67,6 +67,12 @@ def merge_concepts(first: Concept, second: Concept, *, name: str, archive: Archi
     if first.background is not None and second.background is not None:
         background = _between(first.background, second.background, shares)
     contexts, names = _contexts((first, second), name)
+    saliency = None
+    if first.saliency is not None and second.saliency is not None:
+        mean, deviation = (
+            shares[0] * a + shares[1] * b for a, b in zip(first.saliency, second.saliency, strict=True)
+        )
+        saliency = mean, deviation
     threshold = None
     if first.threshold is not None and second.threshold is not None:
         threshold = shares[0] * first.threshold + shares[1] * second.threshold
@@ -85,10 +91,7 @@ def merge_concepts(first: Concept, second: Concept, *, name: str, archive: Archi
         background=background,
         contexts=contexts,
         text=text,
-        saliency=(
-            shares[0] * first.saliency[0] + shares[1] * second.saliency[0],
-            shares[0] * first.saliency[1] + shares[1] * second.saliency[1],
-        ),
+        saliency=saliency,
         threshold=threshold,
         presence=presence,
         quality=quality,

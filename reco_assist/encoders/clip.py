@@ -48,19 +48,16 @@ class ClipEncoder:
         name: `clip:MODEL/TAG` or `clip:MODEL@PATH`; options dense (self, maskclip), size, window and
             precision.
         device: Torch device.
-        precision: See `autocast`; of a name that says none.
 
     Raises:
         EncoderError: No such model, weights that are missing or do not fit, or a tower without dense maps.
     """
 
-    def __init__(
-        self, name: ModelName, *, device: str | torch.device = "cpu", precision: Precision = "auto"
-    ) -> None:
+    def __init__(self, name: ModelName, *, device: str | torch.device = "cpu") -> None:
         name = canonical(name)
         self.name = str(name)
         self.device = torch.device(device)
-        self._precision = cast("Precision", name.options.get("precision", precision))
+        self._precision = cast("Precision", name.options.get("precision", "auto"))
         self._model_name = name
         self._model, self.weights, config = _load(name)
         self._tower = tower_of(self._model, f"{name.kind}:{name.model}")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from reco_assist.encoders.names import JOINER, ModelName, join, parse
-from reco_assist.encoders.pixels import Precision
 from reco_assist.encoders.presets import PRESETS, SHORT
 from reco_assist.encoders.protocols import DenseEncoder, Encoder, LanguageImageEncoder
 from reco_assist.errors import EncoderError
@@ -22,7 +21,6 @@ def load_encoder(
     *,
     dense: str | None = None,
     device: str = "auto",
-    precision: Precision = "auto",
 ) -> Encoder:
     """The encoder of that name, on a device.
 
@@ -30,13 +28,11 @@ def load_encoder(
         name: A preset (offline, clip, paper), a clip model, or several joined by ' + '; see `names`.
         dense: Another dense encoder: a vit model, offline, or dinov2.
         device: auto (CUDA, then MPS, then CPU), cpu, cuda, cuda:N or mps.
-        precision: auto (float16 on CUDA and MPS, float32 elsewhere), float32, float16 or bfloat16, of clip
-            and vit models whose names say none; the embedded encoder always computes in float32.
 
     Raises:
         EncoderError: No such encoder or device, or its weights are missing.
     """
-    return _Loader(device, precision).encoder(_checked(models_of(name, dense=dense)))
+    return _Loader(device).encoder(_checked(models_of(name, dense=dense)))
 
 
 def models_of(name: str, *, dense: str | None = None) -> tuple[ModelName, ...]:
@@ -90,9 +86,8 @@ def _checked(models: tuple[ModelName, ...]) -> tuple[ModelName, ...]:
 class _Loader:
     """Builds encoders on one device; a model that has two parts in one encoder is loaded once."""
 
-    def __init__(self, device: str, precision: Precision) -> None:
+    def __init__(self, device: str) -> None:
         self._device = pick_device(device)
-        self._precision: Precision = precision
         self._offline: OfflineEncoder | None = None
 
     def encoder(self, models: tuple[ModelName, ...]) -> Encoder:
@@ -113,14 +108,14 @@ class _Loader:
             return self._embedded()
         from reco_assist.encoders.clip import ClipEncoder  # noqa: PLC0415  (open_clip takes seconds to import)
 
-        return ClipEncoder(model, device=self._device, precision=self._precision)
+        return ClipEncoder(model, device=self._device)
 
     def _dense(self, model: ModelName) -> DenseEncoder:
         if model.kind == "offline":
             return self._embedded()
         from reco_assist.encoders.vit import VitEncoder  # noqa: PLC0415
 
-        return VitEncoder(model, device=self._device, precision=self._precision)
+        return VitEncoder(model, device=self._device)
 
     def _embedded(self) -> "OfflineEncoder":
         from reco_assist.encoders.offline import OfflineEncoder  # noqa: PLC0415  (timm takes a second to import)

@@ -22,20 +22,21 @@ JOINER = " + "
 
 # A path may hold ' + ', but hardly one that is followed by a kind.
 _SPLIT = re.compile(r"\s\+\s(?=(?:offline|clip|vit)\b)")
+_PRECISION = re.compile(r"float32|float16|bfloat16")
 _OPTIONS: dict[Kind, dict[str, re.Pattern[str]]] = {
     "offline": {},
     "clip": {
         "dense": re.compile(r"self|maskclip"),
         "size": re.compile(r"[1-9]\d*"),
         "window": re.compile(r"[1-9]\d*"),
-        "precision": re.compile(r"float32|float16|bfloat16"),
+        "precision": _PRECISION,
     },
     "vit": {
         "size": re.compile(r"[1-9]\d*"),
         "blocks": re.compile(r"-?\d+(/-?\d+)*"),
         "stride": re.compile(r"[1-9]\d*"),
         "position": re.compile(r"[1-9]\d*"),
-        "precision": re.compile(r"float32|float16|bfloat16"),
+        "precision": _PRECISION,
     },
 }
 _MEANINGS = {

@@ -38,7 +38,8 @@ class Preparation:
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[object]:
     """The context to run a network in.
 
-    `auto` is half precision on CUDA and MPS and single precision on a processor.
+    `auto` is half precision on CUDA and MPS and single precision on a processor. The name of an encoder says
+    it, so that archives and Concepts record what their features were computed in.
     """
     if precision == "auto":
         precision = "float32" if device.type == "cpu" else "float16"

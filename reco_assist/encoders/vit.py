@@ -41,19 +41,16 @@ class VitEncoder:
             stride (overlapping patches, Amir et al. 2021), position (positional directions to remove) and
             precision.
         device: Torch device.
-        precision: See `autocast`; of a name that says none.
 
     Raises:
         EncoderError: No such model, weights that are missing or do not fit, or an option it cannot have.
     """
 
-    def __init__(
-        self, name: ModelName, *, device: str | torch.device = "cpu", precision: Precision = "auto"
-    ) -> None:
+    def __init__(self, name: ModelName, *, device: str | torch.device = "cpu") -> None:
         check_timm(name.model)
         self.name = str(name)
         self.device = torch.device(device)
-        self._precision = cast("Precision", name.options.get("precision", precision))
+        self._precision = cast("Precision", name.options.get("precision", "auto"))
         file = weight_file(name)
         architecture = name.model.removesuffix(".sin")
         config = timm.get_pretrained_cfg(architecture)

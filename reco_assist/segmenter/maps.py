@@ -25,8 +25,8 @@ def score_maps(concept: Concept, features: Features, *, others: Sequence[Concept
     """(B, S, S) float32 scores of a batch, bilinear from the encoder's grid; S = `REFINE_SIDE`.
 
     The assist method scores f . F - max(f . B, f . each rival) + .12 z + the banks' votes,
-    where z is the word's activation, if the concept has a word, and the rivals are the concept's contexts and
-    the foregrounds of other concepts; the paper's method
+    where z is the word's activation, if the word counts, and the rivals are the concept's contexts and the
+    foregrounds of other concepts; the paper's method
     scores P = sigmoid(F . r) t.
     """
     size = (REFINE_SIDE, REFINE_SIDE)
@@ -42,7 +42,7 @@ def score_maps(concept: Concept, features: Features, *, others: Sequence[Concept
     rivals += [] if concept.background is None else [concept.background]
     if rivals:
         scores = scores - torch.einsum("bchw,mc->bmhw", unit, torch.stack(rivals).to(unit)).amax(1)
-    if concept.text is not None:
+    if concept.text is not None and concept.saliency is not None:
         mean, deviation = concept.saliency
         activation = word_activation(features.language, concept.text.to(unit), grid)  # (B, h, w)
         scores = scores + _SALIENCY_SHARE * (activation - mean) / deviation
