@@ -60,7 +60,8 @@ PAIRS = (  # (row, row that it is compared with)
     ("+ context elimination", "+ language guidance"),
     ("x text saliency", "+ context elimination"),
     ("+ CRF: the paper's method", "x text saliency"),
-    ("assist", "assist without CRF"),
+    ("assist, CRF alone", "assist without CRF"),
+    ("assist", "assist, CRF alone"),
     ("assist", "+ CRF: the paper's method"),
     ("assist, ideal prune", "assist"),
     ("assist, 3 corrected masks", "assist"),
@@ -204,12 +205,13 @@ def rows(archive: Archive, case: Case) -> Iterator[tuple[str, Callable[[], Conce
     yield "x text saliency", paper, "none"
     yield "+ CRF: the paper's method", paper, "crf"
     yield "assist without CRF", lambda: assist().concept(), "none"
-    yield "assist", lambda: assist().concept(), "crf"
-    yield "assist, ideal prune", pruned, "crf"
-    yield "assist, 3 corrected masks", corrected, "crf"
+    yield "assist, CRF alone", lambda: assist().concept(), "crf"
+    yield "assist", lambda: assist().concept(), "objects"
+    yield "assist, ideal prune", pruned, "objects"
+    yield "assist, 3 corrected masks", corrected, "objects"
     for kind, plural in (("box", "boxes"), ("mask", "masks")):
         for count in EXEMPLARS:
-            yield f"{count} exemplar {kind if count == 1 else plural}", partial(shown, count, kind), "crf"
+            yield f"{count} exemplar {kind if count == 1 else plural}", partial(shown, count, kind), "objects"
 
 
 def score(concept: Concept, refine: str, case: Case, encoder: Encoder) -> Scores:

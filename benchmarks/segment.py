@@ -28,8 +28,9 @@ SAMPLES = Path(__file__).parents[1] / "reco_assist" / "samples" / "archive"
 ROWS = {
     "bare": "bare encoder, files read",
     "none": "masks, not refined",
-    "crf": "masks, refined by the CRF (default)",
-    "crf4": "the same, four times the targets",
+    "crf": "masks, refined by the CRF alone",
+    "objects": "masks, refined by objects too (default)",
+    "objects4": "the same, four times the targets",
 }
 _BATCH = 8
 
@@ -47,15 +48,13 @@ def measure(row: str, folder: Path) -> dict[str, float]:
     encoder = load_encoder("offline", device="cpu")
     encoder.encode(torch.zeros(2, 3, encoder.input_size, encoder.input_size, dtype=torch.uint8))
     concept = Concept.load(folder / "mug.concept")
-    times = 4 if row == "crf4" else 1
+    times = 4 if row.endswith("4") else 1
     before, begun = resident(), time.perf_counter()
     if row == "bare":
         for batch in batches(paths, times):
             encode_files(encoder, [target.path for target in batch])
     else:
-        segmenter = Segmenter(
-            [concept], encoder=encoder, presence="off", refine="none" if row == "none" else "crf"
-        )
+        segmenter = Segmenter([concept], encoder=encoder, presence="off", refine=row.removesuffix("4"))
         for _ in run(segmenter, batches(paths, times), Journal(folder / row / "journal.jsonl", {})):
             pass
     seconds = (time.perf_counter() - begun) / (times * len(paths))

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,22 @@ def test_real_mugs_are_found(samples, encoder, truth):
         exact = truth.labels(f"targets/{prediction.image.file_name}") == 1
         ious.append((found & exact).sum() / (found | exact).sum())
     assert np.mean(ious) > 0.5
+
+
+def test_objects_refine_by_default_and_leave_the_papers_method_as_it_was_published(samples, encoder, truth):
+    assist = learn_concept(samples, "mug", k=5)
+    paper = replace(learn_concept(samples, "mug", k=5, method="paper", contexts=()), name="published")
+    name = next(f for f in truth.concepts if f.startswith("targets") and truth.concepts[f] == ["mug"])
+
+    def maps_of(*concepts, **options):
+        segmenter = Segmenter(concepts, encoder=encoder, presence="off", overlap=True, **options)
+        return segmenter.segment([Target(SAMPLES / name, name)])[0].maps
+
+    both = maps_of(paper, assist)
+    np.testing.assert_array_equal(both[:1], maps_of(paper, refine="crf"))
+    np.testing.assert_array_equal(both[1:], maps_of(assist, refine="objects"))
+    for concept in (assist, paper):
+        assert not np.array_equal(maps_of(concept, refine="crf"), maps_of(concept, refine="objects"))
 
 
 def test_the_threshold_is_on_the_bytes_that_are_shown(concepts, archive):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from reco_assist.segmenter import Journal, Target
 
 FORMATS = ("coco", "label-studio", "png")
+REFINEMENTS = ("auto", "objects", "crf", "guided", "none")
 _BATCH = 16  # fixed: a resumed run must make the same batches
 _JOURNAL = "journal.jsonl"
 
@@ -43,7 +44,9 @@ def segment(
     formats: Annotated[str, typer.Option("--format", help="Any of coco,label-studio,png.")] = ",".join(
         FORMATS
     ),
-    refine: Annotated[str, typer.Option(help="auto, crf, guided or none.")] = "auto",
+    refine: Annotated[
+        str, typer.Option(help="auto; objects: edges and what stands out; crf or guided: edges alone; none.")
+    ] = "auto",
     threshold: Annotated[str, typer.Option(help="auto, or a probability from 0 to 1.")] = "auto",
     presence: Annotated[str, typer.Option(help="auto: no mask where a concept is absent; or off.")] = "auto",
     instances: Annotated[
@@ -74,7 +77,7 @@ def segment(
         concepts,
         encoder=encoder,
         device=device,
-        refine=_choice("--refine", refine, ("auto", "crf", "guided", "none")) if refine != "auto" else None,
+        refine=None if refine == "auto" else _choice("--refine", refine, REFINEMENTS),
         threshold=_threshold(threshold),
         presence=_choice("--presence", presence, ("auto", "off")),
         instances=_choice("--instances", instances, ("components", "split", "none")),

@@ -1,6 +1,7 @@
-"""Refinement: probability maps that follow the edges of the photograph."""
+"""Refinement: probability maps that follow the edges of the photograph, and its objects."""
 
 from reco_assist.refine.crf import PAPER_CRF, BilateralGrid, CrfParameters, crf, label_crf
 from reco_assist.refine.guided import guided_filter
+from reco_assist.refine.objects import object_crf
 
-__all__ = ["PAPER_CRF", "BilateralGrid", "CrfParameters", "crf", "guided_filter", "label_crf"]
+__all__ = ["PAPER_CRF", "BilateralGrid", "CrfParameters", "crf", "guided_filter", "label_crf", "object_crf"]

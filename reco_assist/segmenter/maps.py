@@ -13,9 +13,9 @@ from torch.nn.functional import interpolate, normalize
 from reco_assist.concepts import REFINE_SIDE, Concept, around_threshold, with_vote, word_activation
 from reco_assist.cosegment import otsu, paper_probability, text_saliency
 from reco_assist.encoders import Features
-from reco_assist.refine import crf, guided_filter
+from reco_assist.refine import crf, guided_filter, object_crf
 
-Refine = Literal["crf", "guided", "none"]
+Refine = Literal["objects", "crf", "guided", "none"]
 
 _PAPER_SHARPNESS = 2.0  # in standard deviations of the map
 _SALIENCY_SHARE = 0.12  # of the word's activation in a score (.1 while learning)
@@ -59,10 +59,27 @@ def probability(concept: Concept, scores: Tensor) -> Tensor:
     return torch.sigmoid(sharpness[:, None, None] * (scores - otsu(rows)[:, None, None]))
 
 
-def refined(maps: NDArray[np.float32], square: NDArray[np.uint8], how: Refine) -> NDArray[np.float32]:
-    """Maps (K, S, S) in [0, 1] that follow the edges of the image (S, S, 3)."""
+def refined(
+    maps: NDArray[np.float32],
+    square: NDArray[np.uint8],
+    how: Refine,
+    *,
+    picture: NDArray[np.uint8],
+    device: torch.device,
+) -> NDArray[np.float32]:
+    """Maps (K, S, S) in [0, 1] that follow the edges of the image (S, S, 3), or its objects.
+
+    Args:
+        maps: In [0, 1].
+        square: (S, S, 3) uint8, the image.
+        how: See `Segmenter`.
+        picture: (T, T, 3) uint8, the image as the encoder sees it: objects are looked for in it.
+        device: Where objects are looked for.
+    """
     if how == "none" or not len(maps):
         return maps
+    if how == "objects":
+        return object_crf(maps, square, picture, device=device)
     return crf(maps, square) if how == "crf" else guided_filter(maps, square)
 
 

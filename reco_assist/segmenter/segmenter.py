@@ -1,6 +1,6 @@
 """Segment images with one or many Concepts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit, logit
+from torch import Tensor
 
 from reco_assist.annotations import Prediction, Region, Verdict
-from reco_assist.concepts import REFINE_SIDE, Concept, Presence
+from reco_assist.concepts import REFINE_SIDE, Concept, Method, Presence
 from reco_assist.encoders import Encoder, Features, compact_cells, load_encoder
 from reco_assist.encoders.batches import BATCH, encode_within_memory, pixels_of
 from reco_assist.errors import InputError
@@ -28,6 +29,9 @@ from reco_assist.segmenter.predictor import predict
 from reco_assist.segmenter.targets import Loaded, Segmented, Skipped, Target, load
 
 Instances = Literal["components", "split", "none"]
+
+# What refines best: the paper's method stays what was published.
+_BEST: Mapping[Method, Refine] = {"assist": "objects", "paper": "crf"}
 
 AUTOMATIC = 128
 """The byte of a refined map that the automatic decision takes as the threshold."""
@@ -103,7 +107,9 @@ class Segmenter:
     Args:
         concepts: At least one; all learnt with the same encoder.
         encoder: That encoder; loaded by its name if None.
-        refine: How maps are fitted to the image's edges: crf, guided or none.
+        refine: How maps are fitted to the image: objects, by its edges and by what stands out around each
+            mask; crf or guided, by its edges alone; none. If None, what measured best: objects, and crf with
+            the paper's method.
         threshold: Share of the refined probability from which a pixel belongs to a concept, 0 to 1, or auto.
         presence: auto leaves images empty that do not contain a concept; off segments every image.
         instances: One region for each connected component; split parts components that touch where the map
@@ -120,7 +126,7 @@ class Segmenter:
         concepts: Sequence[Concept],
         *,
         encoder: Encoder | None = None,
-        refine: Refine = "crf",
+        refine: Refine | None = None,
         threshold: float | Literal["auto"] = "auto",
         presence: Literal["auto", "off"] = "auto",
         instances: Instances = "components",
@@ -200,10 +206,20 @@ class Segmenter:
             maps = np.zeros((len(self.concepts), height, width), np.uint8)  # (K, H, W)
             if chosen[i]:
                 raw = [probability(self.concepts[k], scores[k][i : i + 1])[0] for k in chosen[i]]
-                fitted = refined(torch.stack(raw).cpu().numpy(), image.squares[1], self._refine)
+                fitted = self._fitted(chosen[i], torch.stack(raw), image)  # (n, S, S)
                 maps[chosen[i]] = full_size(fitted, width, height)
             look = features.embedding[i].float().cpu().numpy()  # (D,)
             yield Segmented(image.reference, tuple(row), maps, look)
+
+    def _fitted(self, chosen: Sequence[int], raw: Tensor, image: Loaded) -> NDArray[np.float32]:
+        """Maps (n, S, S) of the chosen concepts, each refined as it should be."""
+        picture, square = image.squares
+        maps = raw.cpu().numpy()  # (n, S, S)
+        ways = [self._refine or _BEST[self.concepts[k].method] for k in chosen]
+        for how in set(ways):
+            mine = [i for i, way in enumerate(ways) if way == how]
+            maps[mine] = refined(maps[mine], square, how, picture=picture, device=raw.device)
+        return maps
 
     def _rivals(self, k: int) -> list[Concept]:
         """Concepts that compete with the k-th for pixels."""

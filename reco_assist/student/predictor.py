@@ -129,7 +129,9 @@ class StudentSegmenter:
                 small = torch.nn.functional.interpolate(
                     chances[chosen][None], size=(REFINE_SIDE, REFINE_SIDE), mode="bilinear", antialias=True
                 )[0]
-                fitted = refined(small.cpu().numpy(), image.squares[1], self._refine)
+                picture, square = image.squares
+                chosen_maps = small.cpu().numpy()  # (n, S, S)
+                fitted = refined(chosen_maps, square, self._refine, picture=picture, device=self._device)
             maps[chosen] = full_size(fitted, width, height)
         return Segmented(image.reference, verdicts, maps, embedding[0].cpu().numpy())
 
@@ -156,7 +158,7 @@ def load_predictor(
         files: One student, or Concepts.
         encoder: Name of the Concepts' encoder, where its weights lie elsewhere here; theirs if None.
         device: auto, cpu, cuda or mps.
-        refine: None for what measured best, crf.
+        refine: None for what measured best, see `Segmenter`; crf with a student.
         threshold: See `Segmenter`.
         presence: See `Segmenter`.
         instances: See `Segmenter`.
@@ -186,7 +188,7 @@ def load_predictor(
     return Segmenter(
         known,
         encoder=loaded,
-        refine=refine or "crf",
+        refine=refine,
         threshold=threshold,
         presence=presence,
         instances=instances,
