@@ -60,14 +60,24 @@ def test_what_stands_out_is_outlined_whatever_the_size_of_the_picture():
         assert iou(outline, truth) > 0.9
 
 
+def test_a_dark_picture_is_seen_as_well():
+    picture, _ = scene()
+    dark = np.rint(picture / 8).astype(np.uint8)
+    light = np.rint(dark * (255 / dark.max())).astype(np.uint8)  # the same after the brightest is made white
+    np.testing.assert_allclose(salient.salient_odds(dark), salient.salient_odds(light), atol=0.5)
+
+
+def part_of(truth):
+    """A map that is sure of the lower part of an object only, a mask that the CRF leaves too small."""
+    lower = truth & (np.arange(224)[:, None] > 100)
+    return np.select([lower, truth], [0.8, 0.15], 0.1).astype(np.float32)
+
+
 def test_a_mask_of_a_part_becomes_a_mask_of_the_object():
     picture, (truth,) = scene()
-    rows = np.arange(224)[:, None]
-    lower = truth & (rows > 100)
-    probability = np.select([lower, truth], [0.8, 0.15], 0.1).astype(np.float32)
-    plain, found = crf(probability, picture) > 0.5, object_crf(probability, picture, picture) > 0.5
-    assert iou(plain, truth) < 0.8
-    assert iou(found, truth) > 0.9
+    probability = part_of(truth)
+    assert iou(crf(probability, picture) > 0.5, truth) < 0.8
+    assert iou(object_crf(probability, picture, picture) > 0.5, truth) > 0.9
 
 
 def test_a_mask_of_something_else_is_left_to_the_crf():
@@ -88,12 +98,13 @@ def test_each_map_and_each_region_is_looked_at_by_itself():
 
 def test_the_picture_may_have_another_size_and_shape_than_the_map():
     picture, (truth,) = scene()
-    probability = np.where(truth, 0.7, 0.2).astype(np.float32)
-    wide = np.asarray(Image.fromarray(picture).resize((500, 333)))
-    found = object_crf(probability, picture, wide) > 0.5
-    assert iou(found, object_crf(probability, picture, picture) > 0.5) > 0.97
-    # Seen in the wrong place, the object would not agree with its region.
-    shifted = np.roll(wide, 200, axis=1)
+    picture, truth = np.roll(picture, 45, axis=1), np.roll(truth, 45, axis=1)  # rows and columns differ
+    probability = part_of(truth)
+    for size in ((448, 448), (600, 200), (200, 600)):
+        resized = np.asarray(Image.fromarray(picture).resize(size))
+        assert iou(object_crf(probability, picture, resized) > 0.5, truth) > 0.9
+    # Seen in the wrong place, the object does not agree with its region.
+    shifted = np.roll(picture, 112, axis=1)
     np.testing.assert_array_equal(object_crf(probability, picture, shifted), crf(probability, picture))
 
 
