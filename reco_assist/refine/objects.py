@@ -23,7 +23,7 @@ _LEAST_MARGIN = 1 / 28  # of the image's side
 _REGIONS = 4  # the largest of a mask; each costs one look
 _SMALLEST = 0.002  # share of the image below which a region is not looked at
 _AGREEMENT = (0.25, 0.6)  # IoU of region and outline: below it the outline says nothing, above it all it can
-_SHARE = 0.5  # of the outline's log odds
+_SHARE = 0.7  # of the outline's log odds
 _CERTAIN = 4.0  # log odds beyond which an outline is not believed
 _CLIP = 1e-4
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, max_pool2d, relu
+from torch.nn.functional import interpolate, max_pool2d
 
 SIDE = 224
 """Side in pixels of the square that a picture is looked at in; the authors' 320 measured no better."""
@@ -102,7 +102,7 @@ class _Convolution(nn.Module):
         self.conv = nn.Conv2d(channels, out, 3, padding=dilation, dilation=dilation)
 
     def forward(self, x: Tensor) -> Tensor:
-        return relu(self.conv(x))
+        return torch.relu_(self.conv(x))
 
 
 class _PoolingBlock(nn.Module):
