@@ -36,7 +36,7 @@ _BEST: Mapping[Method, Refine] = {"assist": "objects", "paper": "crf"}
 AUTOMATIC = 128
 """The byte of a refined map that the automatic decision takes as the threshold."""
 
-# Logistic fit on 2,180 regions by benchmarks/calibration.py: calibration error .03 on concepts left out of it.
+# Logistic fit on 2,180 regions by benchmarks/calibration.py: calibration error .03 on concepts left out.
 _SCORE = (0.718, 1.011, -5.136)
 _SMALLEST = 0.001  # share of the image; smaller components are specks
 

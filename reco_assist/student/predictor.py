@@ -44,8 +44,8 @@ class StudentSegmenter:
     Args:
         student: The student.
         device: auto, cpu, cuda or mps.
-        refine: As of `Segmenter`; on a student of horses objects measured .05 IoU better than the CRF alone, and
-            that .03 better than none.
+        refine: As of `Segmenter`; on a student of horses objects measured .05 IoU better than the CRF alone,
+            and that .03 better than none.
         threshold: As of `Segmenter`; auto takes the likeliest class of each pixel where that is no draw.
         presence: As of `Segmenter`.
         instances: As of `Segmenter`.
