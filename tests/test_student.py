@@ -16,8 +16,17 @@ from fakes import write_student
 from PIL import Image
 
 from reco_assist.annotations import Verdict
-from reco_assist.segmenter import Segmented, Target, load
-from reco_assist.student import Design, Examples, Recipe, Student, export_onnx, pseudo_label, train
+from reco_assist.segmenter import Segmented, Target, load, maps
+from reco_assist.student import (
+    Design,
+    Examples,
+    Recipe,
+    Student,
+    export_onnx,
+    load_predictor,
+    pseudo_label,
+    train,
+)
 from reco_assist.student.network import build
 
 SIDE = 64
@@ -53,6 +62,28 @@ def examples(tmp_path):
     made = Examples(tmp_path / "examples", concepts=["red"], side=SIDE, teacher=RedTeacher().digests)
     assert sum(made.add(RedTeacher(), targets)) == len(made) == 12
     return made
+
+
+def test_objects_refine_a_students_masks_unless_told_otherwise(tmp_path, monkeypatch):
+    write_student(tmp_path / "one.student", "red")
+    noise = np.random.default_rng(0).integers(0, 255, (SIDE, SIDE, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "one.png")
+    seen = []
+
+    def recorded(levels, square, picture, *, device):
+        seen.append((levels.shape, square.shape, picture.shape, device))
+        return np.ones_like(levels)
+
+    monkeypatch.setattr(maps, "object_crf", recorded)
+
+    def levels(**options):
+        predictor = load_predictor([tmp_path / "one.student"], device="cpu", presence="off", **options)
+        return predictor.segment([Target(tmp_path / "one.png", "one.png")])[0].maps
+
+    assert (levels() == 255).all()
+    assert seen == [((1, 224, 224), (224, 224, 3), (SIDE, SIDE, 3), torch.device("cpu"))]
+    assert not (levels(refine="crf") == 255).all()
+    assert len(seen) == 1
 
 
 def test_the_rate_is_torchs_polynomial():

@@ -22,7 +22,7 @@ SIDE = 224
 
 _WEIGHTS = Path(__file__).with_name("salient.safetensors")
 _WIDTH, _INNER = 64, 16  # channels between the blocks and inside them
-_DEPTHS = (7, 6, 5, 4)  # of the blocks that pool; two on each way follow that dilate instead
+_DEPTHS = (7, 6, 5, 4)  # of the blocks that pool; the deepest, two going down and one coming up, dilate
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours
 
 
@@ -57,7 +57,7 @@ def load_salient(device: torch.device) -> "SalientNet":
 
 
 class SalientNet(nn.Module):
-    """A U of U-shaped blocks: six going down, five coming up, and the mean of what six of them see.
+    """A U of U-shaped blocks: six going down, five coming up, and a weighted sum of what six of them see.
 
     Takes (B, 3, S, S) colours, standardised as ImageNet's, and gives (B, 1, S, S) log odds.
     """
