@@ -1,12 +1,20 @@
-"""Writing files whole or not at all, and marking the folders that are our own output."""
+"""Every write, removal and lock on disk: whole or not at all, below our own folders, never through a link.
+
+A folder of ours (an archive, a session, the results of a run) may come from a stranger. A symbolic link in it
+could lead a write or a removal anywhere, so none is followed there; see `unlinked`. A folder that the user
+names may be a link itself.
+"""
 
 import errno
 import os
 import secrets
+import shutil
 import signal
+import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -16,6 +24,9 @@ from reco_assist.errors import Damage, InputError, RecoAssistError, StorageError
 
 OUTPUT_MARKER = ".reco-output"
 """Name of the empty file that tells `list_images` that a folder holds results, not input."""
+
+ARCHIVE_HEADER = "archive.json"
+"""Name of the file that makes a folder an archive."""
 
 TEMPORARY_SUFFIX = ".reco-tmp"
 """Ending of hidden files that are being written; one that stays was left by a killed process."""
@@ -51,12 +62,47 @@ def storage_error(path: Path, error: OSError) -> StorageError:
     return mapped
 
 
+def unlinked(path: Path) -> Path:
+    """A place to write to or to remove, refused where a symbolic link would lead elsewhere.
+
+    The last part of the path may be no link, nor any folder between it and the topmost folder above it that
+    is ours: an archive, or one that `make_output_folder` marked. Links further up are the user's own.
+
+    Args:
+        path: May be missing.
+
+    Returns:
+        The same path.
+
+    Raises:
+        StorageError: There is such a link.
+    """
+    absolute = Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow links)
+    above = [absolute, *absolute.parents]
+    ours = [level for level, folder in enumerate(above) if level and _is_ours(folder)]
+    link = next((one for one in above[: max(ours, default=1)] if one.is_symlink()), None)
+    if link is not None:
+        refused = StorageError(
+            f"Cannot write {path}: {link} is a symbolic link, and links are not followed there; remove it, or "
+            "choose the place that it leads to."
+        )
+        refused.errno = errno.ELOOP
+        raise refused
+    return path
+
+
+def _is_ours(folder: Path) -> bool:
+    return os.path.lexists(folder / OUTPUT_MARKER) or os.path.lexists(folder / ARCHIVE_HEADER)
+
+
 def make_folder(path: Path) -> Path:
     """Create a folder and its parents where they are missing.
 
     Raises:
-        StorageError: The folder cannot be created.
+        StorageError: The folder cannot be created, or a link stands in its way; see `unlinked`.
     """
+    if any(_is_ours(folder) for folder in Path(os.path.abspath(path)).parents):  # noqa: PTH100
+        unlinked(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -70,7 +116,7 @@ def make_output_folder(path: Path) -> Path:
     Raises:
         StorageError: The folder cannot be created or written.
     """
-    marker = make_folder(path) / OUTPUT_MARKER
+    marker = unlinked(make_folder(path) / OUTPUT_MARKER)
     try:
         marker.touch()
     except OSError as error:
@@ -90,7 +136,7 @@ def only_writer(folder: Path, *, name: str = _LOCK, busy: RecoAssistError | None
     Raises:
         StorageError: Another process is writing to it, or it cannot be written.
     """
-    lock = FileLock(folder / name, timeout=0)
+    lock = FileLock(unlinked(folder / name), timeout=0)  # it would empty what a link leads to
     try:
         lock.acquire()
     except Timeout as error:
@@ -149,7 +195,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a file that appears under its name only when the block has ended well.
 
     What was there before stays untouched until then, and stays for good when anything fails. The bytes are
-    on the disk, not just in its cache, before the name is moved. A symbolic link is written through.
+    on the disk, not just in its cache, before the name is moved. A file keeps its permissions.
 
     Args:
         path: Where the file shall appear; its folder must exist.
@@ -158,14 +204,15 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         A binary file to write to.
 
     Raises:
-        StorageError: The place cannot be written: full, read-only or gone.
+        StorageError: The place cannot be written: full, read-only, gone, or a symbolic link.
     """
-    target = Path(os.path.realpath(path))
+    target = unlinked(path)
     # Hidden, so that no folder listing takes it for a result; short, so that long names stay legal.
     temporary = target.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
     try:
         # Not tempfile: that would make the result private (0600) whatever the user's umask says.
         with temporary.open("xb") as file:
+            _keep_mode(target, file)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -192,6 +239,78 @@ def write_bytes(path: Path, data: bytes) -> None:
         file.write(data)
 
 
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A new folder that appears under its name only when the block has ended well.
+
+    Args:
+        path: Where it shall appear; nothing, or an empty folder, may be there then.
+
+    Yields:
+        A hidden folder beside it, to be filled.
+
+    Raises:
+        StorageError: The place cannot be written, or something is in the way.
+    """
+    draft = unlinked(path).with_name(f".{secrets.token_hex(8)}")
+    make_folder(path.parent)
+    try:
+        draft.mkdir()
+        yield draft
+        draft.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        if isinstance(error, RecoAssistError):
+            raise
+        raise storage_error(path, error) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)  # made above, under a name that nobody else has
+
+
+def remove_file(path: Path) -> bool:
+    """Remove a file of ours; whether there was one. A link is removed itself, not what it leads to.
+
+    Raises:
+        StorageError: It cannot be removed, or lies behind a link; see `unlinked`.
+    """
+    unlinked(path.parent / OUTPUT_MARKER)  # the folders above it; the file itself may be a link
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise storage_error(path, error) from error
+    return True
+
+
+def remove_folder(path: Path, made_of: Collection[str]) -> bool:
+    """Remove a folder of ours, and of what is in it only what we put there.
+
+    Args:
+        path: Of the folder.
+        made_of: Patterns (`*.faiss`) of the names of our files in it.
+
+    Returns:
+        Whether the folder is gone; it stays where it holds anything else.
+
+    Raises:
+        StorageError: It cannot be removed, or is or lies behind a link; see `unlinked`.
+    """
+    unlinked(path)
+    try:
+        for entry in list(os.scandir(path)):
+            if not entry.is_dir(follow_symlinks=False) and any(fnmatch(entry.name, one) for one in made_of):
+                (path / entry.name).unlink()
+        path.rmdir()
+    except OSError as error:
+        if error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
+            return False
+        if error.errno == errno.ENOENT:
+            return True
+        raise storage_error(path, error) from error
+    return True
+
+
 def temporary_leftovers(folder: Path, *, repair: bool) -> Iterator[Damage]:
     """Half-written files of killed processes below a folder. Nobody may be writing there meanwhile.
 
@@ -207,15 +326,20 @@ def temporary_leftovers(folder: Path, *, repair: bool) -> Iterator[Damage]:
         return
     if repair:
         for file in found:
-            try:
-                file.unlink()
-            except OSError as error:
-                raise storage_error(file, error) from error
+            remove_file(file)
     yield Damage(
         f"{len(found)} half-written files of a killed process are left.",
         "remove them by --repair",
         mended=repair,
     )
+
+
+def _keep_mode(target: Path, file: BinaryIO) -> None:
+    """Give a new file the permissions of the one that it replaces: a private one stays private."""
+    with suppress(FileNotFoundError):
+        mode = stat.S_IMODE(target.stat().st_mode)
+        if hasattr(os, "fchmod"):
+            os.fchmod(file.fileno(), mode)
 
 
 def _sync_folder(folder: Path) -> None:

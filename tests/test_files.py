@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 from reco_assist.errors import InputError, StorageError
-from reco_assist.files import OUTPUT_MARKER, atomic_write, make_folder, make_output_folder, write_bytes
+from reco_assist.files import (
+    OUTPUT_MARKER,
+    atomic_folder,
+    atomic_write,
+    make_folder,
+    make_output_folder,
+    only_writer,
+    remove_file,
+    remove_folder,
+    write_bytes,
+)
+from reco_assist.json_files import JsonLog
 
 
 def names(folder: Path) -> list[str]:
@@ -89,14 +100,94 @@ def test_the_result_follows_the_umask(tmp_path):
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o640
 
 
-def test_a_symbolic_link_is_written_through(tmp_path):
-    (tmp_path / "real").mkdir()
-    target = tmp_path / "real" / "a.json"
-    target.write_bytes(b"old")
-    (tmp_path / "link.json").symlink_to(target)
-    write_bytes(tmp_path / "link.json", b"new")
-    assert (tmp_path / "link.json").is_symlink()
-    assert target.read_bytes() == b"new"
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
+def test_a_private_file_stays_private(tmp_path):
+    path = tmp_path / "a"
+    write_bytes(path, b"x")
+    path.chmod(0o600)
+    write_bytes(path, b"y")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.fixture
+def strangers(tmp_path):
+    """An output folder that somebody else filled, and a folder of the user that its links lead to."""
+    own = tmp_path / "documents"
+    own.mkdir()
+    (own / "thesis.tex").write_text("mine")
+    given = make_output_folder(tmp_path / "given")
+    (given / "maps").symlink_to(own)
+    (given / "state.json").symlink_to(own / "thesis.tex")
+    (given / "new.json").symlink_to(own / "new.json")
+    return given, own
+
+
+def links(given):
+    return {
+        "file": lambda: write_bytes(given / "state.json", b"x"),
+        "dangling": lambda: write_bytes(given / "new.json", b"x"),
+        "in a folder": lambda: write_bytes(given / "maps" / "thesis.tex", b"x"),
+        "folder": lambda: make_folder(given / "maps" / "sub"),
+        "marker": lambda: make_output_folder(given / "maps"),
+        "removal": lambda: remove_file(given / "maps" / "thesis.tex"),
+        "removal of a folder": lambda: remove_folder(given / "maps", ["*"]),
+        "lock": lambda: only_writer(given, name="state.json").__enter__(),
+        "log": lambda: JsonLog(given / "state.json"),
+        "draft": lambda: atomic_folder(given / "maps" / "new").__enter__(),
+    }
+
+
+@pytest.mark.parametrize("way", list(links(Path())))
+def test_no_link_in_a_folder_of_ours_is_followed(strangers, way):
+    given, own = strangers
+    with pytest.raises(StorageError, match="symbolic link") as caught:
+        links(given)[way]()
+    assert len(str(caught.value)) < 300 + len(str(given)) * 2
+    assert names(own) == ["thesis.tex"]
+    assert (own / "thesis.tex").read_text() == "mine"
+
+
+def test_a_folder_that_the_user_names_may_be_a_link(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "disk")
+    out = make_output_folder(tmp_path / "out")
+    write_bytes(make_folder(out / "masks") / "a.png", b"x")
+    assert (tmp_path / "disk" / "masks" / "a.png").read_bytes() == b"x"
+    assert remove_file(out / "masks" / "a.png")
+
+
+def test_a_link_is_removed_itself(strangers):
+    given, own = strangers
+    assert remove_file(given / "state.json")
+    assert (own / "thesis.tex").read_text() == "mine"
+    assert not remove_file(given / "state.json")
+
+
+def test_only_what_we_put_into_a_folder_is_removed_with_it(tmp_path):
+    folder = make_output_folder(tmp_path / "given") / "index"
+    folder.mkdir()
+    for name in ("a.faiss", "state.json", "thesis.tex"):
+        (folder / name).touch()
+    assert not remove_folder(folder, ["*.faiss", "state.json"])
+    assert names(folder) == ["thesis.tex"]
+    (folder / "thesis.tex").unlink()
+    assert remove_folder(folder, ["*.faiss", "state.json"])
+    assert not folder.exists()
+    assert remove_folder(folder, ["*.faiss"])  # gone already
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    with pytest.raises(ValueError, match="x"), atomic_folder(tmp_path / "a") as draft:  # noqa: PT012
+        (draft / "half").touch()
+        raise ValueError("x")
+    assert names(tmp_path) == []
+    with atomic_folder(tmp_path / "a") as draft:
+        (draft / "whole").touch()
+        assert not (tmp_path / "a").exists()
+    assert names(tmp_path) == ["a"]
+    with pytest.raises(StorageError), atomic_folder(tmp_path / "a") as draft:
+        (draft / "other").touch()
+    assert names(tmp_path / "a") == ["whole"]
 
 
 def test_a_name_as_long_as_the_disk_allows(tmp_path):

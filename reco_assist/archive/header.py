@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 
 from reco_assist.archive.table import Shape
 from reco_assist.errors import ArchiveError, unknown_format
-from reco_assist.files import write_bytes
+from reco_assist.files import ARCHIVE_HEADER, write_bytes
 
 FORMAT = 1
 """Number of the archive format that this code reads and writes."""
 
-_HEADER = "archive.json"
 _LARGEST = 1 << 20  # of a vector; encoders make some thousand numbers
 
 
@@ -67,7 +66,7 @@ class Header:
         values = base64.b64encode(self.mean.values.astype("<f4").tobytes()).decode()
         content = {"format": FORMAT, **asdict(self)}
         content["mean"]["values"] = values
-        write_bytes(folder / _HEADER, json.dumps(content, indent=2).encode() + b"\n")
+        write_bytes(folder / ARCHIVE_HEADER, json.dumps(content, indent=2).encode() + b"\n")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -89,7 +88,7 @@ class Header:
             header = cls(**content, shape=shape, folders=folders, mean=frozen)
             header.check()
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise _damaged(folder, _HEADER) from error
+            raise _damaged(folder, ARCHIVE_HEADER) from error
         return header
 
     def check(self) -> None:
@@ -125,19 +124,19 @@ def common_parent(folders: Sequence[str]) -> Path | None:
 
 
 def _read(folder: Path) -> dict[str, Any]:
-    path = folder / _HEADER
+    path = folder / ARCHIVE_HEADER
     if not folder.exists():
         raise ArchiveError(f"There is no archive at {folder}; check the path, or index some images first.")
     if not path.is_file():
-        raise ArchiveError(f"{folder} is no archive, having no {_HEADER}; give the path of a .reco folder.")
+        raise ArchiveError(f"{folder} is no archive, having no {ARCHIVE_HEADER}; give the path of a .reco folder.")
     try:
         content = json.loads(path.read_bytes())
     except OSError as error:
         raise ArchiveError(f"The archive {folder} cannot be read: {error.strerror}.") from error
     except ValueError as error:
-        raise _damaged(folder, _HEADER) from error
+        raise _damaged(folder, ARCHIVE_HEADER) from error
     if not isinstance(content, dict):
-        raise _damaged(folder, _HEADER)
+        raise _damaged(folder, ARCHIVE_HEADER)
     return content
 
 

@@ -1,0 +1,130 @@
+"""JSON on disk and from elsewhere: one parser that never overflows, and logs of one line for each record."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from reco_assist.errors import FormatError
+from reco_assist.files import storage_error, unlinked
+
+
+def parse_json(data: bytes | str, what: object) -> Any:  # noqa: ANN401  (any JSON value)
+    """The value of a JSON text that anybody may have written.
+
+    Args:
+        data: The text; bytes in UTF-8, UTF-16 or UTF-32.
+        what: What it is, as the user knows it, for the error.
+
+    Raises:
+        FormatError: It is no JSON, or nested too deeply to be a file of any use.
+    """
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise FormatError(f"{what} is nested too deeply; give a file that a tool wrote.") from None
+    except ValueError as error:
+        said = str(error)[:80].rstrip(".")
+        raise FormatError(f"{what} is no valid JSON ({said}); restore it, or write it again.") from None
+
+
+def json_line(record: object) -> bytes:
+    """A record as one line of JSON in ASCII, with its end.
+
+    Raises:
+        ValueError: It holds a number that JSON does not have.
+    """
+    return json.dumps(record, separators=(",", ":"), allow_nan=False).encode() + b"\n"
+
+
+class JsonLog:
+    """A file of one line for each record, for one writer: hold `files.only_writer` where there may be two.
+
+    A record is on disk when `append` returns. A last line without an end was cut short by a kill or by a full
+    disk: it was never acknowledged, is not read, and is cut off before the next record.
+
+    Args:
+        path: Its folder must exist; the file is made by the first record.
+        head: The first line, with its end; a file that begins otherwise counts as empty, and is replaced by
+            the first record.
+
+    Raises:
+        StorageError: The path leads through a link; see `files.unlinked`.
+        OSError: The file is there and cannot be read.
+    """
+
+    def __init__(self, path: Path, head: bytes = b"") -> None:
+        self.path = unlinked(path)
+        self._head = head
+        self._ends = [len(head)]
+        if not path.is_file():
+            return
+        with path.open("rb") as file:
+            if file.readline() != head if head else False:
+                return
+            for line in file:
+                if line.endswith(b"\n"):
+                    self._ends.append(self._ends[-1] + len(line))
+
+    def __len__(self) -> int:
+        """Number of records."""
+        return len(self._ends) - 1
+
+    def append(self, *lines: bytes) -> None:
+        """Add records, each with its end (see `json_line`): all of them, or none.
+
+        Raises:
+            StorageError: They cannot be written; what was there stays.
+        """
+        unlinked(self.path)
+        try:
+            # Unbuffered: a buffer that a full disk did not take would get in the way of cutting the file back.
+            with self.path.open("r+b" if self.path.exists() else "w+b", buffering=0) as file:
+                if not len(self):
+                    _write(file, self._head)
+                file.seek(self._ends[-1])
+                file.truncate()
+                try:
+                    _write(file, b"".join(lines))
+                    os.fsync(file.fileno())
+                except OSError:
+                    file.truncate(self._ends[-1])
+                    raise
+        except OSError as error:
+            raise storage_error(self.path, error) from error
+        for line in lines:
+            self._ends.append(self._ends[-1] + len(line))
+
+    def cut(self, count: int) -> None:
+        """Keep the first records only; the file is cut by the next `append`."""
+        del self._ends[count + 1 :]
+
+    def records(self, damaged: Callable[[str], None] | None = None) -> Iterator[Any]:
+        """All records, read from disk one at a time.
+
+        Args:
+            damaged: Told of each line that is no JSON, which is then left out.
+
+        Raises:
+            FormatError: A line is no JSON, and nobody is to be told.
+        """
+        if not len(self):
+            return
+        with self.path.open("rb") as file:
+            file.seek(self._ends[0])
+            for number in range(len(self)):
+                what = f"Line {number + 1 + bool(self._head)} of {self.path}"
+                try:
+                    yield parse_json(file.readline(), what)
+                except FormatError as error:
+                    if damaged is None:
+                        raise
+                    damaged(str(error))
+
+
+def _write(file: FileIO, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
