@@ -83,8 +83,8 @@ def unlinked(path: Path) -> Path:
     link = next((one for one in above[: max(ours, default=1)] if one.is_symlink()), None)
     if link is not None:
         refused = StorageError(
-            f"Cannot write {path}: {link} is a symbolic link, and links are not followed there; remove it, or "
-            "choose the place that it leads to."
+            f"Cannot write {path}: {link} is a symbolic link, and links are not followed there; remove it, "
+            "or choose the place that it leads to."
         )
         refused.errno = errno.ELOOP
         raise refused

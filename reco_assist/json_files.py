@@ -80,7 +80,7 @@ class JsonLog:
         """
         unlinked(self.path)
         try:
-            # Unbuffered: a buffer that a full disk did not take would get in the way of cutting the file back.
+            # Unbuffered: a buffer that a full disk did not take would get in the way of cutting back.
             with self.path.open("r+b" if self.path.exists() else "w+b", buffering=0) as file:
                 if not len(self):
                     _write(file, self._head)

@@ -128,7 +128,9 @@ def _read(folder: Path) -> dict[str, Any]:
     if not folder.exists():
         raise ArchiveError(f"There is no archive at {folder}; check the path, or index some images first.")
     if not path.is_file():
-        raise ArchiveError(f"{folder} is no archive, having no {ARCHIVE_HEADER}; give the path of a .reco folder.")
+        raise ArchiveError(
+            f"{folder} is no archive, having no {ARCHIVE_HEADER}; give the path of a .reco folder."
+        )
     try:
         content = json.loads(path.read_bytes())
     except OSError as error:
