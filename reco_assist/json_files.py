@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from io import FileIO
 from pathlib import Path
@@ -10,24 +11,60 @@ from typing import Any
 from reco_assist.errors import FormatError
 from reco_assist.files import storage_error, unlinked
 
+_LARGEST_NUMBER = sys.float_info.max
 
-def parse_json(data: bytes | str, what: object) -> Any:  # noqa: ANN401  (any JSON value)
+
+def parse_json(data: bytes | str, what: object, *, finite: bool = False) -> Any:  # noqa: ANN401  (any JSON value)
     """The value of a JSON text that anybody may have written.
 
     Args:
         data: The text; bytes in UTF-8, UTF-16 or UTF-32.
         what: What it is, as the user knows it, for the error.
+        finite: Refuse numbers that are infinite or none, which Python's parser lets in.
 
     Raises:
         FormatError: It is no JSON, or nested too deeply to be a file of any use.
     """
     try:
-        return json.loads(data)
+        return json.loads(data, parse_float=_finite, parse_constant=_finite) if finite else json.loads(data)
     except RecursionError:
         raise FormatError(f"{what} is nested too deeply; give a file that a tool wrote.") from None
     except ValueError as error:
         said = str(error)[:80].rstrip(".")
         raise FormatError(f"{what} is no valid JSON ({said}); restore it, or write it again.") from None
+
+
+def text(value: object) -> str:
+    """A JSON value that has to be a text.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{_cut(value)} is no text")
+    return value
+
+
+def number(value: object) -> float:
+    """A JSON value that has to be a finite number.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST_NUMBER:
+        raise ValueError(f"{_cut(value)} is no number")
+    return float(value)
+
+
+def whole(value: object) -> int:
+    """A JSON value that has to be a whole number, not below 0.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST_NUMBER:
+        raise ValueError(f"{_cut(value)} is no whole number")
+    return value
 
 
 def json_line(record: object) -> bytes:
@@ -122,6 +159,18 @@ class JsonLog:
                     if damaged is None:
                         raise
                     damaged(str(error))
+
+
+def _cut(value: object) -> str:
+    simple = value is None or isinstance(value, str | float | bool | int)
+    return repr(value)[:60] if simple else f"a {type(value).__name__}"
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not abs(value) <= _LARGEST_NUMBER:
+        raise ValueError(f"the number {digits[:20]}")
+    return value
 
 
 def _write(file: FileIO, data: bytes) -> None:

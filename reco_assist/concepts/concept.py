@@ -7,9 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from reco_assist.concepts.presence import Presence
@@ -18,6 +16,8 @@ from reco_assist.cosegment import Bank
 from reco_assist.encoders import identity
 from reco_assist.errors import EncoderError, FormatError, InputError, unknown_format
 from reco_assist.files import write_bytes
+from reco_assist.json_files import number, text, whole
+from reco_assist.tensor_files import pack_tensors, read_tensors
 
 Method = Literal["assist", "paper"]
 
@@ -29,8 +29,9 @@ exemplars lead: it does not count.
 """
 
 _SCALED = 3  # the first format that scales the activation of a word beside exemplars
-_KEY = "reco_assist"
 _LARGEST = 64 << 20  # bytes; a Concept is a few megabytes: 200 kB an image of its set
+_KINDS = (torch.float32, torch.float16)  # of vectors, and of cells that vote
+_AGAIN = "learn the concept again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,11 @@ class Concept:
             )
 
     def to_bytes(self) -> bytes:
-        """The concept as safetensors with JSON metadata. The same concept gives the same bytes."""
+        """The concept as safetensors with JSON metadata. The same concept gives the same bytes.
+
+        Raises:
+            StorageError: It is larger than a Concept may be that is read.
+        """
         tensors = {
             "foreground": self.foreground,
             "background": self.background,
@@ -143,9 +148,8 @@ class Concept:
             "quality": None if self.quality is None else asdict(self.quality),
             "provenance": asdict(self.provenance),
         }
-        # One metadata key: the order of several is not fixed, and the bytes would differ from run to run.
-        text = json.dumps(data, ensure_ascii=False, sort_keys=True)
-        return safetensors.torch.save(kept, metadata={_KEY: text})
+        described = json.dumps(data, ensure_ascii=False, sort_keys=True)
+        return pack_tensors(kept, described, what=f"the concept {self.name!r}", largest=_LARGEST)
 
     @property
     def digest(self) -> str:
@@ -171,36 +175,29 @@ class Concept:
         file = Path(path)
         if not file.is_file():
             raise InputError(f"there is no concept file {path}: make one with 'reco-assist learn'")
-        if file.stat().st_size > _LARGEST:
-            raise FormatError(f"{path} is not a Concept: it is larger than {_LARGEST >> 20} MiB")
-        try:
-            with safe_open(file, framework="pt") as opened:
-                data = json.loads((opened.metadata() or {})[_KEY])
-                tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118  (not a dict)
-        except (SafetensorError, KeyError, ValueError) as error:
-            raise FormatError(f"{path} is not a Concept, or it is damaged: learn it again") from error
+        read = read_tensors(file, "a Concept", _AGAIN, largest=_LARGEST, kinds=_KINDS)
+        data = read.data
         found = data.get("format") if isinstance(data, dict) else None
         if found not in range(1, FORMAT + 1):
             raise FormatError(unknown_format(f"The Concept {path}", found, FORMAT))
         try:
-            return cls._from(data, tensors)
+            return cls._from(data, read.tensors)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise FormatError(f"{path} is damaged ({error}): learn the concept again") from error
+            raise FormatError(f"{path} is damaged ({str(error)[:120]}): {_AGAIN}") from error
 
     @classmethod
     def _from(cls, data: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Self:
-        foreground = tensors["foreground"]
-        background, text = tensors.get("background"), tensors.get("text")
-        channels = len(foreground)
-        vectors = [foreground, *(v for v in (background, text) if v is not None)]
-        if any(v.ndim != 1 for v in vectors) or (
-            len(tensors["contexts"]) and tensors["contexts"].shape[1:] != (channels,)
-        ):
-            raise ValueError("vectors of unexpected shape")
-        if background is not None and len(background) != channels:
-            raise ValueError("prototypes of different lengths")
-        if not all(bool(torch.isfinite(v).all()) for v in (*vectors, tensors["contexts"])):
-            raise ValueError("vectors that are not finite")
+        foreground, contexts = tensors["foreground"], tensors["contexts"]
+        background, word = tensors.get("background"), tensors.get("text")
+        channels = len(foreground) if foreground.ndim else 0
+        expected: list[tuple[Tensor, tuple[int, ...]]] = [(foreground, (channels,))]
+        expected += [(contexts, (len(contexts), channels))] if contexts.numel() else []
+        expected += [(background, (channels,))] if background is not None else []
+        expected += [(word, (max(1, word.numel()),))] if word is not None else []
+        if not channels or contexts.dtype != torch.float32:
+            raise ValueError("vectors without numbers")
+        if any(one.dtype != torch.float32 or tuple(one.shape) != shape for one, shape in expected):
+            raise ValueError("vectors of unexpected shape or kind")
         if data["method"] not in ("assist", "paper"):
             raise ValueError(f"unknown method {data['method']!r}")
         banks = _banks(tensors, channels)
@@ -208,37 +205,44 @@ class Concept:
         unscaled = data["format"] < _SCALED and origin["exemplars"]
         saliency = None if unscaled or data["saliency"] is None else _scale(data["saliency"])
         return cls(
-            name=str(data["name"]),
+            name=text(data["name"]),
             method=data["method"],
             foreground=foreground,
             background=background,
-            contexts=tensors["contexts"],
-            text=text,
+            contexts=contexts,
+            text=word,
             saliency=saliency,
-            threshold=None if data["threshold"] is None else float(data["threshold"]),
+            threshold=None if data["threshold"] is None else number(data["threshold"]),
             presence=None if data["presence"] is None else Presence.from_json(data["presence"]),
             quality=None if quality is None else Quality.from_json(quality),
             banks=banks,
-            provenance=Provenance(
-                encoder=str(origin["encoder"]),
-                weights=str(origin["weights"]),
-                archive=str(origin["archive"]),
-                kept=tuple(map(str, origin["kept"])),
-                dropped=tuple(map(str, origin["dropped"])),
-                seeds=tuple(Seed(str(s["content_hash"]), int(s["y"]), int(s["x"])) for s in origin["seeds"]),
-                exemplars=tuple((str(digest), str(region)) for digest, region in origin["exemplars"]),
-                contexts=tuple(map(str, origin["contexts"])),
-                familiarity=None if origin["familiarity"] is None else float(origin["familiarity"]),
-                nearest=tuple(map(str, origin["nearest"])),
-                version=str(origin["version"]),
-                swapped=bool(origin.get("swapped", False)),
-            ),
+            provenance=_provenance(origin),
         )
 
 
+def _provenance(origin: Mapping[str, Any]) -> Provenance:
+    familiarity = origin["familiarity"]
+    return Provenance(
+        encoder=text(origin["encoder"]),
+        weights=text(origin["weights"]),
+        archive=text(origin["archive"]),
+        kept=tuple(map(text, origin["kept"])),
+        dropped=tuple(map(text, origin["dropped"])),
+        seeds=tuple(Seed(text(s["content_hash"]), whole(s["y"]), whole(s["x"])) for s in origin["seeds"]),
+        exemplars=tuple((text(digest), text(region)) for digest, region in origin["exemplars"]),
+        contexts=tuple(map(text, origin["contexts"])),
+        familiarity=None if familiarity is None else number(familiarity),
+        nearest=tuple(map(text, origin["nearest"])),
+        version=text(origin["version"]),
+        swapped=origin.get("swapped", False) is True,
+    )
+
+
 def _scale(data: Sequence[float]) -> tuple[float, float]:
-    mean, deviation = data
-    return float(mean), float(deviation)
+    mean, deviation = map(number, data)
+    if deviation <= 0:
+        raise ValueError(f"the deviation {deviation}")
+    return mean, deviation
 
 
 def _banks(tensors: Mapping[str, Tensor], channels: int) -> tuple[Bank, ...]:
@@ -247,7 +251,9 @@ def _banks(tensors: Mapping[str, Tensor], channels: int) -> tuple[Bank, ...]:
         labels = tensors[f"bank{len(found)}_labels"]
         if cells.ndim != 2 or cells.shape[1] != channels or labels.shape != (len(cells),) or not len(cells):
             raise ValueError("a bank of unexpected shape")
-        if not bool(torch.isfinite(cells).all()) or not bool(((labels >= 0) & (labels <= 1)).all()):
+        if cells.dtype != torch.float16 or labels.dtype != torch.float16:
+            raise ValueError("a bank of an unexpected kind of numbers")
+        if not bool(((labels >= 0) & (labels <= 1)).all()):
             raise ValueError("a bank of unexpected values")
         found.append(Bank(cells, labels))
     return tuple(found)

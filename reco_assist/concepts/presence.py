@@ -16,6 +16,7 @@ from torch import Tensor
 
 from reco_assist.cosegment import otsu
 from reco_assist.encoders import CompactCells, compact
+from reco_assist.json_files import number
 
 # The threshold lies between these shares of the set's median score, and at least one robust deviation above
 # ordinary photographs.
@@ -122,10 +123,13 @@ class Presence:
         """What `dataclasses.asdict` made of it."""
 
         def scale(part: str) -> Scale:
-            return Scale(float(data[part]["median"]), float(data[part]["deviation"]))
+            deviation = number(data[part]["deviation"])
+            if deviation <= 0:
+                raise ValueError(f"the deviation {deviation}")
+            return Scale(number(data[part]["median"]), deviation)
 
         language = None if data["language"] is None else scale("language")
-        return cls(scale("dense"), language, scale("total"), float(data["threshold"]))
+        return cls(scale("dense"), language, scale("total"), number(data["threshold"]))
 
 
 def answers(cells: CompactCells, text: Tensor, *, among: CompactCells) -> bool:

@@ -12,6 +12,7 @@ from reco_assist.archive import Archive
 from reco_assist.concepts.presence import Presence, Scale
 from reco_assist.concepts.remaining import expected_positives
 from reco_assist.encoders import CompactCells, TextEmbedding, compact
+from reco_assist.json_files import number, whole
 
 ARCHIVE_SAMPLE = 8192
 """Images of an archive whose cells a concept is held against."""
@@ -45,7 +46,7 @@ class Quality:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         """What `dataclasses.asdict` made of it."""
-        return cls(float(data["distinctiveness"]), int(data["remaining"]))
+        return cls(number(data["distinctiveness"]), whole(data["remaining"]))
 
 
 def appraise(

@@ -13,10 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import safetensors.torch
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
@@ -29,7 +27,9 @@ from reco_assist.images import squash
 from reco_assist.refine import PAPER_CRF, label_crf
 from reco_assist.reproduction.datasets import Benchmark, Sample
 from reco_assist.reproduction.labels import VOID
+from reco_assist.tensor_files import pack_tensors, read_tensors
 
+_KEY, _LARGEST = "settings", 64 << 20  # of the file of references, in bytes
 _SHARPNESS = 10.0  # of the text saliency
 _SAME = {"vegetation": "tree"}  # the released code gives the one the other's reference
 
@@ -225,15 +225,16 @@ def _starts(length: int, side: int) -> list[int]:
 
 def _read(path: Path, settings: dict[str, Any]) -> dict[str, Tensor]:
     """The tensors of an earlier run with the same settings, or none."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            if (file.metadata() or {}).get("settings") != json.dumps(settings, sort_keys=True):
-                return {}
-            return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118  (not a dict)
-    except (OSError, SafetensorError):
+    if not path.is_file():
         return {}
+    remedy = "remove it to learn the references again"
+    read = read_tensors(
+        path, "a file of references", remedy, largest=_LARGEST, kinds=(torch.float32,), key=_KEY
+    )
+    return dict(read.tensors) if read.data == settings else {}
 
 
 def _write(path: Path, settings: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    plain = {key: tensor.float().cpu().clone() for key, tensor in tensors.items()}
-    write_bytes(path, safetensors.torch.save(plain, {"settings": json.dumps(settings, sort_keys=True)}))
+    plain = {key: tensor.float().clone() for key, tensor in tensors.items()}  # shared ones are refused
+    text = json.dumps(settings, sort_keys=True)
+    write_bytes(path, pack_tensors(plain, text, what="the references", largest=_LARGEST, key=_KEY))

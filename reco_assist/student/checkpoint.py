@@ -5,14 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from reco_assist.errors import FormatError
 from reco_assist.files import write_bytes
+from reco_assist.json_files import number, whole
+from reco_assist.tensor_files import pack_tensors, peek, read_tensors
 
-_KEY = "reco_assist"
+_LARGEST = 4 << 30  # bytes; three times a student's
+_KINDS = (torch.float32, torch.int64)
 _ADAM = ("exp_avg", "exp_avg_sq", "step")
 
 
@@ -72,24 +74,30 @@ def save_checkpoint(
         "losses": list(about.losses),
         "stopped": about.stopped,
     }
-    plain = {key: one.detach().cpu().contiguous() for key, one in tensors.items()}
-    write_bytes(path, safetensors.torch.save(plain, metadata={_KEY: json.dumps(data)}))
+    write_bytes(path, pack_tensors(tensors, json.dumps(data), what="the checkpoint", largest=_LARGEST))
 
 
 def load_checkpoint(path: Path, identity: str) -> Checkpoint | None:
-    """The checkpoint of a run; None where there is none, or it is another run's."""
+    """The checkpoint of a run; None where there is none, or it is another run's.
+
+    Raises:
+        FormatError: It is damaged.
+    """
     if not path.is_file():
         return None
-    try:
-        with safe_open(path, framework="pt") as opened:
-            data = json.loads((opened.metadata() or {})[_KEY])
-            if data["identity"] != identity:
-                return None
-            tensors = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118  (not a dict)
-    except (SafetensorError, KeyError, ValueError):
+    about = peek(path)
+    if isinstance(about, dict) and about.get("identity") not in {None, identity}:
         return None
-    scores, losses = ([(int(s), float(v)) for s, v in data[key]] for key in ("scores", "losses"))
-    return Checkpoint(identity, data["step"], data["iterations"], scores, losses, data["stopped"], tensors)
+    remedy = "remove it to begin the training anew"
+    read = read_tensors(path, "a checkpoint", remedy, largest=_LARGEST, kinds=_KINDS)
+    try:
+        data = read.data
+        scores, losses = ([(whole(s), number(v)) for s, v in data[key]] for key in ("scores", "losses"))
+        step, iterations = whole(data["step"]), whole(data["iterations"])
+        stopped = data["stopped"] is True
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"{path} is damaged ({str(error)[:120]}): {remedy}") from error
+    return Checkpoint(identity, step, iterations, scores, losses, stopped, read.tensors)
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -8,18 +8,19 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from reco_assist.errors import FormatError, InputError
 from reco_assist.files import write_bytes
+from reco_assist.json_files import text, whole
 from reco_assist.student.network import Design, Network
+from reco_assist.tensor_files import pack_tensors, peek, read_tensors
 from reco_assist.version import __version__
 
 FORMAT = 1
-_KEY = "reco_assist"
+_LARGEST = 1 << 30  # bytes; a network on the offline encoder has 20 MB, one on a ResNet-50 110
+_KINDS = (torch.float32, torch.float16, torch.bfloat16, torch.int64)  # of weights, and of counted batches
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +53,8 @@ class Student:
             "provenance": dict(self.provenance),
             "version": __version__,
         }
-        text = json.dumps(data, ensure_ascii=False, sort_keys=True)
-        state = {key: value.detach().cpu().contiguous() for key, value in self.state.items()}
-        return safetensors.torch.save(state, metadata={_KEY: text})
+        described = json.dumps(data, ensure_ascii=False, sort_keys=True)
+        return pack_tensors(self.state, described, what="the student", largest=_LARGEST)
 
     @cached_property
     def digest(self) -> str:
@@ -80,12 +80,8 @@ class Student:
         file = Path(path)
         if not file.is_file():
             raise InputError(f"there is no student file {path}: make one with 'reco-assist train'")
-        try:
-            with safe_open(file, framework="pt") as opened:
-                data = json.loads((opened.metadata() or {})[_KEY])
-                state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118  (not a dict)
-        except (SafetensorError, KeyError, ValueError) as error:
-            raise FormatError(f"{path} is not a student, or it is damaged: train it again") from error
+        read = read_tensors(file, "a student", "train it again", largest=_LARGEST, kinds=_KINDS)
+        data = read.data
         if not isinstance(data, dict) or (data.get("kind"), data.get("format")) != ("student", FORMAT):
             raise FormatError(
                 f"{path} is no student that this release reads (format {FORMAT}): train it again, or install "
@@ -93,19 +89,29 @@ class Student:
             )
         try:
             design = data["design"]
-            made = Design(tuple(map(str, design["concepts"])), str(design["encoder"]), int(design["side"]))
-            student = cls(made, state, dict(data["provenance"]))
-            student.network()
+            made = Design(
+                tuple(map(text, design["concepts"])), text(design["encoder"]), whole(design["side"])
+            )
+            _check_shapes(made, read.tensors)
+            return cls(made, read.tensors, dict(data["provenance"]))
         except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
-            raise FormatError(f"{path} is damaged ({error}): train the student again") from error
-        return student
+            raise FormatError(f"{path} is damaged ({str(error)[:120]}): train the student again") from error
+
+
+def _check_shapes(design: Design, state: Mapping[str, Tensor]) -> None:
+    """Refuse tensors that are not those of such a network, before memory is taken for it."""
+    with torch.device("meta"):
+        wanted = Network(design).state_dict()
+    for name in sorted({*wanted, *state}):
+        one, other = wanted.get(name), state.get(name)
+        if one is None or other is None or one.shape != other.shape or one.dtype != other.dtype:
+            raise ValueError(f"the tensor {name[:60]!r} is not that of its network")
 
 
 def is_student(path: Path) -> bool:
     """Whether a file is a student and not a Concept; False for what cannot be read."""
     try:
-        with safe_open(path, framework="pt") as opened:
-            data = json.loads((opened.metadata() or {}).get(_KEY, "null"))
-    except (SafetensorError, ValueError, OSError):
+        data = peek(path)
+    except OSError:
         return False
     return isinstance(data, dict) and data.get("kind") == "student"
