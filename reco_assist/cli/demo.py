@@ -130,10 +130,11 @@ def _compare(
 
 def _labels(samples: Path, truth: dict[str, Any], file: str) -> Any:  # noqa: ANN401  ((H, W) uint8)
     import numpy as np
-    from PIL import Image
+
+    from reco_assist.image_files import load_image
 
     mask = next(image["mask"] for image in truth["images"] if image["file"] == file)
-    return np.asarray(Image.open(samples / mask))
+    return np.asarray(load_image(samples / mask, formats=("PNG",)))
 
 
 def _number(truth: dict[str, Any], name: str) -> int:

@@ -1,13 +1,15 @@
 """Image files: find, identify, decode upright, resize."""
 
+from reco_assist.image_files import MAX_BYTES, MAX_PIXELS, MemoryShortError
 from reco_assist.images.fingerprint import NEAR_DUPLICATE, near_duplicate_groups, perceptual_hash
 from reco_assist.images.listing import folder_of, is_output, list_images
 from reco_assist.images.places import Note, absolute, address, is_remote, note, noted
-from reco_assist.images.reading import MAX_PIXELS, Decoded, MemoryShortError, content_hash, decode, read_bytes
+from reco_assist.images.reading import Decoded, content_hash, decode, read_bytes
 from reco_assist.images.resizing import squash, thumbnail
 from reco_assist.images.shards import SUFFIXES, Shard, hint, is_shard, is_there, open_shard, reason, status
 
 __all__ = [
+    "MAX_BYTES",
     "MAX_PIXELS",
     "NEAR_DUPLICATE",
     "SUFFIXES",

@@ -2,31 +2,18 @@
 
 import os
 import stat
-from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
+from PIL import Image
 
 from reco_assist.errors import ImageError, InputError
+from reco_assist.image_files import MAX_BYTES, MAX_PIXELS, damage, memory_short, open_image
 from reco_assist.images.places import address, is_remote, open_file, part
 from reco_assist.images.shards import read_member, reason
-
-MAX_PIXELS = 175_000_000
-"""Pixels an image may have by default: above any camera's (151 million), some 1 GB while it is decoded."""
-
-MAX_BYTES = 1 << 30
-"""Bytes a file may have: an image within `MAX_PIXELS` is smaller than 1 GiB in every supported format."""
 
 _BACKDROP = (128, 128, 128)
 
@@ -41,25 +28,6 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 _LYING = frozenset({5, 6, 7, 8})
-
-# The readers are called by signature instead of through Image.open: that would compare sizes with Pillow's
-# global pixel limit, which is not ours to change, and try formats that nobody asked for.
-_READERS: tuple[tuple[bytes, Callable[[BytesIO], ImageFile.ImageFile]], ...] = (
-    (b"\xff\xd8\xff", JpegImageFile),
-    (b"\x89PNG\r\n\x1a\n", PngImageFile),
-    (b"RIFF", WebPImageFile),
-    (b"II*\0", TiffImageFile),
-    (b"MM\0*", TiffImageFile),
-    (b"II+\0", TiffImageFile),
-    (b"MM\0+", TiffImageFile),
-    (b"BM", BmpImageFile),
-    (b"GIF87a", GifImageFile),
-    (b"GIF89a", GifImageFile),
-)
-
-
-class MemoryShortError(ImageError):
-    """An image that may well be good, but takes more memory than is free."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +110,8 @@ def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS, reduce_to: int
         raise InputError(f"reduce_to is {reduce_to}; give a side of at least 1 pixel.")
     name = "The image" if isinstance(source, bytes) else address(source)
     data = source if isinstance(source, bytes) else read_bytes(source)
-    with _open(name, data) as image:
+    with open_image(name, data, max_pixels=max_pixels) as image:
         width, height = image.size
-        if width * height > max_pixels:
-            raise ImageError(
-                f"{name} has {width} x {height} pixels, more than the {max_pixels:,} allowed; "
-                "make it smaller or raise the limit."
-            )
         try:
             if reduce_to is not None:
                 image.draft(None, (reduce_to, reduce_to))
@@ -156,32 +119,12 @@ def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS, reduce_to: int
             orientation = _orientation(image)  # after load: TIFF has been turned by then, and says so
             pixels = np.array(_rgb(_upright(image, orientation)), np.uint8)  # (H, W, 3)
         except MemoryError as error:
-            raise MemoryShortError(
-                f"{name} has {width} x {height} pixels, which take more memory than is free; close other "
-                "programs, or make it smaller."
-            ) from error
+            raise memory_short(name, image) from error
         except Exception as error:
-            raise ImageError(f"{name} is damaged or cut short ({_reason(error)}).") from error
+            raise ImageError(f"{name} is damaged or cut short ({damage(error)}).") from error
     if orientation in _LYING:
         width, height = height, width
     return Decoded(pixels, width, height)
-
-
-def _open(name: str, data: bytes) -> ImageFile.ImageFile:
-    """A Pillow image of which only the header has been read."""
-    if not data:
-        raise ImageError(f"{name} is empty (0 bytes).")
-    reader = next((reader for signature, reader in _READERS if data.startswith(signature)), None)
-    if reader is None:
-        raise ImageError(f"{name} is not a JPEG, PNG, WebP, TIFF, BMP or GIF image, whatever it is called.")
-    try:
-        return reader(BytesIO(data))
-    except Exception as error:
-        raise ImageError(f"{name} is damaged: its header cannot be read ({_reason(error)}).") from error
-
-
-def _reason(error: Exception) -> str:
-    return str(error).strip().rstrip(".") or type(error).__name__
 
 
 def _orientation(image: Image.Image) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 
 from reco_assist.errors import InputError, ServerError, UnreachableError
-from reco_assist.images.reading import MAX_BYTES
+from reco_assist.images import MAX_BYTES
 
 TOKEN = "LABEL_STUDIO_API_KEY"  # noqa: S105  (the name of the variable)
 """The environment variable that holds the token, as for the vendor's SDK."""

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 
-from reco_assist.errors import FormatError
+from reco_assist.errors import FormatError, ImageError
+from reco_assist.image_files import load_image
 
 VOID = (255,)
 """Ids of label maps that stand for "not known"."""
@@ -90,10 +90,10 @@ def read_label_map(path: Path, colours: Mapping[Colour, int] | None = None) -> N
         FormatError: It cannot be read, is a picture, or has a colour that means nothing.
     """
     try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image)
-    except (OSError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise FormatError(f"the label map {path} cannot be read ({error}): write it as PNG again") from error
+        pixels = np.asarray(load_image(path, formats=("PNG",)))
+    except ImageError as error:
+        said = str(error).rstrip(".")
+        raise FormatError(f"A label map cannot be read: {said}; write it as PNG again.") from error
     if pixels.ndim == 3 and pixels.dtype == np.uint8 and colours:
         return _by_colour(path, pixels[:, :, :3], colours)
     if pixels.ndim != 2 or pixels.dtype.kind not in "iub":

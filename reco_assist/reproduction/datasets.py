@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reco_assist.errors import ImageError, InputError
+from reco_assist.image_files import load_image
 from reco_assist.reproduction.labels import (
     CITYSCAPES,
     CITYSCAPES_FIRST,
@@ -85,10 +86,11 @@ class Benchmark:
             ImageError: A file cannot be read, or the two differ in size.
         """
         try:
-            with Image.open(sample.image) as image, Image.open(sample.labels) as labels:
-                pixels, marks = image.convert("RGB"), labels.convert(_mode(labels))
-        except OSError as error:
-            raise ImageError(f"{sample.image} or its label map cannot be read: {error}") from error
+            pixels, labels = load_image(sample.image, "RGB"), load_image(sample.labels, formats=("PNG",))
+        except ImageError as error:
+            raise ImageError(f"{sample.image} cannot be scored: {error}") from error
+        # Colour maps (KITTI-STEP) stay colours; palettes are numbers, whatever their colours are.
+        marks = labels.convert("RGB") if labels.mode == "RGBA" else labels
         if pixels.size != marks.size:
             raise ImageError(
                 f"{sample.image} is {pixels.size} and its label map {marks.size}: expected the same"
@@ -106,11 +108,6 @@ def _central(image: Image.Image, side: int) -> Image.Image:
     resized = image.resize(size, Image.Resampling.NEAREST) if scale != 1 else image
     left, top = round((size[0] - side) / 2), round((size[1] - side) / 2)
     return resized.crop((left, top, left + side, top + side))
-
-
-def _mode(labels: Image.Image) -> str:
-    """Colour maps (KITTI-STEP) stay colours; palettes are numbers, whatever their colours are."""
-    return "RGB" if labels.mode in ("RGB", "RGBA") else labels.mode
 
 
 def _coco_stuff(root: Path) -> Iterator[Sample]:

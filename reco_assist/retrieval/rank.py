@@ -1,14 +1,13 @@
 """Retrieve: the archive's images nearest to a word, to exemplars, or to both, near-duplicates folded."""
 
-import io
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from reco_assist.archive import Archive, Query, Where
 from reco_assist.errors import InputError
+from reco_assist.image_files import THUMBNAIL_PIXELS, load_image
 from reco_assist.images import NEAR_DUPLICATE, perceptual_hash
 
 _SPARE = 2  # how many times k is searched, so that folding leaves k
@@ -72,5 +71,4 @@ def _fold(found: list[Retrieved], thumbnails: list[bytes]) -> list[Retrieved]:
 
 
 def _fingerprint(thumbnail: bytes) -> int:
-    with Image.open(io.BytesIO(thumbnail)) as image:
-        return perceptual_hash(np.asarray(image.convert("RGB")))
+    return perceptual_hash(np.asarray(load_image(thumbnail, "RGB", max_pixels=THUMBNAIL_PIXELS)))

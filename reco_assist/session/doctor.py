@@ -7,10 +7,9 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from PIL import Image
-
-from reco_assist.errors import Damage, InputError
+from reco_assist.errors import Damage, ImageError, InputError
 from reco_assist.files import temporary_leftovers, write_bytes
+from reco_assist.image_files import load_map
 from reco_assist.session.session import Session
 from reco_assist.session.store import LOG, check_head
 
@@ -82,7 +81,7 @@ def _maps(session: Session, *, repair: bool) -> Iterator[Damage]:
     for result in session.results():
         digest = result.image.content_hash
         for concept in result.findings:
-            if _is_sound(session.map_path(digest, concept)):
+            if _is_sound(session.map_path(digest, concept), result.image.height, result.image.width):
                 continue
             if session.review(digest, concept).decided:
                 decided.append(f"{concept!r} in {result.image.file_name}")
@@ -103,10 +102,9 @@ def _maps(session: Session, *, repair: bool) -> Iterator[Damage]:
         )
 
 
-def _is_sound(path: Path) -> bool:
+def _is_sound(path: Path, height: int, width: int) -> bool:
     try:
-        with Image.open(path) as image:
-            image.load()
-    except (OSError, SyntaxError, ValueError):
+        load_map(path, height=height, width=width)
+    except ImageError:
         return False
     return True

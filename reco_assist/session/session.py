@@ -17,6 +17,7 @@ from PIL import Image
 from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.errors import InputError, StorageError
 from reco_assist.files import make_folder, write_bytes
+from reco_assist.image_files import load_map
 from reco_assist.images import decode, perceptual_hash
 from reco_assist.masks import label
 from reco_assist.masks.edits import apply_edits, check_threshold, pack_edits, unpack_edits
@@ -309,8 +310,7 @@ class Session:
         path = self.map_path(content_hash, concept)
         if not path.is_file():
             return np.zeros((image.height, image.width), np.uint8)
-        with Image.open(path) as opened:
-            return np.array(opened, np.uint8)  # (H, W)
+        return load_map(path, height=image.height, width=image.width)
 
     # ------------------------------------------------------------------------------------- reviews
 

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from reco_assist.errors import FormatError, InputError
+from reco_assist.errors import FormatError, ImageError, InputError
 from reco_assist.evaluation import read_predictions
 from reco_assist.files import make_output_folder, write_bytes
+from reco_assist.image_files import load_image
 from reco_assist.images import near_duplicate_groups, perceptual_hash
 from reco_assist.segmenter import Loaded, Predictor, Skipped, Target, load
 from reco_assist.student.pseudo_labels import PseudoLabel, corrected_label, pseudo_label
@@ -165,11 +166,9 @@ class Examples:
             FormatError: Its files are damaged or gone.
         """
         try:
-            with Image.open(self._path(example, "image")) as opened:
-                pixels = np.array(opened.convert("RGB"))
-            with Image.open(self._path(example, "label")) as opened:
-                label = np.array(opened.convert("LA"))  # (S, S, 2)
-        except OSError as error:
+            pixels = np.array(load_image(self._path(example, "image"), "RGB"))
+            label = np.array(load_image(self._path(example, "label"), "LA"))  # (S, S, 2)
+        except ImageError as error:
             raise FormatError(
                 f"{self.folder} has lost {example.file_name}: remove it and start again"
             ) from error

@@ -1,0 +1,176 @@
+"""The one way in for the bytes of images: only formats that are named, and sizes known from the header.
+
+Pillow's own opener tries every format that it knows, by content: one of them starts Ghostscript. Here a
+reader is chosen by signature among those that were asked for.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Collection
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from reco_assist.errors import ImageError
+
+MAX_PIXELS = 175_000_000
+"""Pixels an image may have by default: above any camera's (151 million), some 1 GB while it is decoded."""
+
+MAX_BYTES = 1 << 30
+"""Bytes a file may have: an image within `MAX_PIXELS` is smaller than 1 GiB in every supported format."""
+
+THUMBNAIL_PIXELS = 1 << 20
+"""Pixels a thumbnail of ours may have: far more than any has."""
+
+PHOTOGRAPHS = ("JPEG", "PNG", "WebP", "TIFF", "BMP", "GIF")
+"""Formats that photographs are read in."""
+
+OURS = ("PNG", "JPEG")
+"""Formats that maps and thumbnails are written in."""
+
+_READERS: tuple[tuple[bytes, str, Callable[[BytesIO], ImageFile.ImageFile]], ...] = (
+    (b"\xff\xd8\xff", "JPEG", JpegImageFile),
+    (b"\x89PNG\r\n\x1a\n", "PNG", PngImageFile),
+    (b"RIFF", "WebP", WebPImageFile),
+    (b"II*\0", "TIFF", TiffImageFile),
+    (b"MM\0*", "TIFF", TiffImageFile),
+    (b"II+\0", "TIFF", TiffImageFile),
+    (b"MM\0+", "TIFF", TiffImageFile),
+    (b"BM", "BMP", BmpImageFile),
+    (b"GIF87a", "GIF", GifImageFile),
+    (b"GIF89a", "GIF", GifImageFile),
+)
+
+
+class MemoryShortError(ImageError):
+    """An image that may well be good, but takes more memory than is free."""
+
+
+def open_image(
+    name: str, data: bytes, *, formats: Collection[str] = PHOTOGRAPHS, max_pixels: int = MAX_PIXELS
+) -> ImageFile.ImageFile:
+    """A Pillow image of which only the header has been read.
+
+    Args:
+        name: What it is, as the user knows it, for errors.
+        data: The bytes of its file.
+        formats: Which it may be of; of `PHOTOGRAPHS`.
+        max_pixels: Larger images are refused, before memory is taken for them. WebP and TIFF stay within
+            Pillow's own limit (179 million) even if this is higher.
+
+    Raises:
+        ImageError: The data is empty, of no such format, too large, or its header is damaged.
+    """
+    if not data:
+        raise ImageError(f"{name} is empty (0 bytes).")
+    reader = next(
+        (reader for start, kind, reader in _READERS if kind in formats and data.startswith(start)), None
+    )
+    if reader is None:
+        *others, last = formats
+        kinds = f"{', '.join(others)} or {last}" if others else last
+        raise ImageError(f"{name} is not a {kinds} image, whatever it is called.")
+    try:
+        image = reader(BytesIO(data))
+    except Exception as error:
+        raise ImageError(f"{name} is damaged: its header cannot be read ({damage(error)}).") from error
+    width, height = image.size
+    if width * height > max_pixels:
+        image.close()
+        raise ImageError(
+            f"{name} has {width} x {height} pixels, more than the {max_pixels:,} allowed; "
+            "make it smaller or raise the limit."
+        )
+    return image
+
+
+def load_image(
+    source: bytes | Path,
+    mode: str | None = None,
+    *,
+    formats: Collection[str] = OURS,
+    max_pixels: int = MAX_PIXELS,
+) -> Image.Image:
+    """An image as it is stored: neither turned nor laid over a backdrop, as maps and thumbnails need it.
+
+    Args:
+        source: The file's bytes, or its path.
+        mode: Pillow's name of the mode that it is converted to; its own if None.
+        formats: Which it may be of; of `PHOTOGRAPHS`.
+        max_pixels: Larger images are refused by their header.
+
+    Returns:
+        An image in memory; no file stays open.
+
+    Raises:
+        ImageError: It cannot be read, is of no such format, too large or damaged; one sentence says which.
+        MemoryShortError: Memory is too small for it at the moment.
+    """
+    name = "The image" if isinstance(source, bytes) else str(source)
+    data = source if isinstance(source, bytes) else _read(source)
+    with open_image(name, data, formats=formats, max_pixels=max_pixels) as image:
+        try:
+            image.load()
+            return image.convert(mode) if mode else image.copy()
+        except MemoryError as error:
+            raise memory_short(name, image) from error
+        except Exception as error:
+            raise ImageError(f"{name} is damaged or cut short ({damage(error)}).") from error
+
+
+def load_map(path: Path, *, height: int, width: int) -> NDArray[np.uint8]:
+    """A map that we wrote: a PNG file of one byte a pixel.
+
+    Args:
+        path: Its file.
+        height: Pixels that it must have.
+        width: Pixels that it must have.
+
+    Returns:
+        (H, W) uint8.
+
+    Raises:
+        ImageError: It cannot be read, or is another image.
+    """
+    image = load_image(path, formats=("PNG",))
+    if image.mode != "L" or image.size != (width, height):
+        raise ImageError(
+            f"{path} is an image of {image.width} x {image.height} pixels (mode {image.mode}), not the grey "
+            f"map of {width} x {height} that belongs there; make it again."
+        )
+    return np.array(image, np.uint8)  # (H, W)
+
+
+def memory_short(name: str, image: Image.Image) -> MemoryShortError:
+    """The error for an image that takes more memory than is free."""
+    return MemoryShortError(
+        f"{name} has {image.width} x {image.height} pixels, which take more memory than is free; close other "
+        "programs, or make it smaller."
+    )
+
+
+def damage(error: Exception) -> str:
+    """What a decoder says, in a line."""
+    return str(error).strip().rstrip(".")[:120] or type(error).__name__
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would never end
+            raise ImageError(f"{path} is no file; restore it, or make it again.")
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > MAX_BYTES:
+                raise ImageError(f"{path} is larger than 1 GiB, which no supported image is; leave it out.")
+            return file.read(size)  # Python takes memory for all that is asked for at once
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
