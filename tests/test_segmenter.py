@@ -14,9 +14,11 @@ import pytest
 import torch
 from conftest import SAMPLES
 from fakes import FakeEncoder, write_photos
+from PIL import Image
 
 from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.archive import Archive
+from reco_assist.cli.segment import export, list_targets, run_job
 from reco_assist.concepts import learn_concept
 from reco_assist.errors import EncoderError, ImageError, InputError
 from reco_assist.export import label_map
@@ -228,6 +230,22 @@ segmenter = Segmenter(concepts, encoder=FakeEncoder(delay=delay), presence="off"
 done = run_job(segmenter, list_targets(photos, out), out, {}, progress=False)
 export(done, segmenter.about(), out, command.FORMATS, {})
 """
+
+
+def test_images_that_differ_in_their_suffix_alone_keep_a_label_map_each(concepts, photos, tmp_path):
+    """Pillow reads each map; a photograph of noise has another mask than one of another noise."""
+    folder, out = tmp_path / "photos", tmp_path / "out"
+    folder.mkdir()
+    for name, photo in zip(("x.bmp", "x.png"), photos, strict=False):
+        Image.open(photo).save(folder / name)
+    segmenter = Segmenter(concepts[:1], encoder=FakeEncoder(), presence="off")
+    done = run_job(segmenter, list_targets(folder, out), out, {}, progress=False)
+    export(done, segmenter.about(), out, ["png"], {})
+    for prediction in done.predictions():
+        with Image.open(out / "masks" / f"{prediction.image.file_name}.png") as found:
+            np.testing.assert_array_equal(np.asarray(found), label_map(prediction, ["mug"]))
+    first, second = done.predictions()
+    assert first.regions != second.regions
 
 
 def start(*arguments):

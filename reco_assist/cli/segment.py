@@ -178,16 +178,20 @@ def export(
         How many regions each concept has.
     """
     from reco_assist.datasets import read_coco
-    from reco_assist.export import keep_numbers, write_coco, write_label_map, write_label_studio, write_legend
-    from reco_assist.files import inside
+    from reco_assist.export import keep_numbers, write_coco, write_label_maps, write_label_studio
 
     earlier = out / "coco.json"  # its categories keep their ids
-    known = (
-        {name: int(number) for number, name in read_coco(earlier).categories.items()}
-        if earlier.is_file()
-        else {}
-    )
+    known: dict[str, int] = {}
+    before: list[str] = []
+    if earlier.is_file():
+        last = read_coco(earlier)
+        known = {name: int(number) for number, name in last.categories.items()}
+        before = [str(one["file_name"]) for one in last.images.values()]
     names = keep_numbers([one["name"] for one in about], known)
+    counts = dict.fromkeys(names, 0)
+    for prediction in journal.predictions():
+        for region in prediction.regions:
+            counts[region.concept] += 1
     info = {"description": f"reco-assist {__version__}", "concepts": about, "options": options}
     version = "reco-assist " + " ".join(f"{one['name']}@{str(one['digest'])[:8]}" for one in about)
     if "coco" in formats:
@@ -195,15 +199,7 @@ def export(
     if "label-studio" in formats:
         write_label_studio(out / "label-studio.json", journal.predictions(), names, model_version=version)
     if "png" in formats:
-        write_legend(out / "masks", names)
-        for prediction in journal.predictions():
-            path = inside(out / "masks", prediction.image.file_name).with_suffix(".png")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_label_map(path, prediction, names)
-    counts = dict.fromkeys(names, 0)
-    for prediction in journal.predictions():
-        for region in prediction.regions:
-            counts[region.concept] += 1
+        write_label_maps(out / "masks", journal.predictions, names, earlier=before)
     return counts
 
 

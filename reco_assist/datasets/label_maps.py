@@ -1,6 +1,6 @@
 """Folders of label maps, VOC-style ones too, as a data set."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from reco_assist.masks.label_maps import (
     read_label_map,
     read_names,
 )
+from reco_assist.masks.names import LABEL_MAP, find_files
 
 VOC_IMAGES = "JPEGImages"
 
@@ -28,7 +29,7 @@ VOC_IMAGES = "JPEGImages"
 def read_label_maps(
     folder: Path, *, images: Path | None = None, names: Mapping[int, str] | None = None
 ) -> Dataset:
-    """Read a folder of label maps as a data set: map a/b.png belongs to image a/b with any suffix.
+    """Read a folder of label maps as a data set; they are named after their images as `masks.names` says.
 
     Category ids are the maps' numbers. Each connected part is an annotation, or each object where a VOC-style
     folder has maps of objects. What is not known (255) becomes a crowd of each concept that the image shows,
@@ -40,7 +41,7 @@ def read_label_maps(
         names: What the numbers mean where no file says so; see `masks.label_maps`.
 
     Raises:
-        InputError: Nothing names the numbers, there is no map, or a map has no image or another size.
+        InputError: Nothing names the numbers, there is no map, or a map has no image, two or another size.
         FormatError: A map is damaged.
         ImageError: An image cannot be read.
     """
@@ -57,9 +58,15 @@ def read_label_maps(
     records: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     image_ids, ids = Numbers(), Numbers()
-    for path in sorted(maps.rglob("*.png")):
+    files = sorted(maps.rglob(f"*{LABEL_MAP}"))
+    photos = _photos(place, maps, files)
+    for path in files:
         relative = path.relative_to(maps)
-        photo = _photo(place, relative)
+        if path not in photos:
+            raise InputError(
+                f"the label map {relative} has no image in {place}: name the folder of its images"
+            )
+        photo = photos[path]
         data = read_bytes(photo)
         picture = decode(data, reduce_to=1)
         labels = read_label_map(path, known.colours)
@@ -128,15 +135,14 @@ def _regions(
             yield number, mask, 1
 
 
-def _photo(folder: Path, relative: Path) -> Path:
-    wanted = folder / relative
-    found = [
-        path for path in wanted.parent.glob(f"{_escaped(wanted.stem)}.*") if path.suffix.lower() in SUFFIXES
+def _photos(folder: Path, maps: Path, files: Sequence[Path]) -> dict[Path, Path]:
+    """The image of each label map that has one."""
+    beside = [folder / parent for parent in {path.relative_to(maps).parent for path in files}]
+    images = {path for place in beside if place.is_dir() for path in place.iterdir()}
+    # Where maps and images share a folder, a map is no image.
+    names = [
+        path.relative_to(folder).as_posix()
+        for path in sorted(images - set(files))
+        if path.suffix.lower() in SUFFIXES
     ]
-    if not found:
-        raise InputError(f"the label map {relative} has no image in {folder}: name the folder of its images")
-    return sorted(found)[0]
-
-
-def _escaped(stem: str) -> str:
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in stem)
+    return {path: folder / name for name, path in find_files(names, maps).items()}

@@ -4,7 +4,7 @@ Source: the COCO panoptic format, https://cocodataset.org/#format-data (id = R +
 """
 
 from io import BytesIO
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,12 +13,13 @@ from PIL import Image
 
 from reco_assist.datasets.coco import Dataset, Record, is_crowd, name_key
 from reco_assist.export.stream import dumps
-from reco_assist.files import inside, make_folder, make_output_folder, write_bytes
+from reco_assist.files import make_folder, make_output_folder, write_bytes
 from reco_assist.masks import rle
+from reco_assist.masks.names import paths_for
 
 
 def write_panoptic(folder: Path, dataset: Dataset, *, name: str = "panoptic") -> None:
-    """Write `NAME.json` and PNG files below `NAME/`, named like the images.
+    """Write `NAME.json` and PNG files below `NAME/`, named after the images; see `masks.names`.
 
     A pixel belongs to one segment: the mask of the higher score wins, single objects before crowds, and among
     equals the smaller mask. Masks that nothing is left of have no segment. Every category is a thing.
@@ -34,18 +35,19 @@ def write_panoptic(folder: Path, dataset: Dataset, *, name: str = "panoptic") ->
         StorageError: The files cannot be written.
     """
     maps = make_output_folder(folder / name)
+    places = paths_for([name_key(image["file_name"]) for image in dataset.images.values()], maps)
     annotations = []
     for number, image in dataset.images.items():
         ids, segments = _segments(dataset, image, dataset.annotations[number])
-        file = PurePosixPath(name_key(image["file_name"])).with_suffix(".png")
-        place = inside(maps, file.as_posix())
+        place = places[name_key(image["file_name"])]
         make_folder(place.parent)
         buffer = BytesIO()
         Image.fromarray(np.stack([ids & 255, ids >> 8 & 255, ids >> 16], 2).astype(np.uint8)).save(
             buffer, "PNG"
         )
         write_bytes(place, buffer.getvalue())
-        annotations.append({"image_id": number, "file_name": file.as_posix(), "segments_info": segments})
+        file = place.relative_to(maps).as_posix()
+        annotations.append({"image_id": number, "file_name": file, "segments_info": segments})
     categories = [{"supercategory": "", **one, "isthing": 1} for one in dataset.document["categories"]]
     document = {**dataset.document, "annotations": annotations, "categories": categories}
     write_bytes(folder / f"{name}.json", dumps(document).encode())

@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import yaml
@@ -18,6 +18,7 @@ from reco_assist.datasets.coco import Dataset, Id, Record, is_crowd, name_key
 from reco_assist.errors import InputError
 from reco_assist.files import inside, make_folder, make_output_folder, storage_error, write_bytes
 from reco_assist.masks import label, polygons, rle
+from reco_assist.masks.names import paths_for
 
 
 def write_yolo(folder: Path, parts: Mapping[str, Dataset], images: Path) -> int:
@@ -25,7 +26,8 @@ def write_yolo(folder: Path, parts: Mapping[str, Dataset], images: Path) -> int:
 
     Classes are numbered from 0 in the order of the categories. A mask in several pieces is several objects
     and a hole is joined to the outline by a seam: the format has neither. It has no region to ignore either,
-    so crowds are left out. An image without a mask has an empty file, which YOLO takes for background.
+    so crowds are left out. An image without a mask has an empty file, which YOLO takes for background. Images
+    that differ in their suffix alone get longer names; see `masks.names`.
 
     Args:
         folder: Where they go.
@@ -45,12 +47,16 @@ def write_yolo(folder: Path, parts: Mapping[str, Dataset], images: Path) -> int:
     classes = {number: index for index, number in enumerate(first.categories)}
     crowds = 0
     for part, dataset in parts.items():
-        for number, image in dataset.images.items():
-            name = name_key(image["file_name"])
-            _place(inside(images, name, links=True), inside(folder / "images" / part, name))
+        names = [name_key(image["file_name"]) for image in dataset.images.values()]
+        labels = paths_for(names, folder / "labels" / part, suffix=".txt")
+        for number, name in zip(dataset.images, names, strict=True):
+            target = labels[name]
+            # The format pairs an image with its labels by what comes before the suffix.
+            picture = target.with_name(target.stem + PurePosixPath(name).suffix)
+            relative = picture.relative_to(folder / "labels").as_posix()
+            _place(inside(images, name, links=True), inside(folder / "images", relative))
             single = [one for one in dataset.annotations[number] if not is_crowd(one)]
             crowds += len(dataset.annotations[number]) - len(single)
-            target = inside(folder / "labels" / part, name).with_suffix(".txt")
             make_folder(target.parent)
             write_bytes(target, "".join(f"{line}\n" for line in _lines(dataset, single, classes)).encode())
     write_bytes(folder / "data.yaml", _yaml(parts, list(first.categories.values())).encode())

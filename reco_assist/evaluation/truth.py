@@ -15,6 +15,7 @@ from reco_assist.errors import FormatError, InputError
 from reco_assist.files import inside
 from reco_assist.masks import Rle, rle
 from reco_assist.masks.label_maps import VOID, LabelNames, mask_folder, read_label_map, read_names
+from reco_assist.masks.names import find_files
 
 GROUP_TABLE = "concepts.json"
 
@@ -158,7 +159,7 @@ def read_label_maps(
     names: Mapping[int, str] | None = None,
     void: Collection[int] = VOID,
 ) -> Truth:
-    """A folder of PNG label maps as truth: map a/b.png belongs to image a/b with any suffix; 0 is background.
+    """A folder of PNG label maps as truth: named as `masks.names` says; 0 is background.
 
     Args:
         folder: Of the maps, or a VOC-style folder; see `masks.label_maps` for how the ids are named.
@@ -167,15 +168,14 @@ def read_label_maps(
         void: Ids that stand for "not known".
 
     Raises:
-        InputError: No image has a map, or nothing names the ids.
+        InputError: No image has a map, two have the same, or nothing names the ids.
         FormatError: A map is not one of numbers.
     """
     folder = mask_folder(folder)
     known = read_names(folder) or LabelNames(dict(names or {}))
     if not known.names:
         raise InputError(f"nothing names the ids of {folder}: add legend.json, a list of id and name")
-    maps = {file: inside(folder, file, links=True).with_suffix(".png") for file in images}
-    maps = {file: path for file, path in maps.items() if path.is_file()}
+    maps = find_files(images, folder)
     if not maps:
         raise InputError(f"{folder} has no label map of any predicted image: map a/b.png is that of a/b.jpg")
     shown: dict[int, dict[str, Callable[[], Labelled]]] = defaultdict(dict)

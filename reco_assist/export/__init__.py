@@ -3,7 +3,7 @@
 from reco_assist.export.checks import Concepts, keep_numbers
 from reco_assist.export.coco import to_coco, write_coco
 from reco_assist.export.label_studio import label_config, local_files_url, to_label_studio, write_label_studio
-from reco_assist.export.png import label_map, write_label_map, write_legend
+from reco_assist.export.png import label_map, write_label_map, write_label_maps, write_legend
 
 __all__ = [
     "Concepts",
@@ -15,6 +15,7 @@ __all__ = [
     "to_label_studio",
     "write_coco",
     "write_label_map",
+    "write_label_maps",
     "write_label_studio",
     "write_legend",
 ]

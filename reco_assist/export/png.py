@@ -1,5 +1,6 @@
 """Predictions as label maps: one palette PNG an image, and a legend."""
 
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
 
@@ -11,9 +12,10 @@ from reco_assist.annotations import Prediction
 from reco_assist.errors import InputError
 from reco_assist.export.checks import Concepts, check_prediction, number_concepts
 from reco_assist.export.stream import dumps
-from reco_assist.files import make_output_folder, write_bytes
+from reco_assist.files import make_folder, make_output_folder, remove_file, write_bytes
 from reco_assist.masks import rle
 from reco_assist.masks.colours import colours_of, css, palette
+from reco_assist.masks.names import leftovers, paths_for
 
 LEGEND = "legend.json"
 """Name of the legend's file."""
@@ -54,6 +56,37 @@ def write_label_map(path: Path, prediction: Prediction, concepts: Concepts) -> N
     buffer = BytesIO()
     image.save(buffer, "PNG")
     write_bytes(path, buffer.getvalue())
+
+
+def write_label_maps(
+    folder: Path,
+    predictions: Callable[[], Iterable[Prediction]],
+    concepts: Concepts,
+    *,
+    earlier: Iterable[str] = (),
+) -> None:
+    """Write the label maps of a data set and their legend, and remove those that an earlier export left.
+
+    Each is named after its image; see `masks.names`. No more than one image's masks are held.
+
+    Args:
+        folder: Of the maps; made, and marked as output.
+        predictions: Starts over each time it is called.
+        concepts: See `label_map`.
+        earlier: Names of the images that the folder had maps of.
+
+    Raises:
+        InputError: See `label_map`; or an image's name leads out of the folder.
+        StorageError: The folder cannot be written.
+    """
+    paths = paths_for((prediction.image.file_name for prediction in predictions()), folder)
+    write_legend(folder, concepts)
+    for prediction in predictions():
+        path = paths[prediction.image.file_name]
+        make_folder(path.parent)
+        write_label_map(path, prediction, concepts)
+    for path in leftovers({*earlier, *paths}, paths.values(), folder):
+        remove_file(path)
 
 
 def write_legend(folder: Path, concepts: Concepts) -> None:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from reco_assist.annotations import Prediction, Region, Verdict
 from reco_assist.datasets import hold_out
 from reco_assist.errors import InputError
-from reco_assist.export import keep_numbers, write_coco, write_label_map, write_label_studio, write_legend
-from reco_assist.files import inside, make_folder, make_output_folder
+from reco_assist.export import keep_numbers, write_coco, write_label_maps, write_label_studio
+from reco_assist.files import make_output_folder
 from reco_assist.masks import encode_labels, label
 from reco_assist.session.records import Result
 from reco_assist.session.session import Session
@@ -211,11 +211,8 @@ def _write(
         write_label_studio(folder / files[-1], everything, concepts, model_version=version)
     if "png" in choice.formats:
         files.append("masks/")
-        write_legend(folder / "masks", concepts)
-        for prediction in everything:
-            path = inside(folder / "masks", prediction.image.file_name).with_suffix(".png")
-            make_folder(path.parent)
-            write_label_map(path, prediction, concepts)
+        last = session.store.get(_key(folder)) or {"images": {}}
+        write_label_maps(folder / "masks", partial(iter, everything), concepts, earlier=last["images"])
     return tuple(files)
 
 
@@ -223,13 +220,13 @@ def _remember(
     session: Session, folder: Path, digests: Mapping[str, str], files: Sequence[str]
 ) -> tuple[int, int, int]:
     """Note what was exported, clear away what only the last export wrote, and count what differs from it."""
-    key = f"export/{folder.resolve()}"
+    key = _key(folder)
     last = session.store.get(key) or {"images": {}, "files": []}
     earlier: Mapping[str, str] = last["images"]
     gone = [name for name in earlier if name not in digests]
-    maps = [str((Path("masks") / name).with_suffix(".png")) for name in (gone if "masks/" in files else [])]
-    for name in [*maps, *(name for name in last["files"] if name not in files and name != "masks/")]:
-        (folder / name).unlink(missing_ok=True)
+    for name in last["files"]:
+        if name not in files and name != "masks/":
+            (folder / name).unlink(missing_ok=True)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     known = session.store.get(_NUMBERS) or {}
     # Those of concepts that were removed stay taken: an id never comes to mean something else.
@@ -239,6 +236,11 @@ def _remember(
     new = sum(name not in earlier for name in digests)
     changed = sum(name in earlier and earlier[name] != digest for name, digest in digests.items())
     return new, changed, len(gone)
+
+
+def _key(folder: Path) -> str:
+    """Where the store keeps what was exported to a folder."""
+    return f"export/{folder.resolve()}"
 
 
 def _digest(prediction: Prediction) -> str:
