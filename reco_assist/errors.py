@@ -59,6 +59,18 @@ class RecoAssistWarning(UserWarning):
     """Something the user should know, though the work went on."""
 
 
+def short(said: object, most: int = 80) -> str:
+    """What somebody else wrote, for a sentence of ours: on one line, cut, and nothing that moves a cursor.
+
+    Args:
+        said: Its text counts.
+        most: Letters.
+    """
+    text = str(said)[: 100 * most]
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
 def unknown_format(what: object, found: object, newest: int) -> str:
     """The sentence about stored data whose format number this release does not know.
 

@@ -8,6 +8,7 @@ import label_studio_server
 import numpy as np
 import pytest
 from PIL import Image
+from site_of_harm import Site
 
 from reco_assist.archive import Archive
 from reco_assist.encoders import load_encoder
@@ -67,3 +68,11 @@ def label_studio(tmp_path_factory):
         pytest.skip(reason)
     with label_studio_server.Server(tmp_path_factory.mktemp("label-studio") / "server") as server:
         yield server
+
+
+@pytest.fixture
+def sites():
+    made = Site(), Site()
+    yield made
+    for one in made:
+        one.close()

@@ -3,10 +3,8 @@
 import copy
 import json
 import logging
-import threading
 import xml.etree.ElementTree as ET
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -14,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lxml import etree
 from predictions import CONCEPTS, predictions
+from site_of_harm import PERSONAL, SECRETS, TOKEN, chatty
 from test_hostile_input import BOUNDED, damaged, survives
 from test_session import Job
 from typer.testing import CliRunner
@@ -29,50 +28,6 @@ from reco_assist.label_studio.config import Config
 from reco_assist.label_studio.project import Project
 from reco_assist.label_studio.pull import Labelled, Pulled, _checked
 from reco_assist.masks import brush
-
-TOKEN = "5ecre7" * 6 + "abcd"
-PERSONAL = f"{'head' * 5}.{'5ecre7' * 6}.{'tail' * 5}"
-SECRETS = (TOKEN, PERSONAL, "access-5ecre7")
-
-
-class Site:
-    """A web server that answers by a table of path -> (status, headers, body) and notes what it is shown."""
-
-    def __init__(self):
-        self.answers, self.seen = {}, []
-        site = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_):
-                pass
-
-            def handle_one(self):
-                self.rfile.read(int(self.headers.get("content-length") or 0))
-                site.seen.append((self.path, self.headers.get("authorization")))
-                status, headers, body = site.answers.get(self.path.partition("?")[0], (404, {}, b"{}"))
-                self.send_response(status)
-                for name, value in {**headers, "content-length": str(len(body))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            do_GET = do_POST = do_PATCH = handle_one  # noqa: N815
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._http.server_port}"
-        threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
-
-    def close(self):
-        self._http.shutdown()
-        self._http.server_close()
-
-
-@pytest.fixture
-def sites():
-    made = Site(), Site()
-    yield made
-    for one in made:
-        one.close()
 
 
 @pytest.mark.parametrize("token", [TOKEN, PERSONAL])
@@ -109,7 +64,7 @@ def test_the_token_goes_to_its_own_server_only(sites):
 
 def test_answers_larger_than_any_image_are_left(sites, monkeypatch):
     ours, other = sites
-    monkeypatch.setattr(server, "MAX_BYTES", 1000)
+    monkeypatch.setattr(server, "IMAGE_LIMIT", 1000)
     for site in sites:
         site.answers["/a.png"] = (200, {}, bytes(1001))
         site.answers["/b.png"] = (200, {}, bytes(1000))
@@ -150,21 +105,6 @@ def test_no_token_is_in_a_redirect_or_in_a_reason_that_is_cut(sites, token, befo
             ):
                 opened.get("/api/projects/")
             assert token[:6] not in str(caught.value)
-
-
-def chatty(token, config, tasks):
-    """Answers to all that a push and a pull of project 7 ask for, each with the token in its headers."""
-    project = {"id": 7, "title": "rare", "label_config": config, "model_version": ""}
-    bodies = {
-        "/api/token/refresh/": {"access": "access-5ecre7"},
-        "/api/current-user/whoami": {"token": token},
-        "/api/projects/7/": {**project, "token": token},
-        "/api/projects/7/import": {"detail": token},
-        "/api/projects/7/import/predictions": {"detail": token},
-        "/api/tasks/": {"tasks": tasks, "total": len(tasks)},
-    }
-    echo = {"x-token": token, "set-cookie": f"session={token}"}
-    return {path: (200, echo, json.dumps(body).encode()) for path, body in bodies.items()}
 
 
 @pytest.mark.parametrize("token", [TOKEN, PERSONAL])
@@ -233,12 +173,6 @@ def test_what_answers_a_refresh_with_something_else_is_no_label_studio(sites, bo
         pytest.raises(ServerError, match="no Label Studio"),
     ):
         opened.get("/api/projects/")
-
-
-def test_a_list_of_tasks_without_end_ends(sites):
-    sites[0].answers["/api/tasks/"] = (200, {}, b'{"tasks": [], "total": 1000000000}')
-    with Server(sites[0].url, TOKEN) as opened:
-        assert list(opened.tasks(1, include=["data"])) == []
 
 
 SQUARE = np.ones((30, 40), bool)

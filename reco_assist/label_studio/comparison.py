@@ -20,6 +20,7 @@ from reco_assist.masks import rle
 
 _OUTCOMES = ("kept", "removed", "added")
 _TILES = 12
+_TRIES = 4 * _TILES  # images that are asked for; where so many are not to be had, the others are not either
 _PAUSE = 30 * 60  # seconds; a longer lead time is a tab that was left open
 
 
@@ -222,10 +223,13 @@ def draw(pulled: Pulled, path: Path, *, fetch: Callable[[str], bytes | None] = l
             after |= rle.decode(region.mask)
         rated.append((overlap(before, after).iou if (before | after).any() else 1.0, one, before, after))
     rated.sort(key=lambda entry: (entry[0], entry[1].image.file_name))
-    tiles = []
+    tiles, missing = [], 0
     for iou, one, before, after in rated:
         pixels = _pixels(pulled, one, fetch)
         if pixels is None or pixels.shape[:2] != before.shape:
+            missing += 1
+            if missing == _TRIES:
+                break
             continue
         labels = np.select([before & after, before, after], [1, 2, 3]).astype(np.uint8)  # (H, W)
         caption = f"{one.image.file_name}: {'untouched' if _untouched(one) else f'IoU {iou:.2f}'}"

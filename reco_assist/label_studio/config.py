@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reco_assist.errors import ServerError
+from reco_assist.errors import ServerError, short
 from reco_assist.export.label_studio import Names, Shape
 
 _TOOLS = {
@@ -14,6 +14,7 @@ _TOOLS = {
     "RectangleLabels": "box",
     "EllipseLabels": "ellipse",
 }
+_LONGEST = 1 << 20  # letters of a configuration
 _VARIABLE = re.compile(r"\$([A-Za-z_][\w.]*)")
 _OURS = {"key", "file_name", "width", "height"}
 
@@ -54,13 +55,18 @@ class Config:
         """Read a configuration.
 
         Raises:
-            ServerError: It is no XML.
+            ServerError: It is no XML, or longer than any that people write.
         """
+        if len(xml) > _LONGEST:
+            raise ServerError(
+                f"The project's labelling configuration has {len(xml):,} letters, and at most "
+                f"{_LONGEST:,} are read; shorten it."
+            )
         try:
             root = ET.fromstring(xml)  # noqa: S314  (from the server that the user trusts with a token)
         except ET.ParseError as error:
             raise ServerError(
-                f"The project's labelling configuration is no XML ({error}); mend it."
+                f"The project's labelling configuration is no XML ({short(error)}); mend it."
             ) from None
         images: dict[str, str] = {}
         controls = []
@@ -109,8 +115,8 @@ class Config:
             raise ServerError(f"The project {title!r} does not fit: {self._lack(shape, concepts)}.")
         if unknown := sorted(self.variables - _OURS - {names.data}):
             raise ServerError(
-                f"The project {title!r} does not fit: its tasks need ${unknown[0]}, which we do not have; "
-                "push to another project."
+                f"The project {title!r} does not fit: its tasks need ${short(unknown[0])}, which we do not "
+                "have; push to another project."
             )
         return names
 
@@ -123,5 +129,5 @@ class Config:
             tools = ", ".join(sorted({one.tool for one in self.controls})) or "none"
             return f"it has no {tag} tag for an image (its tools: {tools}); add one, or choose another shape"
         best = min((set(concepts) - labels for labels in known), key=len)
-        missing = ", ".join(repr(one) for one in sorted(best))
+        missing = short(", ".join(repr(one) for one in sorted(best)))
         return f"its {tag} lack {missing}; add the label there, or push to another project"

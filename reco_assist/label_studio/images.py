@@ -15,6 +15,7 @@ from reco_assist.errors import InputError, ServerError
 from reco_assist.export import local_files_url
 from reco_assist.files import inside
 from reco_assist.images import content_hash, decode, is_there, read_bytes
+from reco_assist.label_studio.forms import STORAGES, UPLOADS
 from reco_assist.label_studio.server import Server
 
 UPLOAD_LIMIT = 20_000_000  # bytes of images in one request
@@ -82,7 +83,7 @@ class Upload:
         return {image.content_hash: self.known[image.content_hash[:16]] for image in wanted}
 
     def _look(self, server: Server, project: int) -> None:
-        for one in server.get(f"/api/projects/{project}/file-uploads", all="true"):
+        for one in server.get(f"/api/projects/{project}/file-uploads", UPLOADS, all="true"):
             if found := _UPLOADED.search(one["file"]):
                 self.known[found[1]] = "/data/" + quote(one["file"])
 
@@ -128,8 +129,8 @@ class LocalFiles:
                 f"The images' folder {root} must lie below the server's document root {self.document_root}, "
                 "and not be it; move it, or upload the images."
             )
-        storages = server.get("/api/storages/localfiles", project=project)
-        if not any(root.is_relative_to(one["path"]) for one in storages):
+        storages = server.get("/api/storages/localfiles", STORAGES, project=project)
+        if not any(root.is_relative_to(one["path"]) for one in storages if one["path"]):
             content = {
                 "project": project,
                 "title": f"reco-assist: {root.name}",

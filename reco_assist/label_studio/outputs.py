@@ -10,6 +10,7 @@ from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
 from reco_assist.errors import FormatError, InputError
 from reco_assist.files import write_bytes
 from reco_assist.images import absolute, address, is_remote
+from reco_assist.json_files import parse_json
 from reco_assist.masks import rle
 
 RUN = "run.json"
@@ -45,7 +46,7 @@ def note_images(folder: Path, images: Path) -> None:
 def images_of(folder: Path) -> Path | None:
     """Where the images of a run are; None where nothing tells, or they are there no more."""
     try:
-        images = Path(json.loads((folder / RUN).read_bytes())["images"])
+        images = Path(parse_json((folder / RUN).read_bytes(), folder / RUN)["images"])
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
     return images if is_remote(images) or images.is_dir() else None
@@ -62,7 +63,7 @@ def read_output(folder: Path) -> Output:
     if not path.is_file():
         raise InputError(f"{folder} holds no coco.json; make it by reco-assist segment with the format coco.")
     try:
-        data = json.loads(path.read_bytes())
+        data = parse_json(path.read_bytes(), path)
         concepts = {one["id"]: str(one["name"]) for one in data["categories"]}
         regions: dict[int, list[Region]] = {one["id"]: [] for one in data["images"]}
         sizes = {one["id"]: (one["height"], one["width"]) for one in data["images"]}

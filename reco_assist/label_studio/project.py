@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from reco_assist.errors import InputError, ServerError, UnreachableError
+from reco_assist.errors import InputError, ServerError, UnreachableError, short
 from reco_assist.export import label_config
 from reco_assist.export.label_studio import Shape, Tool
 from reco_assist.label_studio.config import Config
+from reco_assist.label_studio.forms import FOUND_PROJECTS, PROJECT
 from reco_assist.label_studio.server import MissingError, Server
 
 
@@ -41,21 +43,21 @@ def find(server: Server, project: str) -> Project | None:
         raise InputError(f"The project {project!r} is no number and no title of 3 to 50 letters; give one.")
     if wanted.isdecimal():
         try:
-            return _project(server.get(f"/api/projects/{wanted}/"))
+            return _project(server.get(f"/api/projects/{wanted}/", PROJECT))
         except MissingError:
             raise ServerError(
                 f"{server.url} has no project {wanted}; it may have been deleted: give a title for a new one."
             ) from None
     same = _same_title(server, wanted)
     if len(same) > 1:
-        numbers = ", ".join(map(str, sorted(same)))
+        numbers = short(", ".join(map(str, sorted(same))))
         raise ServerError(f"{server.url} has several projects {wanted!r} ({numbers}); give a number instead.")
-    return _project(server.get(f"/api/projects/{same[0]}/")) if same else None
+    return _project(server.get(f"/api/projects/{same[0]}/", PROJECT)) if same else None
 
 
 def _same_title(server: Server, title: str) -> list[int]:
-    found = server.get("/api/projects/", title=title, include="id,title", page_size=100)["results"]
-    return [one["id"] for one in found if one["title"] == title]
+    found = server.get("/api/projects/", FOUND_PROJECTS, title=title, include="id,title", page_size=100)
+    return [one["id"] for one in found["results"] if one["title"] == title]
 
 
 def open_or_create(
@@ -67,7 +69,7 @@ def open_or_create(
     while (found := find(server, project)) is None:
         try:
             content = {"title": project.strip(), "label_config": config}
-            made = _project(server.once("POST", "/api/projects/", json=content), created=True)
+            made = _project(server.once("POST", "/api/projects/", PROJECT, json=content), created=True)
         except UnreachableError:  # it may have been made all the same: look before the next attempt
             attempt += 1
             if attempt == server.attempts:
@@ -80,16 +82,16 @@ def open_or_create(
         server.remove(f"/api/projects/{made.id}/")
     if found.config.blank:
         return _project(
-            server.patiently("PATCH", f"/api/projects/{found.id}/", json={"label_config": config})
+            server.patiently("PATCH", f"/api/projects/{found.id}/", PROJECT, json={"label_config": config})
         )
     return found
 
 
-def _project(data: dict[str, object], *, created: bool = False) -> Project:
+def _project(data: dict[str, Any], *, created: bool = False) -> Project:
     return Project(
-        int(str(data["id"])),
-        str(data["title"]),
-        Config.parse(str(data["label_config"] or "<View/>")),
+        data["id"],
+        short(data["title"]),
+        Config.parse(data["label_config"] or "<View/>"),
         str(data.get("model_version") or ""),
         created,
     )

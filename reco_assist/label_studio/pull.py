@@ -1,6 +1,6 @@
 """Fetch what people made of the predictions, and only what is new since the last time."""
 
-import json
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,14 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
-from reco_assist.errors import FormatError, InputError, ServerError
+from reco_assist.errors import FormatError, InputError, ServerError, short
 from reco_assist.export import write_coco
 from reco_assist.export.stream import dumps
 from reco_assist.files import make_output_folder, only_writer, write_bytes
+from reco_assist.json_files import parse_json
 from reco_assist.label_studio.project import Project, find
 from reco_assist.label_studio.regions import Drawn, read_region
 from reco_assist.label_studio.server import Server
-from reco_assist.masks import Rle, rle
+from reco_assist.masks import rle
 
 Policy = Literal["latest", "first", "majority"]
 POLICIES: tuple[Policy, ...] = get_args(Policy)
@@ -224,15 +225,7 @@ def read_pulled(folder: Path) -> Pulled:
     path = folder / STATE
     if not path.is_file():
         raise InputError(f"{folder} holds no corrections; run reco-assist pull first.")
-    data = _load(path)
-    return Pulled(
-        folder,
-        data["project"],
-        tuple(data["concepts"]),
-        tuple(_from_json(one) for one in data["tasks"]),
-        None if data["images"] is None else Path(data["images"]),
-        data["policy"],
-    )
+    return _load(path)[0]
 
 
 _WANTED = ("data", "annotations", "predictions", "updated_at")
@@ -259,10 +252,10 @@ def _checked(task: Mapping[str, Any], project: Project, notes: Counter[str]) -> 
     except FormatError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        number = task.get("id") if isinstance(task, Mapping) else None
+        number = short(task.get("id") if isinstance(task, Mapping) else None, 20)
         raise FormatError(
             f"The task {number} of the project {project.title!r} is not of the form that Label Studio gives "
-            f"tasks ({type(error).__name__}: {error}); mend or delete it there."
+            f"tasks ({type(error).__name__}: {short(error)}); mend or delete it there."
         ) from error
 
 
@@ -292,16 +285,16 @@ def _labelled(task: Mapping[str, Any], project: Project, notes: Counter[str]) ->
         Answer(
             one["id"],
             _number(one.get("completed_by")),
-            one.get("parent_prediction"),
+            one.get("parent_prediction") and int(one["parent_prediction"]),
             bool(one.get("was_cancelled")),
-            round(float(one.get("lead_time") or 0), 1),
+            _seconds(one.get("lead_time")),
             str(one.get("updated_at") or ""),
             _read(one["result"] or (), image, notes),
         )
         for one in task["annotations"]
     ]
     guesses = [
-        Guess(one["id"], str(one["model_version"] or ""), _read(one["result"] or (), image, notes))
+        Guess(one["id"], str(one.get("model_version") or ""), _read(one["result"] or (), image, notes))
         for one in task["predictions"]
     ]
     return Labelled(
@@ -319,6 +312,13 @@ def _number(who: object) -> int:
     return int(str(number or 0))
 
 
+def _seconds(told: object) -> float:
+    seconds = float(str(told or 0))
+    if not math.isfinite(seconds):
+        raise FormatError(f"A lead time is {seconds}; mend it there.")
+    return round(seconds, 1)
+
+
 def _read(results: Sequence[Mapping[str, Any]], image: ImageRef, notes: Counter[str]) -> tuple[Drawn, ...]:
     """Regions of a result; the parts that a mask was cut into are one again."""
     regions: dict[str, Drawn] = {}
@@ -326,7 +326,7 @@ def _read(results: Sequence[Mapping[str, Any]], image: ImageRef, notes: Counter[
         try:
             found = read_region(result, height=image.height, width=image.width)
         except FormatError as error:
-            raise FormatError(f"{image.file_name}: {error}") from error
+            raise FormatError(f"{short(image.file_name)}: {short(error, 200)}") from error
         if found is None:
             if result.get("type") not in {"choices", "textarea", "rating", "relation"}:
                 notes["regions without a label, without a pixel or of another kind were left out."] += 1
@@ -389,39 +389,57 @@ def _state(pulled: Pulled, source: str) -> str:
     )
 
 
-def _load(path: Path) -> Any:  # noqa: ANN401  (JSON)
+def _load(path: Path) -> tuple[Pulled, str]:
+    """What was pulled, and where from."""
     try:
-        data = json.loads(path.read_bytes())
-        if data["format"] == _FORMAT:
-            return data
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise FormatError(f"{path} is damaged or of another release; remove it and pull again.")
+        data = parse_json(path.read_bytes(), path)
+        if data["format"] != _FORMAT or data["policy"] not in POLICIES:
+            raise ValueError
+        return Pulled(
+            path.parent,
+            str(data["project"]),
+            tuple(map(str, data["concepts"])),
+            tuple(_from_json(one) for one in data["tasks"]),
+            None if data["images"] is None else Path(data["images"]),
+            data["policy"],
+        ), str(data["source"])
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        raise FormatError(f"{path} is damaged or of another release; remove it and pull again.") from None
 
 
 def _read_state(path: Path, source: str) -> tuple[dict[int, Labelled], Path | None]:
     if not path.is_file():
         return {}, None
-    data = _load(path)
-    if data["source"] != source:
-        raise FormatError(
-            f"{path.parent} holds what was pulled from {data['source']}; choose another folder."
-        )
-    tasks = (_from_json(one) for one in data["tasks"])
-    return {one.task: one for one in tasks}, None if data["images"] is None else Path(data["images"])
+    before, place = _load(path)
+    if place != source:
+        raise FormatError(f"{path.parent} holds what was pulled from {short(place)}; choose another folder.")
+    return {one.task: one for one in before.labelled}, before.images
 
 
 def _from_json(data: Mapping[str, Any]) -> Labelled:
+    image = ImageRef(**data["image"])
+    rle.check_size(image.height, image.width)
+
     def drawn(regions: Sequence[Mapping[str, Any]]) -> tuple[Drawn, ...]:
         return tuple(
-            Drawn(one["id"], tuple(one["concepts"]), Rle(**one["mask"]), one["origin"]) for one in regions
+            Drawn(
+                str(one["id"]),
+                tuple(map(str, one["concepts"])),
+                rle.from_coco(
+                    {"size": [one["mask"]["height"], one["mask"]["width"]], "counts": one["mask"]["counts"]},
+                    image.height,
+                    image.width,
+                ),
+                str(one["origin"]),
+            )
+            for one in regions
         )
 
     return Labelled(
-        data["task"],
-        data["updated"],
-        ImageRef(**data["image"]),
-        data["url"],
+        int(data["task"]),
+        str(data["updated"]),
+        image,
+        str(data["url"]),
         tuple(Guess(one["id"], one["model_version"], drawn(one["regions"])) for one in data["guesses"]),
         tuple(Answer(**{**one, "regions": drawn(one["regions"])}) for one in data["answers"]),
     )

@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any, Literal
 
 from reco_assist.annotations import Prediction
-from reco_assist.errors import InputError, UnreachableError
+from reco_assist.errors import InputError, ServerError, UnreachableError
 from reco_assist.export.checks import check_prediction, number_concepts
 from reco_assist.export.label_studio import Names, Shape, Tool, pre_annotation, task_data
 from reco_assist.export.stream import dumps
@@ -24,6 +24,7 @@ REQUEST_LIMIT = 10_000_000  # bytes of JSON; the server fails without a reason a
 BRUSH_LIMIT = 32_000_000
 """Pixels times masks of an image above which the brush editor takes ten seconds and more to open it."""
 
+_ROUNDS = 20  # in which pushes that disturb one another have come to an end
 _BATCH = 50  # tasks that are looked up and sent together
 
 
@@ -100,7 +101,7 @@ def push(
     large = {one.image.content_hash for one in predictions if shape == "auto" and _cost(one) > BRUSH_LIMIT}
     main: Shape = "polygon" if shape == "polygon" else "brush"
     tools: list[Tool] = [*(["polygon"] if large else []), *(["box"] if boxes else [])]  # type: ignore[list-item]
-    server.get("/api/current-user/whoami")  # a wrong token shows before anything else
+    server.get("/api/current-user/whoami", {})  # a wrong token shows before anything else
     opened = open_or_create(server, project, concepts, shape=main, also=tools)
     job = _Job(server, opened, images, model_version, *_names(opened, concepts, main, large=bool(large)))
     refs = {one.image.content_hash: one.image for one in predictions}
@@ -184,11 +185,17 @@ class _Job:
         """Bring some images' tasks up to date, again and again while the server fails."""
         # Whatever an earlier attempt has brought about counts as what it was meant to be.
         outcomes: dict[str, str] = {}
-        attempt = 0
+        attempt = rounds = 0
         while True:
             try:
-                self._send_once(predictions, large, outcomes)
-                break
+                if self._send_once(predictions, large, outcomes):
+                    break
+                rounds += 1
+                if rounds > _ROUNDS:
+                    raise ServerError(
+                        f"{self.server.url} shows tasks twice that were sent once, again and again; look "
+                        "at the project there."
+                    )
             except UnreachableError:
                 attempt += 1
                 if attempt == self.server.attempts:
@@ -199,7 +206,8 @@ class _Job:
 
     def _send_once(
         self, predictions: Sequence[Prediction], large: set[str], outcomes: dict[str, str]
-    ) -> None:
+    ) -> bool:
+        """Send what is not there; whether it is there once now."""
         keys = [one.image.content_hash for one in predictions]
         present = self._present(keys)
         wanted = {one.image.content_hash: self._pre_annotation(one, large) for one in predictions}
@@ -210,7 +218,7 @@ class _Job:
         stale: list[dict[str, Any]] = []
         total = dict.fromkeys(keys, 1)
         for key, task in present.items():
-            own = [one for one in task["predictions"] if one["model_version"] == self.model_version]
+            own = [one for one in task["predictions"] if one.get("model_version") == self.model_version]
             kept = [one for one in sorted(own, key=itemgetter("id")) if _same(one, wanted[key])][:1]
             outcomes.setdefault(key, "unchanged" if own and own == kept else "updated")
             for one in own:
@@ -233,8 +241,7 @@ class _Job:
             ]
             for part in _parts(tasks):
                 self.server.once("POST", f"/api/projects/{self.project.id}/import", json=part)
-        if (fresh or stale) and self._doubled(total):
-            self._send_once(predictions, large, outcomes)
+        return not ((fresh or stale) and self._doubled(total))
 
     def _doubled(self, total: Mapping[str, int]) -> bool:
         """Whether another push has sent the same meanwhile: of two, the one that ends later sees it.
@@ -247,7 +254,8 @@ class _Job:
         )
         counts: Counter[str] = Counter()
         for task in tasks:
-            counts[str(task["data"]["key"])] += task.get("total_predictions") or 1
+            number = task.get("total_predictions")
+            counts[_key(task)] += number if isinstance(number, int) else 1
         return any(counts[key] > count for key, count in total.items())
 
     def _pre_annotation(self, prediction: Prediction, large: set[str]) -> dict[str, Any]:
@@ -266,10 +274,12 @@ class _Job:
         if not any(True for _ in light):  # predictions are megabytes: ask for them only where there are some
             return {}
         include = ["data", "predictions", "total_annotations"]
-        found = list(self.server.tasks(self.project.id, include=include, filters=where))
-        found.sort(key=lambda task: (task["data"]["key"], -task["total_annotations"], task["id"]))
+        listed = self.server.tasks(self.project.id, include=include, filters=where)
+        wanted = set(keys)
+        found = [task for task in listed if _key(task) in wanted]
+        found.sort(key=lambda task: (_key(task), -task["total_annotations"], task["id"]))
         present = {}
-        for key, same in groupby(found, key=lambda task: str(task["data"]["key"])):
+        for key, same in groupby(found, key=_key):
             present[key], *doubled = list(same)
             for task in doubled:
                 if not task["total_annotations"]:
@@ -282,17 +292,27 @@ def _of(keys: Sequence[str]) -> list[dict[str, Any]]:
     return [{"filter": "filter:tasks:data.key", "operator": "in_list", "type": "List", "value": list(keys)}]
 
 
+def _key(task: Mapping[str, Any]) -> str:
+    """The content hash of a task's image, as the task says."""
+    return str(task["data"].get("key"))
+
+
 def _same(there: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether a prediction is there already; ids of regions depend on their masks."""
     return _facts(there) == _facts(wanted)
 
 
-def _facts(prediction: Mapping[str, Any]) -> tuple[float, list[tuple[str, ...]]]:
+def _facts(prediction: Mapping[str, Any]) -> tuple[float, list[tuple[Any, ...]]]:
     regions = [
-        (str(one["id"]), str(one["type"]), str(one["from_name"]), f"{one.get('score', 0):.4f}")
-        for one in prediction["result"]
+        (str(one.get("id")), str(one.get("type")), str(one.get("from_name")), _score(one))
+        for one in prediction["result"] or ()
     ]
-    return round(float(prediction["score"] or 0), 4), sorted(regions)
+    return _score(prediction), sorted(regions)
+
+
+def _score(record: Mapping[str, Any]) -> float:
+    score = record.get("score")
+    return round(score, 4) if isinstance(score, int | float) else 0
 
 
 def _parts(records: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reco_assist.errors import FormatError, InputError
+from reco_assist.errors import FormatError, InputError, short
 from reco_assist.masks import Rle, brush, polygons, rle
 
 KINDS = ("brushlabels", "polygonlabels", "rectanglelabels", "ellipselabels")
@@ -51,18 +51,19 @@ def read_region(region: Mapping[str, Any], *, height: int, width: int) -> Drawn 
     kind, value = region.get("type"), region.get("value") or {}
     if kind not in KINDS or not value.get(kind):
         return None
+    name = short(region.get("id"), 40)
     if not isinstance(value[kind], list) or not all(isinstance(one, str) for one in value[kind]):
-        raise FormatError(f"Region {region.get('id')} has labels that are no texts: {str(value[kind])[:80]}.")
+        raise FormatError(f"Region {name} has labels that are no texts: {short(value[kind])}.")
     size = (region.get("original_height", height), region.get("original_width", width))
     if size != (height, width):
         raise FormatError(
-            f"Region {region.get('id')} was drawn on {size[1]} x {size[0]} pixels, but the image has "
-            f"{width} x {height}; give the image that was annotated."
+            f"Region {name} was drawn on {short(size[1], 20)} x {short(size[0], 20)} pixels, but the image "
+            f"has {width} x {height}; give the image that was annotated."
         )
     try:
         mask = _mask(str(kind), value, height, width)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise FormatError(f"Region {region.get('id')} ({kind}) cannot be read: {error}.") from error
+        raise FormatError(f"Region {name} ({kind}) cannot be read: {short(error, 150)}.") from error
     if mask is None or not rle.area(mask):
         return None
     return Drawn(str(region.get("id")), tuple(value[kind]), mask, str(region.get("origin") or "manual"))

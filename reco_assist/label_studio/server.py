@@ -2,28 +2,54 @@
 
 Source: https://api.labelstud.io. The vendor's SDK is not used here: it cannot upload files, it sends a POST
 again by itself although the server does not notice that, and answers with dicts or models as it happens.
+Whatever answers is bounded: an exchange by `exchange`, a list by its number of tasks, its form by `forms`.
 """
 
 import json
+import logging
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
-from reco_assist.errors import InputError, ServerError, UnreachableError
-from reco_assist.images import MAX_BYTES
+from reco_assist.errors import FormatError, InputError, ServerError, UnreachableError, short
+from reco_assist.json_files import parse_json
+from reco_assist.label_studio import foreign, forms
+from reco_assist.label_studio.exchange import (
+    ExchangeError,
+    Line,
+    RefusedError,
+    Reply,
+    TooLargeError,
+    proxy_for,
+)
+from reco_assist.label_studio.forms import ANYTHING, Form
 
 TOKEN = "LABEL_STUDIO_API_KEY"  # noqa: S105  (the name of the variable)
 """The environment variable that holds the token, as for the vendor's SDK."""
 
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
 _LONGEST_PAUSE = 30.0  # seconds
-_PAGE = 50  # tasks of one answer, where they come with masks
+ANSWER_LIMIT = 32 << 20
+"""Bytes of an unpacked answer; pages of tasks are made smaller until they fit."""
+
+IMAGE_LIMIT = 256 << 20
+"""Bytes of an image that is fetched."""
+
+_LISTS = 1_000_000  # and objects in an answer: an empty one takes thirty times the memory that it has letters
+_TASKS = 1_000_000  # of a project
+_PAGE = 32  # tasks of one answer, where they come with masks; a power of two, so that it can be halved
 _HEAVY = {"annotations", "predictions"}
+_SENTENCE = 300  # letters
+_REASON = 1 << 20  # letters; what is longer gives no reason that anybody reads
+_ESCAPED = re.compile(rb"\\u[dD][89abAB]")
 _HOW = f"take a new one from Account & Settings and set {TOKEN}"
+_log = logging.getLogger("reco_assist")
 
 
 class Server:
@@ -34,7 +60,7 @@ class Server:
         token: A personal access token or a legacy token; that of the environment if None.
         attempts: How often something is asked for before giving up.
         pause: Seconds before the second attempt; each further one waits twice as long.
-        timeout: Seconds without an answer after which an attempt has failed.
+        timeout: Seconds after which an attempt has failed that has no whole answer.
 
     Raises:
         InputError: The address is none, or there is no token.
@@ -50,8 +76,7 @@ class Server:
         timeout: float = 300,
     ) -> None:
         self.url = url.strip().rstrip("/")
-        if not self.url.startswith(("http://", "https://")):
-            raise InputError(f"The server's address is {url!r}; give it as in the browser, http://host:8080.")
+        self._host = _host(self.url)
         self._token = (token or os.environ.get(TOKEN, "")).strip()
         if not self._token.isascii() or not self._token:
             raise InputError(f"There is no token for {self.url}; {_HOW}.")
@@ -60,14 +85,24 @@ class Server:
         self._access = ""
         self.attempts = attempts
         self._pause = pause
-        self._http = httpx.Client(base_url=self.url, timeout=httpx.Timeout(timeout, connect=10))
+        proxy = proxy_for(self.url)
+        if proxy is not None and self.url.startswith("http://"):
+            _log.warning(
+                "The proxy %s sees the token for %s: use https, or name the server in NO_PROXY.",
+                httpx.URL(proxy).host,
+                self.url,
+            )
+        try:
+            self._line = Line(proxy=proxy, seconds=timeout)
+        except ExchangeError as error:
+            raise InputError(f"No connection to {self.url}: {short(error)}; mend or unset it.") from None
 
     def __repr__(self) -> str:
         return f"Server({self.url!r})"
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        self._line.close()
 
     def __enter__(self) -> "Server":
         return self
@@ -75,20 +110,25 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def get(self, path: str, **parameters: object) -> Any:  # noqa: ANN401  (any JSON)
+    def get(self, path: str, form: Form = ANYTHING, /, **parameters: object) -> Any:  # noqa: ANN401  (any JSON)
         """Ask for something, again and again until there is an answer.
 
+        Args:
+            path: Where, after the server's address.
+            form: What the answer must look like, see `forms`.
+            **parameters: Of the query.
+
         Raises:
-            ServerError: It is refused.
+            ServerError: It is refused, or the answer is of another form or larger than any is.
             UnreachableError: There was no answer in all attempts.
         """
-        return self.patiently("GET", path, params=parameters)
+        return self.patiently("GET", path, form, params=parameters)
 
-    def patiently(self, method: str, path: str, **content: Any) -> Any:  # noqa: ANN401  (any JSON)
-        """Do something that may be done twice without harm; errors as for `get`."""
+    def patiently(self, method: str, path: str, form: Form = ANYTHING, /, **content: Any) -> Any:  # noqa: ANN401
+        """Do something that may be done twice without harm; arguments and errors as for `get` and `once`."""
         for attempt in range(self.attempts):
             try:
-                return self.once(method, path, **content)
+                return self.once(method, path, form, **content)
             except UnreachableError:
                 if attempt == self.attempts - 1:
                     raise
@@ -104,34 +144,41 @@ class Server:
         """Pause after a failed attempt, counted from 0."""
         time.sleep(min(self._pause * 2**attempt, _LONGEST_PAUSE))
 
-    def once(self, method: str, path: str, **content: Any) -> Any:  # noqa: ANN401  (any JSON)
-        """Do something once, such as a POST that must not be sent twice; errors as for `get`."""
-        answer = self._send(method, path, **content)
-        if answer.status_code == 401 and self._personal:
+    def once(self, method: str, path: str, form: Form = ANYTHING, /, **content: Any) -> Any:  # noqa: ANN401
+        """Do something once, such as a POST that must not be sent twice.
+
+        Args:
+            method: As in HTTP.
+            path: Where, after the server's address.
+            form: What the answer must look like, see `forms`.
+            **content: What is sent, as for httpx.
+
+        Raises:
+            ServerError: See `get`.
+        """
+        reply = self._send(method, path, **content)
+        if reply.status == 401 and self._personal:
             self._access = ""  # it lives for five minutes
-            answer = self._send(method, path, **content)
-        self._judge(answer, f"{method} {path}")
-        if not answer.content:
-            return None
-        try:
-            return answer.json()
-        except ValueError:
-            raise self._stranger() from None
+            reply = self._send(method, path, **content)
+        self._judge(reply, f"{method} {path}")
+        return self._value(reply.body, form)
 
     def fetch(self, url: str) -> bytes | None:
-        """A file that a task names; None if it is not there. The token goes to this server only."""
+        """An image that a task names; None if it is not to be had. The token goes to this server only.
+
+        What is on another web server is read from public addresses, and from the host of this server.
+        """
         own = url.startswith(("/", f"{self.url}/"))
         if not own and not url.startswith(("http://", "https://")):
             return None
+        if not own:
+            return foreign.fetch(url, most=IMAGE_LIMIT, friend=self._host)
+        place = self.url + url.removeprefix(self.url)
         try:
-            if own:
-                request = self._http.stream("GET", url.removeprefix(self.url), headers=self._credentials())
-            else:
-                request = httpx.stream("GET", url, timeout=30, follow_redirects=True)
-            with request as answer:
-                return _within_limit(answer) if answer.status_code == 200 else None
-        except (ServerError, httpx.HTTPError, httpx.InvalidURL):
+            reply = self._line.ask("GET", place, most=IMAGE_LIMIT, headers=self._credentials())
+        except (ServerError, ExchangeError):
             return None
+        return reply.body if reply.status == 200 else None
 
     def tasks(
         self, project: int, *, include: Sequence[str], filters: Sequence[Mapping[str, Any]] = ()
@@ -152,28 +199,39 @@ class Server:
         whole = not _HEAVY.isdisjoint(include)
         # The server applies the choice to annotations too, which then come without their regions.
         choice = {} if "annotations" in include else {"include": ",".join(("id", *include))}
-        page, size = 1, _PAGE if whole else 10 * _PAGE
+        size = _PAGE if whole else 8 * _PAGE
+        done, seen = 0, set[int]()
         while True:
-            found = self.get(
-                "/api/tasks/",
-                project=project,
-                query=json.dumps(query),
-                fields="all" if whole else "task_only",
-                page=page,
-                page_size=size,
-                resolve_uri="false",
-                **choice,
-            )
             try:
-                tasks, total = list(found["tasks"]), int(found["total"])
-            except (KeyError, TypeError, ValueError):
-                raise self._stranger() from None
-            yield from tasks
-            if page * size >= total or not tasks:
+                found = self.get(
+                    "/api/tasks/",
+                    forms.tasks(*include),
+                    project=project,
+                    query=json.dumps(query),
+                    fields="all" if whole else "task_only",
+                    page=done // size + 1,
+                    page_size=size,
+                    resolve_uri="false",
+                    **choice,
+                )
+            except OversizedError:
+                if size == 1:
+                    raise
+                size //= 2
+                continue
+            fresh = [task for task in found["tasks"] if task["id"] not in seen]
+            seen.update(task["id"] for task in fresh)
+            yield from fresh
+            done += size
+            if done >= found["total"] or not found["tasks"]:
                 return
-            page += 1
+            if not fresh or done >= _TASKS:
+                raise ServerError(
+                    f"The list of tasks of project {project} at {self.url} has no end, or more than "
+                    f"{_TASKS:,} of them; split the project, or ask whoever runs the server."
+                )
 
-    def _send(self, method: str, path: str, **content: Any) -> httpx.Response:  # noqa: ANN401  (see httpx)
+    def _send(self, method: str, path: str, **content: Any) -> Reply:  # noqa: ANN401  (see httpx)
         return self._exchange(method, path, headers=self._credentials(), **content)
 
     def _credentials(self) -> dict[str, str]:
@@ -181,36 +239,58 @@ class Server:
 
     def _bearer(self) -> str:
         if not self._access:
-            answer = self._exchange("POST", "/api/token/refresh/", json={"refresh": self._token})
-            self._judge(answer, "POST /api/token/refresh/")
-            try:
-                self._access = str(answer.json()["access"])
-            except (ValueError, KeyError, TypeError):
-                raise self._stranger() from None
+            reply = self._exchange("POST", "/api/token/refresh/", json={"refresh": self._token})
+            self._judge(reply, "POST /api/token/refresh/")
+            access = str(self._value(reply.body, forms.ACCESS)["access"])
+            if not access.isascii() or not access.isprintable():
+                raise self._stranger()
+            self._access = access
         return self._access
 
-    def _exchange(self, method: str, path: str, **content: Any) -> httpx.Response:  # noqa: ANN401  (see httpx)
+    def _exchange(self, method: str, path: str, **content: Any) -> Reply:  # noqa: ANN401  (see httpx)
         try:
-            return self._http.request(method, path, **content)
-        except httpx.ConnectError as error:
+            return self._line.ask(method, self.url + path, most=ANSWER_LIMIT, **content)
+        except RefusedError as error:
             raise UnreachableError(
-                f"No server answers at {self.url} ({error}); start Label Studio, or check the address."
+                f"No server answers at {self.url} ({short(error)}); start Label Studio, or check the address."
             ) from None
-        except (httpx.TimeoutException, httpx.TransportError) as error:
+        except TooLargeError as error:
+            raise OversizedError(
+                f"{self.url} gives {error} to {method} {short(path)}; ask whoever runs the server."
+            ) from None
+        except ExchangeError as error:
             raise UnreachableError(
-                f"The connection to {self.url} broke off ({type(error).__name__}); do it again to go on."
+                f"The connection to {self.url} broke off ({short(error)}); do it again to go on."
             ) from None
 
-    def _judge(self, answer: httpx.Response, what: str) -> None:
+    def _value(self, body: bytes, form: Form) -> Any:  # noqa: ANN401  (any JSON)
+        """What an answer says."""
+        if body.count(b"[") + body.count(b"{") > _LISTS:
+            raise OversizedError(
+                f"{self.url} gives an answer of too many parts; ask whoever runs the server."
+            )
+        try:
+            value = parse_json(body.decode(), f"What {self.url} answers") if body else None
+            if _ESCAPED.search(body):  # half of a pair is no text, and could not be written to a file
+                json.dumps(value, ensure_ascii=False).encode()
+        except (FormatError, UnicodeError, RecursionError):
+            raise self._stranger() from None
+        if not forms.fits(value, form):
+            raise self._stranger()
+        return value
+
+    def _judge(self, reply: Reply, what: str) -> None:
         """Raise what an answer's status stands for."""
-        status = answer.status_code
-        if status < 300:
+        status, what = reply.status, short(what)
+        if 200 <= status < 300:
             return
+        if status < 200:
+            raise self._stranger()
         if status in _BUSY:
             reason = "asks to be left alone (429)" if status == 429 else f"fails with status {status}"
             raise UnreachableError(f"{self.url} {reason} at {what}; run the same again later to go on.")
         if status < 400:
-            place = self._hidden(answer.headers.get("location", "elsewhere"))
+            place = short(self._hidden(reply.location or "elsewhere"))
             raise ServerError(f"{self.url} sends us to {place}; give the address that it ends up at.")
         if status == 401:
             raise ServerError(f"{self.url} does not accept the token; {_HOW}.")
@@ -222,9 +302,10 @@ class Server:
             raise MissingError(
                 f"{self.url} has nothing at {what}; it may have been deleted, or is of another release."
             )
+        before = f"{self.url} refuses {what} with status {status}: "
         # Hidden before it is cut: a part of a token is a secret too.
-        said = self._hidden(_reason(answer))[:400].rstrip(".")
-        raise ServerError(f"{self.url} refuses {what} with status {status}: {said}.")
+        said = short(self._hidden(_reason(reply.body)), max(_SENTENCE - 1 - len(before), 40))
+        raise ServerError(f"{before}{said.rstrip('.')}.")
 
     def _hidden(self, said: str) -> str:
         """What a server or a proxy says, which may echo what it was sent, without the token."""
@@ -240,23 +321,46 @@ class MissingError(ServerError):
     """What was asked for is not on the server."""
 
 
-def _within_limit(answer: httpx.Response) -> bytes | None:
-    """The body of an answer that is being read; None where it is larger than an image can be."""
-    data = bytearray()
-    for part in answer.iter_bytes():
-        data += part
-        if len(data) > MAX_BYTES:
-            return None
-    return bytes(data)
+class OversizedError(ServerError):
+    """An answer is larger than any that we ask for."""
 
 
-def _reason(answer: httpx.Response) -> str:
-    """What the server says, on one line."""
+def _host(url: str) -> str:
+    """The host of a server's address.
+
+    Raises:
+        InputError: It is no address, or holds a password, which errors and files would show.
+    """
     try:
-        said = answer.json()
-    except ValueError:
-        return " ".join(answer.text.split()) or "no reason given"
+        place = httpx.URL(url)
+        good = place.scheme in ("http", "https") and bool(urlsplit(url).hostname) and len(url) <= 100
+    except (ValueError, httpx.InvalidURL):
+        good = False
+    if not good:
+        raise InputError(
+            f"The server's address is {short(url)!r}; give it as in the browser, http://host:8080, in at "
+            "most 100 letters."
+        )
+    if place.userinfo or place.query or place.fragment:
+        raise InputError(
+            "The server's address holds a name, a password or a query; give http://host:8080 alone, and the "
+            f"token by {TOKEN}."
+        )
+    return place.host
+
+
+def _reason(body: bytes) -> str:
+    """What the server says, on one line."""
+    text = body.decode(errors="replace")
+    try:
+        said = parse_json(text, "an answer") if len(text) < _REASON else text
+    except FormatError:
+        said = text
     if isinstance(said, dict):
         said = said.get("validation_errors") or said.get("detail") or said
-    text = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
-    return " ".join(text.split())
+    if not isinstance(said, str):
+        try:
+            said = json.dumps(said, ensure_ascii=False)
+        except RecursionError:
+            said = text
+    return said or "no reason given"

@@ -2,6 +2,7 @@
 
 from reco_assist.errors import ServerError
 from reco_assist.label_studio import Server
+from reco_assist.label_studio.forms import CONNECTED
 from reco_assist.label_studio.project import find
 
 _TITLE = "reco-assist"
@@ -26,7 +27,7 @@ def connect(server: Server, project: str, url: str, token: str | None) -> str:
     found = find(server, project)
     if found is None:
         raise ServerError(f"{server.url} has no project {project!r}; push to it first, or give its number.")
-    known = server.get("/api/ml/", project=found.id)
+    known = server.get("/api/ml/", CONNECTED, project=found.id)
     backend = {
         "project": found.id,
         "title": _TITLE,
@@ -52,7 +53,8 @@ def connect(server: Server, project: str, url: str, token: str | None) -> str:
         "is_active": True,
         "headers": {"Authorization": f"Bearer {token}"} if token else {},
     }
-    hooks = [one["id"] for one in server.get("/api/webhooks/", project=found.id) if one["url"] == hook["url"]]
+    hooked = server.get("/api/webhooks/", CONNECTED, project=found.id)
+    hooks = [one["id"] for one in hooked if one["url"] == hook["url"]]
     if hooks:
         server.patiently("PATCH", f"/api/webhooks/{hooks[0]}/", json=hook)
     else:
