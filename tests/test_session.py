@@ -1,4 +1,6 @@
 import json
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,6 +90,36 @@ def test_a_plan_survives_and_can_be_undone(tmp_path):
     assert session.concepts == ("mug",)
 
 
+def test_undo_brings_nothing_back_of_a_concept_that_was_removed(tmp_path):
+    session = Session.open(tmp_path / "a.session")
+    scope = session.scope("mug")
+    session.set_plan(Plan("mug", 20))
+    session.set_plan(Plan("mug", 20, dropped=("a",)), what="drop", undoable=True)
+    session.remove_concept("mug")
+    assert session.undo(scope) is None
+    session.set_plan(Plan("mug", 5))
+    assert session.undo(scope) is None
+    assert session.plan("mug") == Plan("mug", 5)
+
+
+def test_a_plan_is_changed_from_what_it_is_whichever_thread_asks(tmp_path):
+    session = Session.open(tmp_path / "a.session")
+    session.set_plan(Plan("mug"))
+
+    def drop(digest):
+        session.change_plan(
+            "mug", lambda plan: replace(plan, dropped=(*plan.dropped, digest)), what="drop", undoable=True
+        )
+
+    names = [f"{number:02}" for number in range(40)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(drop, names))
+    assert sorted(session.plan("mug").dropped) == names
+    for _ in names:
+        session.undo(session.scope("mug"))
+    assert session.plan("mug") == Plan("mug")
+
+
 @pytest.mark.parametrize("name", ["", " ", " mug", "a\nb"])
 def test_names_that_are_none_are_refused(tmp_path, name):
     session = Session.open(tmp_path / "a.session")
@@ -142,6 +174,32 @@ def test_decided_maps_stay_when_a_concept_is_learnt_anew(job):
     assert job.session.result(digest).findings["spoon"].digest == "new"
 
 
+@pytest.mark.parametrize("state", ["rejected", "absent"])
+def test_what_was_rejected_claims_no_pixel(job, state):
+    digest = job.add("a.png", seed=1)
+    job.session.decide(digest, {"mug": state})
+    maps = np.stack([np.full(SHAPE, 255, np.uint8), np.full(SHAPE, 200, np.uint8)])
+    job.add("a.png", maps=maps, digests={"mug": "digest-m", "spoon": "new"})
+    assert job.session.mask(digest, "spoon").all()
+    assert not job.session.mask(digest, "mug").any()
+
+
+def test_an_accepted_concept_claims_its_mask_and_no_more(job):
+    digest = job.add("a.png", seed=1)
+    job.session.decide(digest, {"mug": "accepted"})
+    maps = np.stack([np.full(SHAPE, 255, np.uint8), np.full(SHAPE, 200, np.uint8)])
+    job.add("a.png", maps=maps, digests={"mug": "new", "spoon": "new"})
+    assert np.array_equal(job.session.mask(digest, "spoon"), ~job.session.mask(digest, "mug"))
+
+
+def test_a_removed_concept_claims_no_pixel(job):
+    digest = job.add("a.png", seed=1)
+    job.session.decide(digest, {"mug": "accepted"})
+    job.session.remove_concept("mug")
+    job.add("a.png", maps=np.full((1, *SHAPE), 200, np.uint8), digests={"spoon": "new"})
+    assert job.session.mask(digest, "spoon").all()
+
+
 def test_a_target_is_done_until_its_file_or_a_concept_changes(job):
     digest = job.add("a.png")
     path = job.folder / "photos" / "a.png"
@@ -185,6 +243,21 @@ def test_undo_takes_a_decision_back_and_leaves_the_strokes(job):
     assert job.session.strokes(digest, "mug").sum() == 2
     job.session.redo()
     assert job.session.review(digest, "spoon").state == "absent"
+
+
+def test_one_change_of_many_images_is_one_entry_of_the_history(job):
+    digests = [job.add(f"{number}.png", seed=number) for number in range(3)]
+    job.session.decide(digests[0], {"mug": "rejected", "spoon": "absent"})
+    job.session.decide_many({digest: {"mug": "accepted", "spoon": "absent"} for digest in digests})
+    states = {job.session.review(digest, "mug").state for digest in digests}
+    assert states == {"accepted"}
+    job.session.undo()
+    states = [job.session.review(digest, "mug").state for digest in digests]
+    assert states == ["rejected", "pending", "pending"]
+    before = job.session.store.count
+    with pytest.raises(InputError, match="not among the segmented"):
+        job.session.decide_many({digests[1]: {"mug": "accepted"}, "0" * 64: {"mug": "accepted"}})
+    assert job.session.store.count == before
 
 
 def test_everything_is_there_after_a_kill(job):

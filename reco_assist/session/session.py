@@ -144,7 +144,31 @@ class Session:
         elif name in self.concepts:
             self.store.put(what, values, forget=self.scope(name))
         else:
-            self.store.put("add concept", {"concepts": [*self.concepts, name], **values})
+            # An earlier concept of this name may have left a history.
+            added = {"concepts": [*self.concepts, name], **values}
+            self.store.put("add concept", added, forget=self.scope(name))
+
+    def change_plan(
+        self, name: str, change: Callable[[Plan], Plan], *, what: str, undoable: bool = False
+    ) -> Plan:
+        """Change how a concept is learnt, from what its plan is at this moment, whichever thread asks.
+
+        Args:
+            name: Of the concept.
+            change: Gives the plan that follows a plan; may raise to refuse.
+            what: The change, for the audit log.
+            undoable: See `set_plan`.
+
+        Returns:
+            The changed plan.
+
+        Raises:
+            InputError: The job has no such concept.
+        """
+        with self.store.mutex:
+            plan = change(self.plan(name))
+            self.set_plan(plan, what=what, undoable=undoable)
+            return plan
 
     @property
     def draft(self) -> Plan:
@@ -159,7 +183,8 @@ class Session:
     def remove_concept(self, name: str) -> None:
         """Take a concept out of the job; what was decided about it stays in the log and in the store."""
         left = [other for other in self.concepts if other != name]
-        self.store.put("remove concept", {"concepts": left, f"plan/{name}": None})
+        gone = {"concepts": left, f"plan/{name}": None}
+        self.store.put("remove concept", gone, forget=self.scope(name))
 
     @staticmethod
     def scope(name: str) -> str:
@@ -249,8 +274,9 @@ class Session:
     ) -> Result:
         """Keep what a segmenter made of a target. What the curator decided already stays as it is.
 
-        Concepts share no pixel: each map is kept where it is the largest and where no accepted mask lies,
-        without the specks that the automatic threshold leaves.
+        Concepts share no pixel: each map is kept where it is the largest of those that are still open and
+        where no accepted mask of the job lies, without the specks that the automatic threshold leaves. What
+        was decided claims the pixels of its mask and no others: a rejected or absent concept claims none.
 
         Args:
             image: The target.
@@ -269,13 +295,14 @@ class Session:
         findings = dict(earlier)
         free = np.ones(maps.shape[1:], bool)  # (H, W)
         fixed = {name for name in earlier if self.review(image.content_hash, name).decided}
-        for name in fixed:
+        for name in fixed & set(self.concepts):
             free &= ~self.mask(image.content_hash, name)
-        winner = maps.argmax(0)  # (H, W)
-        for k, (name, verdict) in enumerate(zip(digests, verdicts, strict=True)):
-            if name in fixed:
-                continue
-            scores: NDArray[np.uint8] = np.where(free & (winner == k), maps[k], np.uint8(0))  # (H, W)
+        names = list(digests)
+        still = [k for k, name in enumerate(names) if name not in fixed]
+        winner = maps[still].argmax(0) if still else np.zeros(0)  # (H, W), a position in `still`
+        for place, k in enumerate(still):
+            name, verdict = names[k], verdicts[k]
+            scores: NDArray[np.uint8] = np.where(free & (winner == place), maps[k], np.uint8(0))  # (H, W)
             scores = scores if specks else despeckled(scores)
             findings[name] = Finding(
                 digests[name],
@@ -320,7 +347,7 @@ class Session:
         return Review(**data) if data else Review()
 
     def decide(self, content_hash: str, decisions: Mapping[str, State]) -> None:
-        """Say what becomes of concepts in an image; one undo takes all of them back.
+        """Say what becomes of concepts in an image; see `decide_many`.
 
         Args:
             content_hash: The image.
@@ -329,13 +356,26 @@ class Session:
         Raises:
             InputError: The image was not segmented.
         """
-        self.result(content_hash)
+        self.decide_many({content_hash: decisions})
+
+    def decide_many(self, decisions: Mapping[str, Mapping[str, State]]) -> None:
+        """Say what becomes of concepts in images; one undo takes all of it back.
+
+        Args:
+            decisions: By concept, by the content hash of the image.
+
+        Raises:
+            InputError: An image was not segmented; nothing is decided then.
+        """
         number = self.store.count + 1
-        values = {
-            f"review/{content_hash}/{name}": asdict(Review(state, 0 if state == "pending" else number))
-            for name, state in decisions.items()
-        }
-        self.store.put(", ".join(sorted(set(decisions.values()))), values, scope=REVIEW)
+        values = {}
+        for content_hash, states in decisions.items():
+            self.result(content_hash)
+            for name, state in states.items():
+                review = Review(state, 0 if state == "pending" else number)
+                values[f"review/{content_hash}/{name}"] = asdict(review)
+        said = {state for states in decisions.values() for state in states.values()}
+        self.store.put(", ".join(sorted(said)), values, scope=REVIEW)
 
     def correction(self, content_hash: str, concept: str) -> Correction:
         """How the mask of a concept in an image was adjusted so far."""
