@@ -84,7 +84,7 @@ def unknown_format(what: object, found: object, newest: int) -> str:
             f"{what} is of format {found}, which is newer than format {newest} of this release: "
             "update reco-assist."
         )
-    return f"{what} states the format {found!r}, which no release wrote: restore it from a copy."
+    return f"{what} states the format {repr(found)[:40]}, which no release wrote: restore it from a copy."
 
 
 _GPU_FAILS = ("CUDA error", "CUDA driver error", "cuDNN error", "HIP error", "NCCL error")

@@ -42,6 +42,7 @@ _REMEDIES = {
     errno.ENOENT: "its folder does not exist; create it first",
     errno.ENOTDIR: "part of its path is a file, not a folder; choose another place",
     errno.EEXIST: "a file of that name is in the way; remove it or choose another place",
+    errno.ENOTEMPTY: "a folder of that name is in the way; remove it or choose another place",
     errno.EISDIR: "it is a folder; name a file",
 }
 
@@ -82,13 +83,37 @@ def unlinked(path: Path) -> Path:
     ours = [level for level, folder in enumerate(above) if level and _is_ours(folder)]
     link = next((one for one in above[: max(ours, default=1)] if one.is_symlink()), None)
     if link is not None:
-        refused = StorageError(
-            f"Cannot write {path}: {link} is a symbolic link, and links are not followed there; remove it, "
-            "or choose the place that it leads to."
-        )
-        refused.errno = errno.ELOOP
-        raise refused
+        raise _link_error(path, link)
     return path
+
+
+def unlinked_tree(folder: Path) -> Path:
+    """A folder that a library writes to by itself, refused like `unlinked` for any link in it, too.
+
+    Args:
+        folder: May be missing.
+
+    Returns:
+        The same path.
+
+    Raises:
+        StorageError: There is a link.
+    """
+    unlinked(folder)
+    for root, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            if (link := Path(root, name)).is_symlink():
+                raise _link_error(folder, link)
+    return folder
+
+
+def _link_error(path: Path, link: Path) -> StorageError:
+    error = StorageError(
+        f"Cannot write {path}: {link} is a symbolic link, and links are not followed there; remove it, or "
+        "choose the place that it leads to."
+    )
+    error.errno = errno.ELOOP
+    return error
 
 
 def _is_ours(folder: Path) -> bool:
@@ -191,7 +216,7 @@ def inside(folder: Path, name: str, *, links: bool = False) -> Path:
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path, *, like: Path | None = None) -> Iterator[BinaryIO]:
     """Open a file that appears under its name only when the block has ended well.
 
     What was there before stays untouched until then, and stays for good when anything fails. The bytes are
@@ -199,6 +224,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
 
     Args:
         path: Where the file shall appear; its folder must exist.
+        like: The file whose permissions it takes, such as the one that it is a copy of; `path` if None.
 
     Yields:
         A binary file to write to.
@@ -212,7 +238,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     try:
         # Not tempfile: that would make the result private (0600) whatever the user's umask says.
         with temporary.open("xb") as file:
-            _keep_mode(target, file)
+            _keep_mode(like or target, file)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -229,13 +255,13 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             temporary.unlink()
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, *, like: Path | None = None) -> None:
     """Write a file whole or not at all; see `atomic_write`.
 
     Raises:
         StorageError: The place cannot be written: full, read-only or gone.
     """
-    with atomic_write(path) as file:
+    with atomic_write(path, like=like) as file:
         file.write(data)
 
 
@@ -265,6 +291,25 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         raise storage_error(path, error) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)  # made above, under a name that nobody else has
+
+
+def rename(path: Path, target: Path) -> Path:
+    """Give a file or a folder of ours another name on the same disk; a file of that name is replaced.
+
+    Returns:
+        The target.
+
+    Raises:
+        StorageError: It cannot be renamed, a folder has the name, or a link is in the way; see `unlinked`.
+    """
+    unlinked(path)
+    unlinked(target)
+    try:
+        path.replace(target)
+        _sync_folder(target.parent)
+    except OSError as error:
+        raise storage_error(target, error) from error
+    return target
 
 
 def remove_file(path: Path) -> bool:
@@ -335,7 +380,7 @@ def temporary_leftovers(folder: Path, *, repair: bool) -> Iterator[Damage]:
 
 
 def _keep_mode(target: Path, file: BinaryIO) -> None:
-    """Give a new file the permissions of the one that it replaces: a private one stays private."""
+    """Give a new file the permissions of another, if that is there: what was private stays private."""
     with suppress(FileNotFoundError):
         mode = stat.S_IMODE(target.stat().st_mode)
         if hasattr(os, "fchmod"):

@@ -8,7 +8,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from reco_assist.errors import FormatError
+from reco_assist.errors import FormatError, StorageError
 from reco_assist.files import storage_error, unlinked
 
 _LARGEST_NUMBER = sys.float_info.max
@@ -110,17 +110,22 @@ class JsonLog:
         return len(self._ends) - 1
 
     def append(self, *lines: bytes) -> None:
-        """Add records, each with its end (see `json_line`): all of them, or none.
+        """Add records, each with its end (see `json_line`): all of them, or none. Of none, the file is made.
 
         Raises:
             StorageError: They cannot be written; what was there stays.
         """
         unlinked(self.path)
         try:
-            # Unbuffered: a buffer that a full disk did not take would get in the way of cutting back.
-            with self.path.open("r+b" if self.path.exists() else "w+b", buffering=0) as file:
+            # Unbuffered: a buffer that a full disk did not take would hinder cutting the file back.
+            # A file that holds records and is gone is not begun anew: they would be missing in it.
+            with self.path.open("r+b" if len(self) or self.path.exists() else "w+b", buffering=0) as file:
                 if not len(self):
                     _write(file, self._head)
+                elif file.seek(0, os.SEEK_END) < self._ends[-1]:
+                    raise StorageError(
+                        f"Cannot write {self.path}: something else cut it; restore it from a copy."
+                    )
                 file.seek(self._ends[-1])
                 file.truncate()
                 try:
@@ -130,6 +135,8 @@ class JsonLog:
                     file.truncate(self._ends[-1])
                     raise
         except OSError as error:
+            if isinstance(error, StorageError):
+                raise
             raise storage_error(self.path, error) from error
         for line in lines:
             self._ends.append(self._ends[-1] + len(line))
@@ -147,18 +154,22 @@ class JsonLog:
         Raises:
             FormatError: A line is no JSON, and nobody is to be told.
         """
-        if not len(self):
+        for number, line in enumerate(self.lines(), 1 + bool(self._head)):
+            try:
+                yield parse_json(line, f"Line {number} of {self.path}")
+            except FormatError as error:
+                if damaged is None:
+                    raise
+                damaged(str(error))
+
+    def lines(self, start: int = 0) -> Iterator[bytes]:
+        """The records from a number on as they are on disk, each with its end, read one at a time."""
+        if len(self) <= start:
             return
         with self.path.open("rb") as file:
-            file.seek(self._ends[0])
-            for number in range(len(self)):
-                what = f"Line {number + 1 + bool(self._head)} of {self.path}"
-                try:
-                    yield parse_json(file.readline(), what)
-                except FormatError as error:
-                    if damaged is None:
-                        raise
-                    damaged(str(error))
+            file.seek(self._ends[start])
+            for _ in range(start, len(self)):
+                yield file.readline()
 
 
 def _cut(value: object) -> str:

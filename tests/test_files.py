@@ -16,6 +16,8 @@ from reco_assist.files import (
     only_writer,
     remove_file,
     remove_folder,
+    rename,
+    unlinked_tree,
     write_bytes,
 )
 from reco_assist.json_files import JsonLog
@@ -216,3 +218,41 @@ def test_folders(tmp_path):
     for broken in (tmp_path / "file", tmp_path / "file" / "b"):
         with pytest.raises(StorageError, match="Cannot write"):
             make_folder(broken)
+
+
+def test_a_folder_that_a_library_writes_to_may_hold_no_link(strangers):
+    given, own = strangers
+    (given / "table").mkdir()
+    assert unlinked_tree(given / "table") == given / "table"
+    assert unlinked_tree(given / "missing") == given / "missing"
+    (given / "table" / "deep").mkdir()
+    (given / "table" / "deep" / "data").symlink_to(own)
+    with pytest.raises(StorageError, match="symbolic link"):
+        unlinked_tree(given / "table")
+
+
+def test_a_copy_is_as_private_as_what_it_is_of(tmp_path):
+    path, copy = tmp_path / "a", tmp_path / "b"
+    write_bytes(path, b"x")
+    path.chmod(0o600)
+    write_bytes(copy, b"x", like=path)
+    assert stat.S_IMODE(copy.stat().st_mode) == (0o666 if sys.platform == "win32" else 0o600)
+
+
+def test_renaming(strangers, tmp_path):
+    given, own = strangers
+    write_bytes(given / "a", b"a")
+    write_bytes(given / "b", b"b")
+    assert rename(given / "a", given / "b") == given / "b"
+    assert (given / "b").read_bytes() == b"a"
+    for path, target in (
+        (given / "state.json", given / "c"),
+        (given / "b", given / "state.json"),
+        (given / "b", given / "maps" / "b"),
+    ):
+        with pytest.raises(StorageError, match="symbolic link"):
+            rename(path, target)
+    (tmp_path / "x").mkdir()
+    with pytest.raises(StorageError, match="folder of that name"):
+        rename(tmp_path / "x", given)
+    assert names(own) == ["thesis.tex"]

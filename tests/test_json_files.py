@@ -90,3 +90,23 @@ def test_what_is_no_json_is_one_sentence(data):
 def test_numbers_that_json_does_not_have_are_not_written():
     with pytest.raises(ValueError, match="JSON"):
         json_line(float("nan"))
+
+
+def test_a_log_that_is_gone_or_cut_is_not_begun_anew(tmp_path):
+    path = tmp_path / "log"
+    log = JsonLog(path, b"head\n")
+    log.append(json_line(1), json_line(2))
+    assert list(log.lines(1)) == [b"2\n"]
+    assert list(log.lines(2)) == []
+    os.truncate(path, 6)
+    with pytest.raises(StorageError, match="cut it"):
+        log.append(json_line(3))
+    path.rename(tmp_path / "away")
+    with pytest.raises(StorageError, match="Cannot write"):
+        log.append(json_line(3))
+    assert not path.exists()
+
+
+def test_a_log_of_no_record_can_be_made(tmp_path):
+    JsonLog(tmp_path / "log", b"head\n").append()
+    assert (tmp_path / "log").read_bytes() == b"head\n"
