@@ -9,7 +9,6 @@ NAME.reco/
 """
 
 import os
-import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,8 +32,8 @@ from reco_assist.encoders import identity, load_encoder
 from reco_assist.encoders.batches import encode_within_memory
 from reco_assist.encoders.compact import Codes, CompactCells, compact_cells
 from reco_assist.encoders.protocols import Encoder
-from reco_assist.errors import ArchiveError, InputError, StorageError
-from reco_assist.files import make_folder, make_output_folder, only_writer, storage_error
+from reco_assist.errors import ArchiveError, InputError
+from reco_assist.files import atomic_folder, make_output_folder, only_writer, unlinked_tree
 from reco_assist.images import absolute, address, folder_of
 
 TABLE = "images.lance"
@@ -133,17 +132,10 @@ class Archive:
             folders=(),
             mean=Mean(version=0, images=0, values=mean),
         )
-        make_folder(folder.parent)
-        draft = folder.with_name(f".{uuid.uuid4().hex}.reco")
-        try:
+        with atomic_folder(folder) as draft:
             make_output_folder(draft)  # never read as input, whatever the folder is called
             Table.create(draft / TABLE, header.shape)
             header.save(draft)
-            draft.replace(folder)
-        except OSError as error:
-            raise error if isinstance(error, StorageError) else storage_error(folder, error) from error
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
         return cls(folder, header, encoder)
 
     @classmethod
@@ -403,9 +395,8 @@ class Archive:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Hold the writer's lock; the system frees it when a process dies. Work on the latest version."""
-        busy = f"Another process is writing to the archive {self._path}; wait until it has finished."
-        with only_writer(self._path, name=LOCK, busy=ArchiveError(busy)):
+        """Be the only writer, and work on the latest version."""
+        with writing(self._path, "wait until it has finished"):
             self._header = Header.load(self._path)
             self._table = Table(self._path / TABLE)
             self._searcher = None
@@ -466,6 +457,24 @@ class Archive:
         name = path.relative_to(path.anchor) if root is None else Path(os.path.relpath(path, root))
         details = {key: values[key] for key in ("content_hash", "width", "height", "bytes")}
         return Entry(path=path, file_name=name.as_posix(), **details)
+
+
+@contextmanager
+def writing(folder: Path, otherwise: str) -> Iterator[None]:
+    """Hold an archive's lock; the system frees it when a process dies. Nothing in the table may be a link.
+
+    Args:
+        folder: The archive's.
+        otherwise: What to do where another process holds it.
+
+    Raises:
+        ArchiveError: Another process is writing.
+        StorageError: The archive cannot be written, or holds links.
+    """
+    busy = ArchiveError(f"Another process is writing to the archive {folder}; {otherwise}.")
+    with only_writer(folder, name=LOCK, busy=busy):
+        unlinked_tree(folder / TABLE)
+        yield
 
 
 def _shape(encoder: Encoder) -> Shape:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import lance
 
-from reco_assist.archive.archive import LOCK, TABLE
+from reco_assist.archive.archive import TABLE, writing
 from reco_assist.archive.header import Header
 from reco_assist.archive.table import Row, Table
 from reco_assist.errors import ArchiveError, Damage
-from reco_assist.files import only_writer, temporary_leftovers
+from reco_assist.files import temporary_leftovers
 from reco_assist.images import is_there
 
 _AGAIN = "drop them by --repair and run 'reco-assist index' again, which adds what is missing"
@@ -39,8 +39,7 @@ def examine_archive(path: str | Path, *, repair: bool = False) -> list[Damage]:
     """
     folder = Path(path).absolute()
     header = Header.load(folder)
-    busy = ArchiveError(f"Another process is writing to {folder}; repair it afterwards.")
-    with only_writer(folder, name=LOCK, busy=busy) if repair else nullcontext():
+    with writing(folder, "repair it afterwards") if repair else nullcontext():
         return list(_findings(folder, header, repair=repair))
 
 

@@ -5,8 +5,7 @@ n images, E global, D language-image and C dense dimensions, q queries
 
 import json
 import logging
-import secrets
-import shutil
+import re
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +18,8 @@ from reco_assist.archive.header import Mean
 from reco_assist.archive.lists import Lists, training_count
 from reco_assist.archive.table import VECTOR_COLUMNS, Shape, Table, Vectors
 from reco_assist.encoders.compact import Codes
+from reco_assist.errors import StorageError
+from reco_assist.files import atomic_folder, remove_folder, write_bytes
 
 log = logging.getLogger("reco_assist")
 
@@ -26,6 +27,8 @@ Part = Literal["embedding", "language", "dense"]
 PARTS: tuple[Part, ...] = ("embedding", "language", "dense")
 _TRAINING_ROWS = 16384  # the value range of each dimension is taken from these
 _STATE = "state.json"
+_FILES = ["*.faiss", "*.centres", _STATE]
+_HOME = re.compile(r"table-\d+-mean-\d+")  # names that `SearchIndex.open` gives
 _GROWTH = 2  # ranges and centres are learnt anew when an archive has grown by this factor
 
 
@@ -253,19 +256,19 @@ def _load(home: Path, shape: Shape, images: int, *, mapped: bool = True) -> dict
 
 def _save(parts: dict[Part, Lists], state: _State, home: Path) -> bool:
     """Write the parts beside each other, move them under their name, and drop those of other versions."""
-    draft = home.with_name(f".{secrets.token_hex(8)}")
     try:
-        draft.mkdir(parents=True)
-        for name, lists in parts.items():
-            lists.save(draft / f"{name}.faiss")
-        (draft / _STATE).write_text(json.dumps(asdict(state)))
-        shutil.rmtree(home, ignore_errors=True)
-        draft.rename(home)
+        with atomic_folder(home) as draft:
+            for name, lists in parts.items():
+                lists.save(draft / f"{name}.faiss")
+            write_bytes(draft / _STATE, json.dumps(asdict(state)).encode())
+            remove_folder(home, made_of=_FILES)
     except (OSError, RuntimeError) as error:
-        shutil.rmtree(draft, ignore_errors=True)
         log.info("The search index cannot be kept in %s (%s); it stays in memory.", home.parent, error)
         return home.is_dir()  # another process may just have written the same
     for other in home.parent.iterdir():
-        if other != home and not other.name.startswith("."):
-            shutil.rmtree(other, ignore_errors=True)
+        if other != home and _HOME.fullmatch(other.name):
+            try:
+                remove_folder(other, made_of=_FILES)
+            except StorageError as error:  # a cache that is of no use any more
+                log.info("The old search index %s stays: %s", other, error)
     return True

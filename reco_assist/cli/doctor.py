@@ -8,6 +8,7 @@ import typer
 
 from reco_assist.cli.options import Json, Quiet, Verbose, print_json, say, set_up
 from reco_assist.errors import Damage, InputError
+from reco_assist.files import ARCHIVE_HEADER
 
 
 def doctor(
@@ -40,7 +41,7 @@ def doctor(
 
 
 def _examine(path: Path, *, repair: bool) -> list[Damage]:
-    if (path / "archive.json").is_file():
+    if (path / ARCHIVE_HEADER).is_file():
         from reco_assist.archive.doctor import examine_archive
 
         return examine_archive(path, repair=repair)
