@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 
 import lance
 import numpy as np
@@ -15,7 +17,7 @@ from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.archive import Archive
 from reco_assist.archive.doctor import examine_archive
 from reco_assist.cli.app import app
-from reco_assist.errors import ArchiveError, InputError
+from reco_assist.errors import ArchiveError, FormatError, InputError, StorageError
 from reco_assist.images import content_hash
 from reco_assist.session import Plan, Session
 from reco_assist.session.doctor import examine_session
@@ -135,6 +137,72 @@ def test_a_damaged_line_is_left_out_and_the_rest_kept(session):
     assert (session / "audit.damaged.jsonl").read_bytes() == b"".join(damaged)
     opened = Session.open(session)
     assert len(opened.results()) == 2
+    opened.close()
+
+
+@pytest.mark.parametrize("bad", [b"\xff" * 9, b'{"changes":{}}\r{}', b"[" * 99_999, None])
+def test_whatever_the_store_refuses_the_doctor_mends(session, bad):
+    """None stands for a change that the next line undoes."""
+    opened = Session.open(session)
+    digest = opened.results()[0].image.content_hash
+    opened.decide(digest, {"mug": "rejected"})
+    opened.undo()
+    opened.set_thresholds(digest, {"mug": 77})
+    opened.close()
+    (session / "snapshot.json").unlink()
+    log = session / "audit.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    if bad is None:
+        undone = [number for number, line in enumerate(lines) if b'"scope":"review"' in line]
+        log.write_bytes(b"".join(line for number, line in enumerate(lines) if number not in undone[:-1]))
+    else:
+        log.write_bytes(b"".join([*lines[:-1], bad + b"\n", lines[-1]]))
+    with pytest.raises(FormatError, match=r"doctor .* --repair"):
+        Session.open(session)
+    examine_session(session, repair=True)
+    opened = Session.open(session)
+    assert opened.correction(digest, "mug").threshold == 77
+    opened.close()
+
+
+def test_what_an_earlier_repair_set_aside_stays(session):
+    log = session / "audit.jsonl"
+    for number in range(2):
+        log.write_bytes(log.read_bytes() + b"bad %d\n" % number)
+        examine_session(session, repair=True)
+    aside = sorted(path.name for path in session.glob("*damaged*"))
+    assert aside == ["audit.damaged-2.jsonl", "audit.damaged.jsonl"]
+    assert b"bad 0\n" in (session / aside[1]).read_bytes()
+
+
+OPEN = """
+import sys
+from reco_assist.session import Session
+session = Session.open(sys.argv[1])
+digest = session.results()[0].image.content_hash
+log = session.folder / "audit.jsonl"
+log.write_bytes(log.read_bytes() + b"damage by another program\\n")
+print("open", flush=True)
+sys.stdin.readline()
+for number in range(1, 9):
+    session.set_thresholds(digest, {"mug": number})
+print(number, flush=True)
+"""
+
+
+def test_a_session_that_is_open_elsewhere_is_not_repaired_and_loses_nothing(session):
+    child = subprocess.Popen(
+        [sys.executable, "-c", OPEN, str(session)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout.readline() == "open\n"
+    before = (session / "audit.jsonl").read_bytes()
+    with pytest.raises(StorageError, match="open in another notebook"):
+        examine_session(session, repair=True)
+    assert (session / "audit.jsonl").read_bytes() == before
+    assert child.communicate("go\n")[0] == "8\n"
+    examine_session(session, repair=True)
+    opened = Session.open(session)
+    assert opened.correction(opened.results()[0].image.content_hash, "mug").threshold == 8
     opened.close()
 
 

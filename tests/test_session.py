@@ -268,7 +268,7 @@ def test_everything_is_there_after_a_kill(job):
     mask = job.session.mask(digest, "mug")
     # A killed process writes no snapshot and frees its lock.
     job.session.store._lock.close()
-    job.session.store._log.close()
+    job.session.store._closed = True
     assert not (job.session.folder / "snapshot.json").exists()
     again = Session.open(job.session.folder)
     assert again is not job.session

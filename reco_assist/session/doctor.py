@@ -3,24 +3,25 @@
 The snapshot needs no doctor: it is a cache of the log, and one that does not fit is not believed.
 """
 
-import json
+import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
-from reco_assist.errors import Damage, ImageError, InputError
+from reco_assist.errors import Damage, FormatError, ImageError, InputError
 from reco_assist.files import temporary_leftovers, write_bytes
 from reco_assist.image_files import load_map
+from reco_assist.json_files import json_line, parse_json
+from reco_assist.session.fold import Fold
 from reco_assist.session.session import Session
-from reco_assist.session.store import LOG, check_head
-
-_SET_ASIDE = "audit.damaged.jsonl"
+from reco_assist.session.store import FORMAT, LOG, Store, only_session, open_log
 
 
 def examine_session(path: str | Path, *, repair: bool = False) -> list[Damage]:
     """Look for damage in a session.
 
     Args:
-        path: The session's folder; nobody may have it open.
+        path: The session's folder; nobody, this process included, may have it open.
         repair: Mend what can be mended. Damaged lines of the log are set aside in a file of their own; a
             target whose map is damaged and about which nothing was decided is segmented again next time.
 
@@ -29,51 +30,48 @@ def examine_session(path: str | Path, *, repair: bool = False) -> list[Damage]:
 
     Raises:
         InputError: There is no session.
-        StorageError: Another process has the session open, or a repair cannot be written.
+        StorageError: The session is open somewhere, or a repair cannot be written.
         FormatError: The log is not one of this release.
     """
     folder = Path(path).absolute()
     if not (folder / LOG).is_file():
         raise InputError(f"{path} is no session, having no {LOG}: give the path of a .session folder")
-    findings = list(_log(folder / LOG, repair=repair))
-    if findings and not repair:
-        return findings
-    session = Session.open(folder, who="doctor")
-    try:
-        findings += _maps(session, repair=repair)
-    finally:
-        session.close()
-    return findings + list(temporary_leftovers(folder, repair=repair))
+    with only_session(folder):  # first: what is open elsewhere is neither read nor mended half-way
+        findings = list(_log(folder, repair=repair))
+        if findings and not repair:
+            return findings
+        with closing(Session(Store(folder, who="doctor", locked=True))) as session:
+            findings += _maps(session, repair=repair)
+        return findings + list(temporary_leftovers(folder, repair=repair))
 
 
-def _log(path: Path, *, repair: bool) -> Iterator[Damage]:
+def _log(folder: Path, *, repair: bool) -> Iterator[Damage]:
     """Lines that are no changes. A last line without an end was cut short by a kill; the store drops it."""
-    lines = path.read_bytes().splitlines(keepends=True)
-    if lines and lines[0].endswith(b"\n"):
-        check_head(path, lines[0])  # what a newer release wrote is not damaged
-    bad = {
-        number for number, line in enumerate(lines[1:], 1) if line.endswith(b"\n") and not _is_change(line)
-    }
+    log = open_log(folder)  # what a newer release wrote is not damaged, and refused
+    fold, sound, bad = Fold(), [json_line({"format": FORMAT})], []
+    for number, line in enumerate(log.lines(), 2):
+        try:
+            fold.add(parse_json(line, log.path), line)
+            sound.append(line)
+        except FormatError:
+            bad.append(number)
     if not bad:
         return
+    aside = _unused(folder)
     if repair:
-        write_bytes(path.with_name(_SET_ASIDE), b"".join(lines))
-        write_bytes(path, b"".join(line for number, line in enumerate(lines) if number not in bad))
+        write_bytes(aside, log.path.read_bytes(), like=log.path)
+        write_bytes(log.path, b"".join(sound))
     yield Damage(
-        f"{len(bad)} of {len(lines)} lines of {path.name} are damaged, the first being line {min(bad) + 1}.",
-        f"leave them out by --repair; the log as it was stays in {_SET_ASIDE}",
+        f"{len(bad)} of {len(log) + 1} lines of {log.path.name} are damaged, the first being line {bad[0]}.",
+        f"leave them out by --repair; the log as it was stays in {aside.name}",
         mended=repair,
     )
 
 
-def _is_change(line: bytes) -> bool:
-    try:
-        event = json.loads(line)
-        return all(len(pair) == 2 for pair in event["changes"].values()) and {"n", "at", "scope"} <= set(
-            event
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
-        return False
+def _unused(folder: Path) -> Path:
+    """Where the log as it was goes; what an earlier repair set aside stays."""
+    names = ("audit.damaged.jsonl", *(f"audit.damaged-{number}.jsonl" for number in range(2, 1000)))
+    return next(folder / name for name in names if not os.path.lexists(folder / name))
 
 
 def _maps(session: Session, *, repair: bool) -> Iterator[Damage]:

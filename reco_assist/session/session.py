@@ -16,7 +16,7 @@ from PIL import Image
 
 from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.errors import InputError, StorageError
-from reco_assist.files import make_folder, write_bytes
+from reco_assist.files import make_folder, rename, write_bytes
 from reco_assist.image_files import load_map
 from reco_assist.images import decode, perceptual_hash
 from reco_assist.masks import label
@@ -89,11 +89,7 @@ class Session:
         self.close()
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
         place = self.folder.with_name(f"{self.folder.stem}-{stamp}{self.folder.suffix}")
-        try:
-            self.folder.rename(place)
-        except OSError as error:
-            raise StorageError(f"Cannot rename {self.folder} to {place.name}: {error.strerror}.") from error
-        return place
+        return rename(self.folder, place)
 
     @property
     def empty(self) -> bool:
