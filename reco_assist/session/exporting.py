@@ -1,12 +1,13 @@
 """What a session hands on: reviewed masks as COCO, Label Studio tasks and label maps."""
 
-from collections.abc import Collection, Mapping, Sequence
+import logging
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
-from pathlib import Path
-from typing import Literal
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,14 +16,18 @@ from reco_assist.annotations import Prediction, Region, Verdict
 from reco_assist.datasets import hold_out
 from reco_assist.errors import InputError
 from reco_assist.export import keep_numbers, write_coco, write_label_maps, write_label_studio
-from reco_assist.files import make_output_folder
+from reco_assist.files import inside, make_output_folder, remove_file
 from reco_assist.masks import encode_labels, label
 from reco_assist.session.records import Result
 from reco_assist.session.session import Session
 from reco_assist.version import __version__
 
+log = logging.getLogger("reco_assist")
+
 Format = Literal["coco", "label-studio", "png"]
 FORMATS: tuple[Format, ...] = ("coco", "label-studio", "png")
+_MASKS = "masks/"
+_FILES = frozenset({"coco.json", "coco-train.json", "coco-val.json", "label-studio.json"})
 _NUMBERS = "categories"  # key of the store: the category id that each concept has had since its first export
 
 
@@ -79,6 +84,29 @@ class Exported:
         return f"{images}, masks: {regions}; {changes}."
 
 
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """What the last export to a folder wrote: digests by the images' names, and names of files."""
+
+    images: dict[str, str]
+    files: list[str]
+
+    @classmethod
+    def read(cls, session: Session, folder: Path) -> "_Last":
+        """As the log has it, which may be a stranger's; what it cannot have written counts as not written."""
+        record = session.store.get(_key(folder))
+        found = record if isinstance(record, dict) else {}
+        images, files = found.get("images"), found.get("files")
+        last = cls({}, [name for name in files if isinstance(name, str)] if isinstance(files, list) else [])
+        for name, digest in images.items() if isinstance(images, dict) else ():
+            try:
+                inside(folder / _MASKS, name)
+                last.images[name] = str(digest)
+            except InputError as error:
+                log.warning("A label map of the last export is left: %s", error)
+        return last
+
+
 def export(session: Session, folder: str | Path, choice: Choice | None = None) -> Exported:
     """Write what was reviewed. The masks are those of `Session.mask`: what the curator saw.
 
@@ -101,9 +129,10 @@ def export(session: Session, folder: str | Path, choice: Choice | None = None) -
         raise InputError("No image is ready to be exported; accept some, or include the undecided ones.")
     place = make_output_folder(Path(folder))
     parts = split(session, predictions, chosen.validation)
-    files = _write(session, place, parts, chosen)
+    last = _Last.read(session, place)
+    files = _write(session, place, parts, chosen, last)
     digests = {prediction.image.file_name: _digest(prediction) for prediction in predictions}
-    new, changed, removed = _remember(session, place, digests, files)
+    new, changed, removed = _remember(session, place, digests, files, last)
     regions = dict.fromkeys(session.concepts, 0)
     for prediction in predictions:
         for region in prediction.regions:
@@ -195,7 +224,11 @@ def _regions(
 
 
 def _write(
-    session: Session, folder: Path, parts: Mapping[str, Sequence[Prediction]], choice: Choice
+    session: Session,
+    folder: Path,
+    parts: Mapping[str, Sequence[Prediction]],
+    choice: Choice,
+    last: _Last,
 ) -> tuple[str, ...]:
     concepts = keep_numbers(session.concepts, session.store.get(_NUMBERS) or {})
     info = {"description": f"reco-assist {__version__}", "session": session.folder.name}
@@ -210,32 +243,27 @@ def _write(
         version = f"reco-assist {__version__}, reviewed"
         write_label_studio(folder / files[-1], everything, concepts, model_version=version)
     if "png" in choice.formats:
-        files.append("masks/")
-        last = session.store.get(_key(folder)) or {"images": {}}
-        write_label_maps(folder / "masks", partial(iter, everything), concepts, earlier=last["images"])
+        files.append(_MASKS)
+        write_label_maps(folder / _MASKS, partial(iter, everything), concepts, earlier=last.images)
     return tuple(files)
 
 
 def _remember(
-    session: Session, folder: Path, digests: Mapping[str, str], files: Sequence[str]
+    session: Session, folder: Path, digests: Mapping[str, str], files: Sequence[str], last: _Last
 ) -> tuple[int, int, int]:
     """Note what was exported, clear away what only the last export wrote, and count what differs from it."""
-    key = _key(folder)
-    last = session.store.get(key) or {"images": {}, "files": []}
-    earlier: Mapping[str, str] = last["images"]
-    gone = [name for name in earlier if name not in digests]
-    for name in last["files"]:
-        if name not in files and name != "masks/":
-            (folder / name).unlink(missing_ok=True)
+    for name in _FILES.intersection(last.files).difference(files):
+        remove_file(folder / name)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     known = session.store.get(_NUMBERS) or {}
     # Those of concepts that were removed stay taken: an id never comes to mean something else.
     numbers = {**known, **keep_numbers(session.concepts, known)}
+    earlier = last.images
     exported = {"at": now, "images": dict(digests), "files": list(files)}
-    session.store.put("export", {key: exported, _NUMBERS: numbers})
+    session.store.put("export", {_key(folder): exported, _NUMBERS: numbers})
     new = sum(name not in earlier for name in digests)
     changed = sum(name in earlier and earlier[name] != digest for name, digest in digests.items())
-    return new, changed, len(gone)
+    return new, changed, len(earlier.keys() - digests.keys())
 
 
 def _key(folder: Path) -> str:
