@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from reco_assist.annotations import Verdict
 from reco_assist.cli.app import app
 from reco_assist.errors import InputError
+from reco_assist.files import make_output_folder, only_writer
 from reco_assist.segmenter import Segmented, Skipped, Target, load
 from reco_assist.session.order import pack_look, review_order, unpack_looks
 from reco_assist.session.ranking import Ranking
@@ -108,3 +109,30 @@ def test_the_command_prints_and_writes_the_order(tmp_path):
     assert [line.split()[-1] for line in table.splitlines()[1:3]] == [one["image"] for one in results[:2]]
     with pytest.raises(InputError, match="finds cup"):
         run.invoke(app, [*words, str(tmp_path / "cup.student")], catch_exceptions=False)
+
+
+def test_figures_that_a_stranger_or_a_fault_wrote_are_made_again(targets, tmp_path):
+    whole = Ranking(tmp_path, Bright(100))
+    list(whole.add(targets))
+    path = tmp_path / "ranking.jsonl"
+    head, *lines = path.read_bytes().splitlines(keepends=True)
+    first = json.loads(lines[0])
+    for lie in (5, {"x": 1}, {**first, "doubt": "1"}, {**first, "look": "?"}, {**first, "look": [1]}):
+        path.write_bytes(
+            b"".join([head, json.dumps(lie).encode() + b"\n", *lines[1:], b"[" * 99_999 + b"\n"])
+        )
+        again = Bright(100)
+        ranking = Ranking(tmp_path, again)
+        list(ranking.add(targets))
+        assert again.seen == ["a.png", "torn.png"]
+        assert ranking.order(targets) == whole.order(targets)
+
+
+def test_two_rankings_into_one_folder_are_refused(tmp_path):
+    write_photos(tmp_path / "photos", 2)
+    write_student(tmp_path / "m.student", "mug")
+    words = ["rank", str(tmp_path / "m.student"), "--images", str(tmp_path / "photos"), "--out"]
+    with only_writer(make_output_folder(tmp_path / "out")):
+        done = CliRunner().invoke(app, [*words, str(tmp_path / "out")])
+    assert "Another process is writing to" in str(done.exception)
+    assert not (tmp_path / "out" / "ranking.jsonl").exists()

@@ -35,7 +35,7 @@ def rank(
     Example: reco-assist rank mug.concept --second mugs/model.student --images ~/Pictures --out ranking
     """
     set_up(verbose=verbose, quiet=quiet)
-    from reco_assist.files import write_bytes
+    from reco_assist.files import make_output_folder, only_writer, write_bytes
     from reco_assist.session.ranking import Ranking
     from reco_assist.student import load_predictor
 
@@ -47,19 +47,20 @@ def rank(
             f"{second} finds {', '.join(other.digests)} and the first {', '.join(predictor.digests)}: "
             "give two that know the same concept"
         )
-    ranking = Ranking(out, predictor, other)
-    with tqdm(total=len(targets), unit="image", desc="rank", disable=True if quiet else None) as bar:
-        for count in ranking.add(targets):
-            bar.update(count)
-    for name, reason in ranking.skipped:
-        say(f"skipped {name}: {reason}", quiet=quiet)
-    found = ranking.order(targets)
-    rows = [(n, one.file_name, one.gain, one.doubt, one.disagreement) for n, one in enumerate(found, 1)]
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(
-        [("rank", "image", "gain", "doubt", "disagreement"), *rows]
-    )
-    write_bytes(out / "ranking.csv", text.getvalue().encode())
+    with only_writer(make_output_folder(out)):
+        ranking = Ranking(out, predictor, other)
+        with tqdm(total=len(targets), unit="image", desc="rank", disable=True if quiet else None) as bar:
+            for count in ranking.add(targets):
+                bar.update(count)
+        for name, reason in ranking.skipped:
+            say(f"skipped {name}: {reason}", quiet=quiet)
+        found = ranking.order(targets)
+        rows = [(n, one.file_name, one.gain, one.doubt, one.disagreement) for n, one in enumerate(found, 1)]
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(
+            [("rank", "image", "gain", "doubt", "disagreement"), *rows]
+        )
+        write_bytes(out / "ranking.csv", text.getvalue().encode("utf-8", "surrogateescape"))
     if json:
         keys = ("image", "gain", "doubt", "disagreement")
         print_json({"results": [dict(zip(keys, row[1:], strict=True)) for row in rows]})

@@ -1,15 +1,20 @@
 """Ranking: which images of a folder to review first, before any session begins. A stopped run goes on."""
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from reco_assist.files import make_output_folder, write_bytes
+from reco_assist.files import make_output_folder
+from reco_assist.json_files import JsonLog, json_line
 from reco_assist.segmenter import AUTOMATIC, Predictor, Segmented, Skipped, Target
 from reco_assist.session.order import disagreement, doubt, pack_look, review_order, unpack_looks
+
+log = logging.getLogger("reco_assist")
 
 _BATCH = 8
 _RANKING = "ranking.jsonl"
@@ -41,7 +46,8 @@ class Ranking:
     """Figures about images in a folder, and the order that follows from them.
 
     Args:
-        folder: Of its file, which is kept if it is of the same predictors; made if missing.
+        folder: Of its file, which is kept if it is of the same predictors; made if missing. Hold
+            `files.only_writer` of it where another process may rank, too.
         predictor: What segments.
         second: Another one, to disagree with; None if there is none.
 
@@ -50,17 +56,13 @@ class Ranking:
     """
 
     def __init__(self, folder: Path, predictor: Predictor, second: Predictor | None = None) -> None:
-        self._path = make_output_folder(folder) / _RANKING
         self._predictor, self._second = predictor, second
         self.skipped: list[tuple[str, str]] = []
         digests = [predictor.digests, {} if second is None else second.digests]
         head = json.dumps(digests, ensure_ascii=False).encode() + b"\n"
-        lines = self._path.read_bytes().splitlines(keepends=True) if self._path.is_file() else []
-        if not lines or lines[0] != head:
-            lines = [head]
-        whole = [line for line in lines if line.endswith(b"\n")]  # one may be cut short by a kill
-        write_bytes(self._path, b"".join(whole))
-        self._found = {one.file_name: one for one in (Ranked(**json.loads(line)) for line in whole[1:])}
+        self._log = JsonLog(make_output_folder(folder) / _RANKING, head)
+        records = self._log.records(damaged=log.warning)
+        self._found = {one.file_name: one for one in map(_read, records) if one is not None}
 
     def add(self, targets: Sequence[Target]) -> Iterator[int]:
         """Look at what was not looked at yet.
@@ -69,7 +71,7 @@ class Ranking:
             How many targets were dealt with, after each batch that is on disk.
 
         Raises:
-            OSError: The file cannot be written.
+            StorageError: The file cannot be written; what was there stays.
         """
         for start in range(0, len(targets), _BATCH):
             batch = targets[start : start + _BATCH]
@@ -81,9 +83,9 @@ class Ranking:
                     continue
                 ranked = self._ranked(target, one)
                 self._found[target.file_name] = ranked
-                lines.append(json.dumps(asdict(ranked), ensure_ascii=False).encode() + b"\n")
-            with self._path.open("ab") as file:
-                file.write(b"".join(lines))
+                lines.append(json_line(asdict(ranked)))
+            if lines:
+                self._log.append(*lines)
             yield len(batch)
 
     def order(self, targets: Sequence[Target]) -> list[Ranked]:
@@ -100,6 +102,23 @@ class Ranking:
             if isinstance(other, Segmented):
                 apart = _apart(one, other)
         return Ranked(target.file_name, max(sure), round(apart, 4), pack_look(one.embedding))
+
+
+def _read(record: Any) -> Ranked | None:  # noqa: ANN401  (any JSON value)
+    """A line of the file, which may come from anybody; None where it is none: that image is ranked again."""
+    try:
+        found = Ranked(**record)
+        unpack_looks([found.look])
+        numbers = (found.doubt, found.disagreement)
+        sound = isinstance(found.file_name, str) and all(
+            isinstance(number, int | float) and 0 <= number <= 1 for number in numbers
+        )
+    except (TypeError, ValueError, AttributeError):
+        sound = False
+    if sound:
+        return found
+    log.warning("A line of %s is no figure of an image; that one is ranked again.", _RANKING)
+    return None
 
 
 def _apart(first: Segmented, second: Segmented) -> float:
