@@ -14,7 +14,7 @@ from reco_assist.archive import Archive
 from reco_assist.concepts import Concept, rename_concept
 from reco_assist.errors import ArchiveError, ImageError, InputError, RecoAssistError
 from reco_assist.export.sheet import overlay
-from reco_assist.files import make_folder, write_bytes
+from reco_assist.files import make_folder, rename, unlinked, write_bytes
 from reco_assist.images import decode
 from reco_assist.masks import rle
 from reco_assist.masks.colours import palette
@@ -101,12 +101,11 @@ class Library:
         target = path.with_name(file_name(renamed.name))
         if target.exists() and not target.samefile(path):
             raise InputError(f"{target} exists already: choose another name, or remove it")
-        renamed.save(target)
-        thumbnail = self._thumbnail(old)
-        if thumbnail.is_file():
-            thumbnail.replace(self._thumbnail(renamed))
-        if not target.samefile(path):
-            path.unlink()
+        pictures = self._thumbnails()
+        renamed.save(path)  # first: what is private stays private
+        target = rename(path, target)
+        if (thumbnail := pictures / _picture(old)).is_file():
+            rename(thumbnail, pictures / _picture(renamed))
         return target
 
     def draw(self, concept: Concept, archive: Archive) -> Path | None:
@@ -141,8 +140,7 @@ class Library:
             mosaic.paste(picture, (index % 2 * _SIDE, index // 2 * _SIDE))
         buffer = BytesIO()
         mosaic.save(buffer, "JPEG", quality=85)
-        target = self._thumbnail(concept)
-        make_folder(target.parent)
+        target = make_folder(self._thumbnails()) / _picture(concept)
         write_bytes(target, buffer.getvalue())
         return target
 
@@ -155,17 +153,22 @@ class Library:
             concept = Concept.load(path)
         except RecoAssistError as error:
             return Item(path, None, str(error), None)
-        thumbnail = self._thumbnail(concept)
+        thumbnail = self.folder / _THUMBNAILS / _picture(concept)
         return Item(path, concept, "", thumbnail if thumbnail.is_file() else None)
 
-    def _thumbnail(self, concept: Concept) -> Path:
-        return self.folder / _THUMBNAILS / f"{concept.digest[:32]}.jpg"
+    def _thumbnails(self) -> Path:
+        """Where to write thumbnails. The library may come from a stranger, and this be a link."""
+        return unlinked(self.folder / _THUMBNAILS)
 
 
 def file_name(name: str) -> str:
     """The file of a concept in a library: its name, without what file systems refuse."""
     safe = "".join("-" if letter in _UNSAFE else letter for letter in name.strip()).replace(" ", "-")
     return (safe.strip(".").encode()[:120].decode(errors="ignore") or "concept") + SUFFIX
+
+
+def _picture(concept: Concept) -> str:
+    return f"{concept.digest[:32]}.jpg"
 
 
 def summary(concept: Concept) -> str:

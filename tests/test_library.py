@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import stat
+import sys
 from html.parser import HTMLParser
 
 import numpy as np
@@ -14,7 +16,7 @@ from typer.testing import CliRunner
 
 from reco_assist.cli.app import app
 from reco_assist.concepts import Concept, learn_concept, merge_concepts, rename_concept
-from reco_assist.errors import EncoderError, InputError
+from reco_assist.errors import EncoderError, InputError, StorageError
 from reco_assist.library import Library, file_name
 from reco_assist.masks import rle
 from reco_assist.segmenter import Segmenter, Target
@@ -160,3 +162,20 @@ def test_the_commands_list_and_compare(samples, two, merged, tmp_path):
     assert overlaps == sorted(overlaps)
     assert 0.3 < found["mean_iou"] <= 1
     assert (tmp_path / "diff.png").is_file()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions and links")
+def test_a_renamed_concept_keeps_its_permissions_and_no_link_is_followed(two, tmp_path):
+    library = Library(tmp_path / "library")
+    path = library.add(two[0])
+    path.chmod(0o600)
+    path = library.rename(path, "cup")
+    assert (path.name, stat.S_IMODE(path.stat().st_mode)) == ("cup.concept", 0o600)
+    (tmp_path / "own").mkdir()
+    picture = tmp_path / "own" / f"{Concept.load(path).digest[:32]}.jpg"
+    picture.write_text("mine")
+    (library.folder / ".thumbnails").symlink_to(tmp_path / "own")
+    with pytest.raises(StorageError, match="symbolic link"):
+        library.rename(path, "beaker")
+    assert [one.name for one in library.folder.glob("*.concept")] == ["cup.concept"]
+    assert [one.name for one in (tmp_path / "own").iterdir()] == [picture.name]
