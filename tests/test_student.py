@@ -1,5 +1,6 @@
 """Students: a tiny problem, a tiny encoder, and what a stopped run comes to."""
 
+import json
 import os
 import re
 import signal
@@ -14,8 +15,14 @@ import pytest
 import torch
 from fakes import write_student
 from PIL import Image
+from safetensors import safe_open
+from typer.testing import CliRunner
 
+from reco_assist import student
 from reco_assist.annotations import Verdict
+from reco_assist.cli.app import app
+from reco_assist.errors import FormatError, StorageError
+from reco_assist.files import only_writer
 from reco_assist.segmenter import Segmented, Target, load, maps
 from reco_assist.student import (
     Design,
@@ -84,6 +91,38 @@ def test_objects_refine_a_students_masks_unless_told_otherwise(tmp_path, monkeyp
     assert seen == [((1, 224, 224), (224, 224, 3), (SIDE, SIDE, 3), torch.device("cpu"))]
     assert not (levels(refine="crf") == 255).all()
     assert len(seen) == 1
+
+
+def test_a_list_of_the_first_release_goes_on_behind_a_torn_line(examples):
+    """Its lines have spaces, and the first says what the examples are of; see commit 07aabad."""
+    path = examples.folder / "examples.jsonl"
+    settings = {"concepts": ["red"], "corrections": [], "side": SIDE, "teacher": {"red": "digest"}}
+    older = [settings, *(json.loads(line) for line in path.read_text().splitlines()[1:])]
+    lines = [json.dumps(one).encode() + b"\n" for one in older]
+    path.write_bytes(b"".join(lines[:8]) + lines[8][:30])
+    again = Examples(examples.folder, concepts=["red"], side=SIDE, teacher={"red": "digest"})
+    assert len(again) == 7
+    targets = [Target(examples.folder.parent / one.file_name, one.file_name) for one in examples]
+    assert sum(again.add(RedTeacher(), targets)) == 12
+    assert path.read_bytes().startswith(b"".join(lines[:8]))
+    assert [json.loads(line) for line in path.read_text().splitlines()] == older
+    for bad in (b'{"key": "../x"}\n', b"[]\n", lines[1].replace(older[1]["key"].encode(), b"../../x")):
+        path.write_bytes(lines[0] + bad)
+        with pytest.raises(FormatError, match=r"is damaged .*: remove it and start again"):
+            Examples(examples.folder, concepts=["red"], side=SIDE, teacher={"red": "digest"})
+
+
+def test_two_trainings_into_one_folder_are_refused(tmp_path, monkeypatch):
+    (tmp_path / "photos").mkdir()
+    Image.new("RGB", (SIDE, SIDE)).save(tmp_path / "photos" / "a.png")
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(student, "load_predictor", lambda *a, **o: RedTeacher())
+    options = ["--images", str(tmp_path / "photos"), "--out", str(tmp_path / "out")]
+    with only_writer(tmp_path / "out"):
+        told = CliRunner().invoke(app, ["train", "red.concept", *options])
+    assert told.exit_code == 1 or isinstance(told.exception, StorageError)
+    assert "Another process is writing to" in str(told.exception)
+    assert not (tmp_path / "out" / "examples").exists()
 
 
 def test_the_rate_is_torchs_polynomial():
@@ -165,44 +204,84 @@ def test_onnx_says_what_torch_says_by_the_lines_of_the_readme(tmp_path, monkeypa
 
 KILLED = """
 import sys
-from pathlib import Path
 import torch
+import reco_assist.student as student
+from reco_assist.cli import app
 from test_student import SIDE, RedTeacher
-from reco_assist.student import Design, Examples, Recipe, train
+
 torch.set_num_threads(1)
-examples = Examples(Path(sys.argv[1]), concepts=["red"], side=SIDE, teacher=RedTeacher().digests)
-recipe = Recipe(iterations=12, check_every=2, batch=2, patience=0)
-for moment in train(examples, Design(("red",), side=SIDE), recipe, Path(sys.argv[2]), device="cpu"):
-    print(moment.step, flush=True)
+student.examples.BATCH = 1
+student.load_predictor = lambda *a, **o: RedTeacher()
+student.export_onnx = lambda *a: 0.0
+
+def told(function):
+    def wrapped(*arguments, **options):
+        for one in function(*arguments, **options):
+            print(getattr(one, "step", "label"), flush=True)  # what this stands for is on disk
+            yield one
+    return wrapped
+
+student.Examples.add, student.train = told(student.Examples.add), told(student.train)
+_, photos, out = sys.argv
+options = ["--size", str(SIDE), "--iterations", "10", "--batch", "2", "--freeze", "--device", "cpu", "-q"]
+sys.argv = ["reco-assist", "train", "red.concept", "--images", photos, "--out", out, *options]
+app.main()
 """
 
 
-@pytest.mark.soak
-def test_training_that_is_killed_again_and_again_ends_with_the_same_weights(examples, tmp_path):
-    def start(out):
-        return subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(examples.folder), str(out)],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
-        )
+def start_training(photos, out):
+    return subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(photos), str(out)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
 
-    whole = start(tmp_path / "whole")
-    assert whole.communicate()[0].split()[-1] == "12"
-    random = np.random.default_rng(0)
-    kills, last = 0, 0
-    while last < 12:
-        running = start(tmp_path / "killed")
-        wanted = last + 3
-        for line in running.stdout:
-            last = int(line)
-            if last == wanted:
-                time.sleep(float(random.uniform(0, 0.2)))
+
+def on_disk(out):
+    """What a killed `train` left: labels that are listed and whole, and the steps of the checkpoint."""
+    listed = out / "examples" / "examples.jsonl"
+    lines = listed.read_bytes().split(b"\n")[1:-1] if listed.is_file() else []
+    for line in lines:
+        for what in ("image", "label"):
+            with Image.open(out / "examples" / f"{json.loads(line)['key']}-{what}.png") as image:
+                image.load()
+    if not (out / "checkpoint.safetensors").is_file():
+        return len(lines), 0
+    with safe_open(out / "checkpoint.safetensors", "pt") as file:
+        (about,) = file.metadata().values()
+    return len(lines), json.loads(about)["step"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX")
+@pytest.mark.parametrize(("kills", "most"), [(5, 5), pytest.param(50, 1, marks=pytest.mark.soak)])
+def test_a_killed_train_keeps_what_it_told_and_ends_with_the_same_weights(examples, tmp_path, kills, most):
+    """While it labels and while it trains, after up to `most` more images or steps than the last time."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for path in tmp_path.glob("*.png"):
+        path.rename(photos / path.name)
+    running = start_training(photos, tmp_path / "whole")
+    assert running.communicate()[0].split() == ["label"] * 12 + [str(step) for step in range(1, 11)]
+    random = np.random.default_rng(kills)
+    out, told, killed, turn = tmp_path / "killed", 0, 0, 0
+    while killed < kills or told < 22:
+        if told == 22:
+            turn += 1
+            out, told = tmp_path / f"killed {turn}", 0
+        running = start_training(photos, out)
+        wanted = told + int(random.integers(0, most + 1))
+        labels = step = 0
+        for line in running.stdout:  # what it said before it died is read after it
+            labels, step = (labels + 1, 0) if line == "label\n" else (labels, int(line))
+            if killed < kills and labels + step >= wanted:
+                time.sleep(float(random.uniform(0, 0.1)))
                 running.send_signal(signal.SIGKILL)
-                kills += 1
-                break
+                killed, wanted = killed + 1, 99
         running.wait()
-    assert kills >= 3
-    for name in ("checkpoint.safetensors", "model.student"):
-        files = [tmp_path / place / name for place in ("whole", "killed")]
-        assert files[0].read_bytes() == files[1].read_bytes()
+        found = on_disk(out)
+        assert found[0] >= labels
+        assert found[1] >= step
+        told = sum(found)
+    for name in ("examples/examples.jsonl", "checkpoint.safetensors", "model.student"):
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()

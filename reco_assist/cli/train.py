@@ -46,6 +46,7 @@ def train(
     Example: reco-assist train mug.concept --images ~/Pictures --out mugs --freeze
     """
     set_up(verbose=verbose, quiet=quiet)
+    from reco_assist.files import make_output_folder, only_writer
     from reco_assist.student import (
         FROZEN,
         Design,
@@ -69,36 +70,37 @@ def train(
         recipe = replace(recipe, check_every=50, patience=0)  # how long to train was said
     targets = list_targets(images, out)
     corrections = [read_corrections(path, names) for path in corrected or ()]
-    examples = Examples(
-        out / "examples",
-        concepts=names,
-        side=size,
-        teacher=predictor.digests,
-        corrections=corrections,
-    )
-    off = True if quiet else None
-    with tqdm(total=len(targets), unit="image", desc="label", disable=off) as bar:
-        for count in examples.add(predictor, targets):
-            bar.update(count)
-    for name, reason in examples.skipped:
-        say(f"skipped {name}: {reason}", quiet=quiet)
-    with tqdm(unit="step", desc="train", disable=off) as bar:
-        for moment in learn(
-            examples,
-            design,
-            recipe,
-            out,
-            weights=weights,
-            minutes=minutes,
-            device=device,
-            precision=precision,
-        ):
-            bar.total = moment.iterations
-            bar.update(moment.step - bar.n)
-            held = {} if moment.score is None else {"iou": f"{moment.score:.3f}"}
-            bar.set_postfix(loss=f"{moment.loss:.3f}", **held)
-    student = Student.load(out / "model.student")
-    difference = export_onnx(student, out / "model.onnx")
+    with only_writer(make_output_folder(out)):
+        examples = Examples(
+            out / "examples",
+            concepts=names,
+            side=size,
+            teacher=predictor.digests,
+            corrections=corrections,
+        )
+        off = True if quiet else None
+        with tqdm(total=len(targets), unit="image", desc="label", disable=off) as bar:
+            for count in examples.add(predictor, targets):
+                bar.update(count)
+        for name, reason in examples.skipped:
+            say(f"skipped {name}: {reason}", quiet=quiet)
+        with tqdm(unit="step", desc="train", disable=off) as bar:
+            for moment in learn(
+                examples,
+                design,
+                recipe,
+                out,
+                weights=weights,
+                minutes=minutes,
+                device=device,
+                precision=precision,
+            ):
+                bar.total = moment.iterations
+                bar.update(moment.step - bar.n)
+                held = {} if moment.score is None else {"iou": f"{moment.score:.3f}"}
+                bar.set_postfix(loss=f"{moment.loss:.3f}", **held)
+        student = Student.load(out / "model.student")
+        difference = export_onnx(student, out / "model.onnx")
     if json:
         print_json(
             {

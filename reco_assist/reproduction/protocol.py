@@ -6,7 +6,6 @@ K words, n classes, C dense and D language-image dimensions
 """
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,9 @@ from reco_assist.archive import Archive
 from reco_assist.concepts import PAPER_CONTEXTS, paper_reference
 from reco_assist.encoders import Encoder
 from reco_assist.evaluation import confusion
-from reco_assist.files import make_output_folder, storage_error, write_bytes
+from reco_assist.files import make_output_folder, write_bytes
 from reco_assist.images import squash
+from reco_assist.json_files import JsonLog, json_line
 from reco_assist.refine import PAPER_CRF, label_crf
 from reco_assist.reproduction.datasets import Benchmark, Sample
 from reco_assist.reproduction.labels import VOID
@@ -87,16 +87,10 @@ class Journal:
     """
 
     def __init__(self, path: Path, settings: dict[str, Any]) -> None:
-        self._path = path
-        self._head = json.dumps(settings, sort_keys=True)
-        self.done: dict[str, dict[str, list[list[int]]]] = {}
-        lines = path.read_text().split("\n") if path.is_file() else []
-        if lines[:1] == [self._head]:
-            for line in lines[1:-1]:  # what follows the last line break was cut short
-                record = json.loads(line)
-                self.done[record["image"]] = record["pairs"]
-        body = [json.dumps({"image": image, "pairs": pairs}) for image, pairs in self.done.items()]
-        write_bytes(path, "\n".join([self._head, *body, ""]).encode())
+        self._log = JsonLog(path, json.dumps(settings, sort_keys=True).encode() + b"\n")
+        self.done: dict[str, dict[str, list[list[int]]]] = {
+            record["image"]: record["pairs"] for record in self._log.records()
+        }
 
     def add(self, image: str, matrices: dict[str, NDArray[np.int64]]) -> None:
         """Keep the matrices of an image; they are on disk when this returns.
@@ -108,13 +102,7 @@ class Journal:
             key: [[int(row), int(column), int(matrix[row, column])] for row, column in np.argwhere(matrix)]
             for key, matrix in matrices.items()
         }
-        try:
-            with self._path.open("a") as file:
-                file.write(json.dumps({"image": image, "pairs": pairs}) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise storage_error(self._path, error) from error
+        self._log.append(json_line({"image": image, "pairs": pairs}))
         self.done[image] = pairs
 
     def total(self, key: str, classes: int) -> NDArray[np.int64]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from reco_assist.archive.decoding import DecodePool, DecodeProcess, DecoderCrashError
 from reco_assist.concepts import REFINE_SIDE
-from reco_assist.errors import ImageError
-from reco_assist.files import storage_error
+from reco_assist.errors import ImageError, StorageError
+from reco_assist.files import remove_file, write_bytes
 from reco_assist.segmenter.targets import Target
 
 
@@ -29,15 +29,12 @@ def marked(mark: Path) -> Iterator[bool]:
         StorageError: It cannot be made.
     """
     died = mark.exists()
-    try:
-        mark.touch()
-    except OSError as error:
-        raise storage_error(mark, error) from error
+    write_bytes(mark, b"")
     try:
         yield died
     finally:
-        with suppress(OSError):  # the next run then looks where it need not
-            mark.unlink()
+        with suppress(StorageError):  # the next run then looks where it need not
+            remove_file(mark)
 
 
 def crashing(targets: Sequence[Target]) -> dict[Target, str]:

@@ -1,11 +1,10 @@
 """The journal of a run: every finished batch on disk at once, so that a killed run goes on where it was.
 
-One line of JSON for each batch. A line is written whole and synced before the next batch begins; a line cut
-short by a kill is dropped, and its batch, which has the same images, is made again.
+One line of JSON for each batch, synced before the next batch begins. A line cut short by a kill is dropped,
+and its batch, which has the same images, is made again.
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import chain
@@ -14,9 +13,10 @@ from typing import Any
 
 from reco_assist.annotations import Prediction
 from reco_assist.cluster import Cluster
-from reco_assist.errors import InputError
-from reco_assist.files import make_folder, storage_error
+from reco_assist.errors import FormatError, InputError
+from reco_assist.files import make_folder
 from reco_assist.images import status
+from reco_assist.json_files import JsonLog, json_line
 from reco_assist.segmenter.batches import Batch, make_batch
 from reco_assist.segmenter.crashes import crashing, marked
 from reco_assist.segmenter.predictor import Predictor
@@ -38,12 +38,17 @@ class Journal:
     """
 
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
-        self._path = path
-        self._head = _line({"format": FORMAT, "settings": dict(settings)})
-        self._ends: list[int] = [len(self._head)]  # of the header and of each finished batch, in bytes
-        self._keys: list[str] = []
+        # The bytes of the first line are those of every release, so that older runs go on.
+        head = json.dumps(
+            {"format": FORMAT, "settings": dict(settings)},
+            ensure_ascii=False,
+            sort_keys=True,
+            separators=(",", ":"),
+        )
         make_folder(path.parent)
-        self._read()
+        self._log = JsonLog(path, head.encode() + b"\n")
+        self._keys = list(_keys(self._log))
+        self._log.cut(len(self._keys))
 
     def __len__(self) -> int:
         """Finished batches."""
@@ -52,7 +57,7 @@ class Journal:
     @property
     def mark(self) -> Path:
         """A hidden file that is there while a run goes on, and after one that died."""
-        return self._path.with_name(".unfinished")
+        return self._log.path.with_name(".unfinished")
 
     def holds(self, position: int, targets: Sequence[Target]) -> bool:
         """Whether the batch at a position is finished and had these files, unchanged.
@@ -60,7 +65,8 @@ class Journal:
         Other files void the batch and all that follow it.
         """
         if position < len(self._keys) and self._keys[position] != _fingerprint(targets):
-            del self._keys[position:], self._ends[position + 1 :]
+            del self._keys[position:]
+            self._log.cut(position)
         return position < len(self._keys)
 
     def append(self, targets: Sequence[Target], batch: Batch) -> None:
@@ -70,50 +76,28 @@ class Journal:
             StorageError: It cannot be written; what was there stays.
         """
         key = _fingerprint(targets)
-        line = _line({"batch": key, **batch.record()})
-        try:
-            with self._path.open("r+b" if self._path.exists() else "w+b") as file:
-                if not self._keys:
-                    file.write(self._head)
-                file.truncate(self._ends[-1])
-                file.seek(self._ends[-1])
-                file.write(line)
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise storage_error(self._path, error) from error
+        self._log.append(json_line({"batch": key, **batch.record()}))
         self._keys.append(key)
-        self._ends.append(self._ends[-1] + len(line))
 
     def batches(self) -> Iterator[Batch]:
-        """The finished batches, read from disk one at a time."""
-        if not self._keys:
-            return
-        with self._path.open("rb") as file:
-            file.seek(self._ends[0])
-            for _ in self._keys:
-                yield Batch.of(json.loads(file.readline()))
+        """The finished batches, read from disk one at a time.
+
+        Raises:
+            FormatError: One is not as a run writes it.
+        """
+        for number, record in enumerate(self._log.records(), 1):
+            try:
+                yield Batch.of(record)
+            except (KeyError, TypeError, ValueError) as error:
+                raise FormatError(
+                    f"Batch {number} of {self._log.path} is damaged ({str(error)[:80]}); remove that file "
+                    "and run again."
+                ) from error
 
     def predictions(self) -> Iterator[Prediction]:
         """All predictions, in the order of the run."""
         for batch in self.batches():
             yield from batch.predictions
-
-    def _read(self) -> None:
-        if not self._path.is_file():
-            return
-        with self._path.open("rb") as file:
-            if file.readline() != self._head:
-                return
-            for line in file:
-                try:
-                    record = json.loads(line) if line.endswith(b"\n") else {}
-                except ValueError:
-                    return
-                if "batch" not in record:
-                    return
-                self._keys.append(str(record["batch"]))
-                self._ends.append(self._ends[-1] + len(line))
 
 
 def run(
@@ -162,8 +146,15 @@ def run(
             yield len(targets)
 
 
-def _line(record: Mapping[str, Any]) -> bytes:
-    return json.dumps(record, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+def _keys(log: JsonLog) -> Iterator[str]:
+    """The keys of the batches up to the first line that is none; it and what follows are made again."""
+    try:
+        for record in log.records():
+            if not isinstance(record, dict) or "batch" not in record:
+                return
+            yield str(record["batch"])
+    except FormatError:
+        return
 
 
 def _fingerprint(targets: Sequence[Target]) -> str:

@@ -18,6 +18,7 @@ from reco_assist.evaluation import read_predictions
 from reco_assist.files import make_output_folder, write_bytes
 from reco_assist.image_files import load_image
 from reco_assist.images import near_duplicate_groups, perceptual_hash
+from reco_assist.json_files import JsonLog, json_line
 from reco_assist.segmenter import Loaded, Predictor, Skipped, Target, load
 from reco_assist.student.pseudo_labels import PseudoLabel, corrected_label, pseudo_label
 
@@ -103,6 +104,7 @@ class Examples:
 
     Raises:
         StorageError: The folder cannot be written.
+        FormatError: What is there is damaged.
     """
 
     def __init__(
@@ -123,7 +125,8 @@ class Examples:
             "corrections": [one.digest for one in corrections],
         }
         self.skipped: list[tuple[str, str]] = []
-        self._items = self._read()
+        self._log = JsonLog(self.folder / _LIST, json.dumps(self.settings, sort_keys=True).encode() + b"\n")
+        self._items = {one.file_name: one for one in map(self._example, self._log.records())}
 
     def __len__(self) -> int:
         return len(self._items)
@@ -193,7 +196,7 @@ class Examples:
     def _label(self, targets: Sequence[Target], teacher: Predictor | None) -> None:
         if not targets:
             return
-        lines = []
+        made: list[Example] = []
         seen = teacher.segment(targets) if teacher else [None] * len(targets)
         for loaded, said in zip(load(targets, self.side), seen, strict=True):
             if isinstance(loaded, Skipped) or isinstance(said, Skipped):
@@ -207,34 +210,34 @@ class Examples:
             else:
                 label = pseudo_label(said.maps, said.verdicts, self.side)
                 kind = "present" if label.classes.any() else "absent"
-            lines.append(self._keep(loaded, label, kind))
-        with (self.folder / _LIST).open("ab") as file:  # a line cut short by a kill is made again
-            file.write(b"".join(lines))
-        self._items = self._read()
+            made.append(self._keep(loaded, label, kind))
+        self._log.append(*(json_line(asdict(one)) for one in made))
+        self._items |= {one.file_name: one for one in made}
 
-    def _keep(self, loaded: Loaded, label: PseudoLabel, kind: Kind) -> bytes:
-        key = sha256(loaded.target.file_name.encode()).hexdigest()[:20]
-        pixels = loaded.squares[0]
-        example = Example(loaded.target.file_name, key, kind, perceptual_hash(pixels))
+    def _keep(self, loaded: Loaded, label: PseudoLabel, kind: Kind) -> Example:
+        name, pixels = loaded.target.file_name, loaded.squares[0]
+        example = Example(name, _key(name), kind, perceptual_hash(pixels))
         both = np.stack([label.classes, label.weights], -1)  # (S, S, 2)
         write_bytes(self._path(example, "image"), _png(pixels))
         write_bytes(self._path(example, "label"), _png(both))
-        return json.dumps(asdict(example)).encode() + b"\n"
+        return example
+
+    def _example(self, record: Any) -> Example:  # noqa: ANN401  (whatever the list holds)
+        try:
+            example = Example(**record)
+            if example.key != _key(example.file_name):
+                raise ValueError(f"{example.key} is not the key of {example.file_name}")
+        except (TypeError, ValueError, AttributeError) as error:
+            said = str(error)[:120]
+            raise FormatError(f"{self._log.path} is damaged ({said}): remove it and start again") from error
+        return example
 
     def _path(self, example: Example, what: str) -> Path:
         return self.folder / f"{example.key}-{what}.png"
 
-    def _read(self) -> dict[str, Example]:
-        path, head = self.folder / _LIST, json.dumps(self.settings, sort_keys=True).encode() + b"\n"
-        lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
-        if not lines or lines[0] != head:
-            write_bytes(path, head)
-            return {}
-        whole = [line for line in lines if line.endswith(b"\n")]
-        if len(whole) < len(lines):
-            write_bytes(path, b"".join(whole))
-        items = [Example(**json.loads(line)) for line in whole[1:]]
-        return {one.file_name: one for one in items}
+
+def _key(file_name: str) -> str:
+    return sha256(file_name.encode()).hexdigest()[:20]
 
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:
