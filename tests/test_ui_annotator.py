@@ -15,6 +15,7 @@ from reco_assist.errors import ArchiveError
 from reco_assist.masks.edits import pack_edits
 from reco_assist.session import Session
 from reco_assist.ui import Annotator, Decision
+from reco_assist.ui.guard import Guarded
 
 
 @pytest.fixture
@@ -223,6 +224,77 @@ def test_errors_are_said_in_the_panel(place, caplog):
     send(annotator.rail, type="dismiss")
     assert annotator.rail.error == ""
     assert annotator.desk.error == ""
+
+
+def registered(widget):
+    """(name, callback) of all that Python calls when something is done to a widget, or to one inside it."""
+    for child in getattr(widget, "children", ()):
+        yield from registered(child)
+    name = f"{type(widget).__name__} {getattr(widget, 'description', '')}"
+    ours = [*widget._msg_callbacks.callbacks]
+    if isinstance(widget, ipywidgets.Button):
+        ours += widget._click_handlers.callbacks
+    for kinds in widget._trait_notifiers.values():
+        ours += [one for kind in kinds.values() for one in kind]
+    library = ("ipywidgets", "traitlets", "anywidget")
+    yield from (
+        (name, one) for one in ours if not str(getattr(one, "__module__", "traitlets")).startswith(library)
+    )
+
+
+def test_no_failure_of_a_callback_vanishes(place, monkeypatch):
+    annotator = start(place, resume=True)
+    find(annotator)
+    segment(annotator)
+    annotator.concept_page._browse.click()
+    found = list(registered(annotator.panel))
+    assert len(found) > 35
+    assert [name for name, one in found if not isinstance(one, Guarded)] == []
+    shown = [annotator.rail, *(one for one in all_widgets(annotator.panel) if hasattr(one, "error"))]
+
+    def fail(*_):
+        raise OSError("the disk is on fire")
+
+    for name, one in found:
+        for widget in shown:
+            widget.error = ""
+        with monkeypatch.context() as patch:
+            patch.setattr(one, "action", fail)
+            one("anything", {"event": "submit"}, [])
+        assert any("the disk is on fire" in widget.error for widget in shown), name
+
+
+def all_widgets(widget):
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from all_widgets(child)
+
+
+def test_a_page_that_cannot_be_shown_says_so_and_leaves_the_others(place, monkeypatch):
+    annotator = start(place, resume=True)
+    find(annotator)
+    monkeypatch.setattr(annotator.set_page, "refresh", lambda: 1 / 0)
+    annotator.desk.open(2)
+    assert "ZeroDivisionError" in annotator.rail.error
+    annotator.desk.learning.run(lambda: None)  # the threads live on
+    assert annotator.wait(60)
+    monkeypatch.undo()
+    send(annotator.rail, type="step", index=1)
+    assert annotator.rail.error == ""
+    assert annotator.rail.active == 1
+
+
+def test_a_failure_stays_until_the_curator_goes_on(place):
+    annotator = start(place, resume=True)
+    find(annotator, "mug", 4)
+    annotator.set_page.next.click()
+    gallery = annotator.set_page.gallery
+    ids = [item.id for item in gallery.items]
+    send(gallery, type="keep", ids=ids, kept=False, token="t")
+    annotator.desk.changed()  # as the threads do
+    assert "keep at least one" in gallery.error
+    send(gallery, type="keep", ids=ids[:1], kept=False, token="t")
+    assert gallery.error == ""
 
 
 def test_an_export_of_nothing_is_refused_in_words(place):

@@ -11,6 +11,7 @@ from reco_assist.session import Session, progress
 from reco_assist.ui.concept_page import ConceptPage
 from reco_assist.ui.desk import Desk
 from reco_assist.ui.export_page import ExportPage
+from reco_assist.ui.guard import Guarded
 from reco_assist.ui.parts import button, page, row, show, text, with_classes
 from reco_assist.ui.rail import StepRail
 from reco_assist.ui.review_page import ReviewPage
@@ -100,8 +101,12 @@ class Annotator:
             session.targets = self._targets
         if self._student is not None:
             session.student = self._student
-        self.rail = StepRail(on_step=self._open, on_concept=self._choose, on_add=lambda: desk.choose(None))
-        self.rail.observe(self._dismissed, "error")
+        self.rail = StepRail(
+            on_step=desk.guard(self._open),
+            on_concept=desk.guard(self._choose),
+            on_add=desk.guard(lambda: desk.choose(None)),
+            on_dismiss=desk.dismiss,
+        )
         self.concept_page = ConceptPage(desk)
         self.set_page = SetPage(desk, self.concept_page)
         self.review_page = ReviewPage(desk)
@@ -117,6 +122,7 @@ class Annotator:
         self._of_step = [0, 1, 1, 2, 3, 4, 4]
         self.panel.children = [self.rail, *(one.widget for one in self._pages)]
         desk.listen(self._refresh)
+        desk.listen(self._tell)
         desk.learning.run(self._warm_up)
         desk.changed()
 
@@ -134,13 +140,8 @@ class Annotator:
     def _choose(self, index: int) -> None:
         self.desk.choose(self.desk.session.concepts[index])
 
-    def _dismissed(self, change: dict[str, Any]) -> None:
-        if not change["new"]:
-            self.desk.error = ""
-
     def _refresh(self) -> None:
         desk, rail = self.desk, self.rail
-        rail.error = desk.error
         rail.busy = desk.learning.busy or desk.segmenting.busy
         rail.heading = f"{self._archive.path.name} · {len(self._archive):,} images"
         rail.note = f"Saved in {desk.session.folder.name}"
@@ -154,8 +155,11 @@ class Annotator:
         # What goes is hidden before what comes is shown, so that nothing jumps under the pointer.
         opened = self._of_step[desk.step]
         for number in sorted(range(len(self._pages)), key=lambda number: number == opened):
-            self._pages[number].refresh()
+            Guarded(self._pages[number].refresh, desk.note)()
             show(self._pages[number].widget, visible=number == opened)
+
+    def _tell(self) -> None:
+        self.rail.error = self.desk.error
 
     def _steps(self) -> list[list[object]]:
         desk, plan = self.desk, self.desk.plan
@@ -187,7 +191,7 @@ class Annotator:
 
     def _offer(self) -> None:
         """Ask whether to go on with the session that was found."""
-        session = self.desk.session
+        session, guard = self.desk.session, self.desk.guard
         figures = progress(self.desk.cards)
         total = sum(figures.counts.values())
         names = ", ".join(f"“{name}”" for name in session.concepts) or "no concept yet"
@@ -196,8 +200,10 @@ class Annotator:
             text("There is unfinished work on this archive.", "label"),
             text(f"{names}{reviewed}; last change {_ago(session.last_change)}."),
             row(
-                button("Go on", self._go_on, "primary", "large"),
-                button("Start anew", self._start_anew, "large", tooltip="The old session is kept aside"),
+                button(guard, "Go on", self._go_on, "primary", "large"),
+                button(
+                    guard, "Start anew", self._start_anew, "large", tooltip="The old session is kept aside"
+                ),
             ),
         )
         self._offered = question

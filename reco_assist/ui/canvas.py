@@ -10,9 +10,10 @@ import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
-from reco_assist.errors import InputError, RecoAssistError
+from reco_assist.errors import InputError
 from reco_assist.masks.edits import check_threshold, pack_edits, unpack_edits
 from reco_assist.ui._assets import asset
+from reco_assist.ui.guard import Guarded
 
 Action = Literal["accept", "reject", "absent", "skip"]
 STATES = ("pending", "accepted", "rejected", "absent", "skipped")
@@ -109,7 +110,7 @@ class MaskCanvas(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships 
     """Canvas to review masks with the keyboard; `?` shows the keys.
 
     Thresholds move and brushes paint in the browser alone. What was committed is reported to the callbacks
-    and kept here, so that a view opened later shows the same. A `RecoAssistError` of a callback is shown.
+    and kept here, so that a view opened later shows the same. A failure of a callback is shown.
 
     Attributes:
         timeline: One byte per image of the job, a position in `STATES`.
@@ -144,7 +145,7 @@ class MaskCanvas(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships 
         self._threshold_callbacks: list[Callable[[str, int, int], None]] = []
         self._edit_callbacks: list[Callable[[Edit], None]] = []
         self._command_callbacks: list[Callable[[str], None]] = []
-        self.on_msg(self._receive)
+        self.on_msg(Guarded(self._receive, self._fail))
 
     @property
     def frame(self) -> Frame | None:
@@ -210,24 +211,24 @@ class MaskCanvas(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships 
         self._command_callbacks.append(callback)
 
     def _receive(self, _: object, message: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
-        try:
-            match message["type"]:
-                case "ready":
-                    self._send_frame()
-                case "decision":
-                    self._on_decision(message)
-                case "navigate":
-                    for navigate in self._navigate_callbacks:
-                        navigate(message["where"], int(message["index"]))
-                case "threshold":
-                    self._on_threshold(message["id"], int(message["concept"]), int(message["value"]))
-                case "edit":
-                    self._on_edit(message, buffers[0])
-                case "command":
-                    for command in self._command_callbacks:
-                        command(message["name"])
-        except RecoAssistError as error:
-            self.error = str(error)
+        match message["type"]:
+            case "ready":
+                self._send_frame()
+            case "decision":
+                self._on_decision(message)
+            case "navigate":
+                for navigate in self._navigate_callbacks:
+                    navigate(message["where"], int(message["index"]))
+            case "threshold":
+                self._on_threshold(message["id"], int(message["concept"]), int(message["value"]))
+            case "edit":
+                self._on_edit(message, buffers[0])
+            case "command":
+                for command in self._command_callbacks:
+                    command(message["name"])
+
+    def _fail(self, sentence: str) -> None:
+        self.error = sentence
 
     def _on_decision(self, message: Mapping[str, Any]) -> None:
         thresholds = tuple(int(value) for value in message["thresholds"])

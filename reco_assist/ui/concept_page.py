@@ -1,6 +1,5 @@
 """Step 1: what is looked for."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from math import nan
@@ -15,6 +14,7 @@ from reco_assist.session import Example, Plan
 from reco_assist.ui import examples
 from reco_assist.ui.desk import Desk
 from reco_assist.ui.gallery import Box, ExemplarGallery, GalleryItem, Mark
+from reco_assist.ui.guard import sentence
 from reco_assist.ui.parts import (
     button,
     chips,
@@ -23,7 +23,6 @@ from reco_assist.ui.parts import (
     page,
     row,
     say,
-    sentence,
     show,
     text,
     with_classes,
@@ -47,18 +46,18 @@ class ConceptPage:
             w.Text(placeholder="mug, street lamp, solar panel …", layout=w.Layout(width="420px")),
             "ra-question",
         )
-        on_enter(self.word, lambda: desk.guarded(self.find))
+        on_enter(desk.guard, self.word, self.find)
         self.k = w.BoundedIntText(20, min=2, max=500, description="Images", layout=w.Layout(width="84px"))
-        self.find_button = button("Find images", lambda: desk.guarded(self.find), "primary", "large")
-        self.remove_button = button("", lambda: desk.guarded(self._remove))
+        self.find_button = button(desk.guard, "Find images", self.find, "primary", "large")
+        self.remove_button = button(desk.guard, "", self._remove)
         self._sure = False
         self.context = w.Text(
             placeholder="another word", description="Another word", layout=w.Layout(width="150px")
         )
-        on_enter(self.context, lambda: desk.guarded(lambda: self._add_context(self.context.value)))
+        on_enter(desk.guard, self.context, lambda: self._add_context(self.context.value))
         self._examples, self._contexts = row(), row()
         self._known = text("", "hint")
-        self._browse = button("Browse the archive", lambda: desk.guarded(self._browse_archive))
+        self._browse = button(desk.guard, "Browse the archive", self._browse_archive)
         self.gallery = ExemplarGallery(
             ArchivePictures(desk.archive),
             mode="browse",
@@ -133,17 +132,17 @@ class ConceptPage:
             return
         self._set_word(plan)
         self._drawn = shown
+        guard = self._desk.guard
         self._examples.children = chips(
+            guard,
             [self._caption(number) for number in range(len(plan.examples))],
-            lambda caption: self._desk.guarded(lambda: self._remove_example(caption)),
+            self._remove_example,
             (),
             lambda _: None,
         )
         offered = [word for word in SUGGESTED if word not in plan.contexts and word != plan.name]
         self._contexts.children = [
-            *chips(
-                plan.contexts, self._guarded(self._remove_context), offered, self._guarded(self._add_context)
-            ),
+            *chips(guard, plan.contexts, self._remove_context, offered, self._add_context),
             self.context,
         ]
         self._mark()
@@ -228,6 +227,3 @@ class ConceptPage:
         else:
             self._desk.session.set_plan(plan, what="question")
         self._desk.changed()
-
-    def _guarded(self, action: Callable[[str], None]) -> Callable[[str], None]:
-        return lambda word: self._desk.guarded(lambda: action(word))

@@ -12,7 +12,8 @@ from reco_assist.errors import RecoAssistError
 from reco_assist.files import make_folder
 from reco_assist.session import Card, Plan, Session, queue
 from reco_assist.ui.canvas import PALETTE
-from reco_assist.ui.lane import Lane, in_words
+from reco_assist.ui.guard import Guarded
+from reco_assist.ui.lane import Lane
 
 if TYPE_CHECKING:
     from reco_assist.concepts import Concept, Lesson, Quality
@@ -64,24 +65,33 @@ class Desk:
         self._listeners.append(listener)
 
     def changed(self) -> None:
-        """Let every page show what is true now."""
+        """Let every page show what is true now; the last listener says what failed meanwhile."""
         with self._drawing:  # the lanes' threads report here too
             for listener in list(self._listeners):
-                listener()
+                Guarded(listener, self.note)()
 
     def fail(self, sentence: str) -> None:
         """Show what went wrong."""
         self.error = sentence
         self.changed()
 
-    def guarded(self, action: Callable[[], None]) -> None:
-        """Do what a click asks for; a failure is shown in the panel and never in the cell."""
+    def guard(self, action: Callable[..., object]) -> Guarded:
+        """A callback that does this, and lets every page show what came of it, or what went wrong."""
+
+        def act(*given: object) -> None:
+            self.error = ""
+            Guarded(action, self.note)(*given)
+            self.changed()
+
+        return Guarded(act, self.fail)
+
+    def note(self, sentence: str) -> None:
+        """Keep what went wrong, to be shown with the next change."""
+        self.error = sentence
+
+    def dismiss(self) -> None:
+        """Forget what failed last."""
         self.error = ""
-        try:
-            action()
-        except Exception as error:  # noqa: BLE001  (as above)
-            self.error = in_words(error)
-        self.changed()
 
     def open(self, step: int) -> None:
         """Open a page."""

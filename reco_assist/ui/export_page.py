@@ -43,7 +43,7 @@ class ExportPage:
         )
         default = desk.session.folder.with_name(f"{desk.session.folder.stem}-export")
         self.folder = w.Text(desk.short(default), layout=w.Layout(width="420px"))
-        self.export_button = button("Export", lambda: desk.guarded(self.export), "primary", "large")
+        self.export_button = button(desk.guard, "Export", self.export, "primary", "large")
         self._counts = text("", "soft")
         self._summary, self._files = text("", "hint"), text("", "soft")
         self.widget = page(

@@ -10,8 +10,9 @@ import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
-from reco_assist.errors import InputError, RecoAssistError
+from reco_assist.errors import InputError
 from reco_assist.ui._assets import asset
+from reco_assist.ui.guard import Guarded
 
 Box = tuple[float, float, float, float]
 """x, y, width and height in 0..1 of the oriented image."""
@@ -80,7 +81,7 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
     """Gallery of up to some thousand images, worked with the keyboard; `?` shows the keys.
 
     The gallery decides nothing: it reports keep and drop, feedback, exemplars and commands to the callbacks,
-    whose owner assigns `items` anew. A `RecoAssistError` that a callback raises is shown in the panel.
+    whose owner assigns `items` anew. What fails in a callback is shown.
 
     Attributes:
         mode: "browse" to look and draw only; "retrieve"; "prune" to show seeds, support and heat maps; or
@@ -120,7 +121,7 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
         self._painting_callbacks: list[Callable[[str, NDArray[np.bool_]], None]] = []
         self._open_callbacks: list[Callable[[str], None]] = []
         self._command_callbacks: list[Callable[[str], None]] = []
-        self.on_msg(self._receive)
+        self.on_msg(Guarded(self._receive, self._fail))
 
     @property
     def items(self) -> tuple[GalleryItem, ...]:
@@ -188,10 +189,13 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
             "painting": self._on_painting,
             "command": self._on_command,
         }
-        try:
-            handlers[message["type"]]({**message, "buffers": buffers})
-        except RecoAssistError as error:
-            self.error = str(error)
+        kind = message["type"]
+        if kind not in {"ready", "need", "preview"}:  # the curator goes on: what failed before is read
+            self.error = ""
+        handlers[kind]({**message, "buffers": buffers})
+
+    def _fail(self, sentence: str) -> None:
+        self.error = sentence
 
     def _on_ready(self, _: Mapping[str, Any]) -> None:
         self._send_rows()
@@ -220,7 +224,7 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
         try:
             for callback in self._decision_callbacks:
                 callback(tuple(ids), kept)
-        except RecoAssistError:
+        except Exception:
             self._items = before
             raise
         finally:

@@ -3,15 +3,11 @@
 A kernel that is busy with a cell or a click cannot answer the browser, so models run here.
 """
 
-import logging
 from collections.abc import Callable
 from queue import Queue
 from threading import Lock, Thread
 
-from reco_assist.errors import RecoAssistError, gpu_failure
-from reco_assist.ui.parts import sentence
-
-_log = logging.getLogger(__name__)
+from reco_assist.ui.guard import Guarded
 
 
 class Lane:
@@ -51,24 +47,8 @@ class Lane:
     def _work(self) -> None:
         while True:
             job = self._jobs.get()
-            try:
-                job()
-            except Exception as error:  # noqa: BLE001  (whatever it is, the panel must say so and live on)
-                self._fail(in_words(error))
+            Guarded(job, self._fail)()
             with self._count:
                 self._open -= 1
             self._changed()
             self._jobs.task_done()
-
-
-def in_words(error: Exception) -> str:
-    """One sentence for the panel. What was not foreseen goes to the log with all its details."""
-    if isinstance(error, RecoAssistError):
-        return sentence(str(error))
-    if (failure := gpu_failure(error)) is not None:
-        return sentence(failure)
-    _log.error("unexpected error", exc_info=error)
-    return (
-        f"Something unexpected went wrong ({type(error).__name__}: {error}); your work is saved, and the "
-        "details are in the notebook's log."
-    )

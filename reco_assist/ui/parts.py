@@ -6,6 +6,8 @@ from typing import TypeVar
 
 import ipywidgets as w
 
+from reco_assist.ui.guard import Guard
+
 Widget = TypeVar("Widget", bound=w.DOMWidget)
 
 
@@ -20,12 +22,6 @@ def say(line: w.HTML, content: str) -> None:
     show(line, visible=bool(content))
 
 
-def sentence(words: str) -> str:
-    """Words as a sentence of their own; nothing stays nothing."""
-    end = "" if not words or words.endswith((".", "?", "!")) else "."
-    return words[:1].upper() + words[1:] + end
-
-
 def show(widget: w.DOMWidget, *, visible: bool) -> None:
     """Show or hide a widget; what is hidden takes no room."""
     wanted = None if visible else "none"
@@ -33,16 +29,23 @@ def show(widget: w.DOMWidget, *, visible: bool) -> None:
         widget.layout.display = wanted
 
 
-def button(label: str, action: Callable[[], None], *kinds: str, tooltip: str = "") -> w.Button:
+def button(
+    guard: Guard, label: str, action: Callable[[], object], *kinds: str, tooltip: str = ""
+) -> w.Button:
     """A button. Kinds: primary, large, chip, suggested."""
     made = w.Button(description=label, tooltip=tooltip or label)
-    made.on_click(lambda _: action())
+    made.on_click(guard(lambda _: action()))
     return with_classes(made, *(f"ra-{kind}" for kind in kinds))
 
 
-def on_enter(line: w.Text, action: Callable[[], None]) -> None:
+def on_enter(guard: Guard, line: w.Text, action: Callable[[], object]) -> None:
     """Do something when Enter is pressed in a line of text, and only then."""
-    line.on_msg(lambda _, message, __: action() if message.get("event") == "submit" else None)
+    line.on_msg(guard(lambda _, message, __: action() if message.get("event") == "submit" else None))
+
+
+def on_change(guard: Guard, widget: w.Widget, trait: str, action: Callable[..., object]) -> None:
+    """Do something with the new value whenever a trait of a widget changes."""
+    widget.observe(guard(lambda change: action(change["new"])), trait)
 
 
 def row(*children: w.Widget, kinds: Iterable[str] = ()) -> w.Box:
@@ -69,15 +72,18 @@ def part(*children: w.Widget) -> w.VBox:
 
 
 def chips(
+    guard: Guard,
     names: Iterable[str],
     remove: Callable[[str], None],
     suggestions: Iterable[str],
     add: Callable[[str], None],
 ) -> list[w.Button]:
     """Removable chips, then those that can be added."""
-    chosen = [button(f"{name}  ✕", _bound(remove, name), "chip", tooltip=f"Remove {name}") for name in names]
+    chosen = [
+        button(guard, f"{name}  ✕", _bound(remove, name), "chip", tooltip=f"Remove {name}") for name in names
+    ]
     offered = [
-        button(f"+ {name}", _bound(add, name), "chip", "suggested", tooltip=f"Add {name}")
+        button(guard, f"+ {name}", _bound(add, name), "chip", "suggested", tooltip=f"Add {name}")
         for name in suggestions
     ]
     return [*chosen, *offered]

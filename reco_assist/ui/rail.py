@@ -7,6 +7,7 @@ import anywidget
 import traitlets
 
 from reco_assist.ui._assets import asset
+from reco_assist.ui.guard import Guarded
 
 
 class StepRail(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships no usable types for mypy
@@ -41,13 +42,18 @@ class StepRail(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships no
         on_step: Callable[[int], None],
         on_concept: Callable[[int], None],
         on_add: Callable[[], None],
+        on_dismiss: Callable[[], None],
         **settings: object,
     ) -> None:
         super().__init__(**settings)
         self._step = on_step
         self._concept = on_concept
         self._add = on_add
-        self.on_msg(self._receive)
+        self._dismiss = on_dismiss
+        self.on_msg(Guarded(self._receive, self._fail))
+
+    def _fail(self, sentence: str) -> None:
+        self.error = sentence
 
     def _receive(self, _: object, message: Mapping[str, Any], __: object) -> None:
         match message["type"]:
@@ -59,3 +65,4 @@ class StepRail(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships no
                 self._add()
             case "dismiss":
                 self.error = ""
+                self._dismiss()

@@ -13,7 +13,7 @@ from reco_assist.session import STATES, Card, Order, Plan, Result, State, progre
 from reco_assist.ui.canvas import ConceptLayer, Decision, Edit, Frame, MaskCanvas
 from reco_assist.ui.desk import Desk
 from reco_assist.ui.gallery import ExemplarGallery, GalleryItem
-from reco_assist.ui.parts import button, field, on_enter, page, row, say, show, text
+from reco_assist.ui.parts import button, field, on_change, on_enter, page, row, say, show, text
 from reco_assist.ui.pictures import painted, picture
 
 if TYPE_CHECKING:
@@ -35,25 +35,25 @@ class ReviewPage:
         self._cancelled = Event()
         self._line = ""
         self.folder = w.Text(placeholder="folder of the images to segment", layout=w.Layout(width="360px"))
-        on_enter(self.folder, lambda: desk.guarded(self.start))
+        on_enter(desk.guard, self.folder, self.start)
         self.student = w.Text(
             placeholder="none: the concepts segment",
             layout=w.Layout(width="260px"),
         )
-        on_enter(self.student, lambda: desk.guarded(self.start))
+        on_enter(desk.guard, self.student, self.start)
         self.order = w.Dropdown(
             options=list(_ORDERS.items()),
             value=desk.session.order,
             description="Order",
             layout=w.Layout(width="220px"),
         )
-        self.order.observe(lambda change: desk.guarded(lambda: self._reorder(change["new"])), "value")
-        self.start_button = button("Segment", lambda: desk.guarded(self.start), "primary")
-        self.cancel_button = button("Cancel", self._cancelled.set)
+        on_change(desk.guard, self.order, "value", self._reorder)
+        self.start_button = button(desk.guard, "Segment", self.start, "primary")
+        self.cancel_button = button(desk.guard, "Cancel", self._cancelled.set)
         self.bar = w.IntProgress(0, 0, 1)
         self._status, self._hint = text("", "soft"), text("", "hint")
-        self.accept_rest = button("Accept them all", lambda: desk.guarded(self._accept_rest))
-        self.view = button("Grid", lambda: desk.guarded(self._toggle_view))
+        self.accept_rest = button(desk.guard, "Accept them all", self._accept_rest)
+        self.view = button(desk.guard, "Grid", self._toggle_view)
         self._figures, self._order_label = text("", "soft"), text("Order", "soft")
         self.canvas = MaskCanvas(height=520)
         self.canvas.on_decision(self.decide)
@@ -67,7 +67,7 @@ class ReviewPage:
         self.grid.on_open(self._open)
         self.grid.on_command(self.command)
         show(self.grid, visible=False)
-        self.next = button("Export", lambda: desk.open(REVIEW + 1), "primary")
+        self.next = button(desk.guard, "Export", lambda: desk.open(REVIEW + 1), "primary")
         self.widget = page(
             row(
                 field("Images to segment", self.folder),

@@ -3,7 +3,7 @@
 import os
 from dataclasses import replace
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import ipywidgets as w
 
@@ -13,7 +13,7 @@ from reco_assist.masks import rle
 from reco_assist.session import Example
 from reco_assist.session.labelling import CORRECTIONS, PICTURE
 from reco_assist.ui.desk import Desk
-from reco_assist.ui.parts import button, field, page, part, row, say, show, text, with_classes
+from reco_assist.ui.parts import button, field, on_change, page, part, row, say, show, text, with_classes
 
 if TYPE_CHECKING:
     from reco_assist.session.corrections import Gain
@@ -38,7 +38,7 @@ class ServerPage:
         self.url = w.Text(place.get("url", "http://localhost:8080"), layout=_WIDTH, continuous_update=False)
         self.project = w.Text(place.get("project", default), layout=_WIDTH, continuous_update=False)
         self.token = w.Password(placeholder="paste it here", layout=_WIDTH, continuous_update=False)
-        self.token.observe(self._take_token, "value")
+        on_change(desk.guard, self.token, "value", self._take_token)
         self._token_note = text("", "soft")
         self.shape = w.Dropdown(
             options=[
@@ -49,7 +49,7 @@ class ServerPage:
             layout=_WIDTH,
         )
         self.boxes = w.Checkbox(False, description="Offer a tool for boxes too", indent=False)  # noqa: FBT003
-        self.push_button = button("Push", lambda: desk.guarded(self.push), "primary", "large")
+        self.push_button = button(desk.guard, "Push", self.push, "primary", "large")
         self._pushed, self._push_note = text("", "hint"), text("", "soft")
         self._push_part = part(
             field("How masks are sent (new projects)", self.shape, self.boxes),
@@ -65,8 +65,8 @@ class ServerPage:
             ],
             layout=_WIDTH,
         )
-        self.pull_button = button("Pull", lambda: desk.guarded(self.pull), "primary", "large")
-        self.learn_button = button("Learn from the corrections", lambda: desk.guarded(self.learn), "large")
+        self.pull_button = button(desk.guard, "Pull", self.pull, "primary", "large")
+        self.learn_button = button(desk.guard, "Learn from the corrections", self.learn, "large")
         self._pulled, self.table, self._learnt = text("", "hint"), w.HTML(), text("", "hint")
         self.picture = with_classes(w.Image(format="png", layout=w.Layout(max_width="100%")), "ra-sheet")
         self._pull_part = part(
@@ -196,9 +196,9 @@ class ServerPage:
             )
         return self._token or None
 
-    def _take_token(self, change: dict[str, Any]) -> None:
-        if change["new"]:
-            self._token = change["new"].strip()
+    def _take_token(self, typed: str) -> None:
+        if typed:
+            self._token = typed.strip()
             self.token.value = ""
             self.token.placeholder = "•" * 12
             self.refresh()

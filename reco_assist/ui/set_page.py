@@ -12,7 +12,8 @@ from reco_assist.session import Plan
 from reco_assist.ui.concept_page import ConceptPage
 from reco_assist.ui.desk import Desk
 from reco_assist.ui.gallery import ExemplarGallery, GalleryItem
-from reco_assist.ui.parts import button, page, row, say, sentence, show, text
+from reco_assist.ui.guard import sentence
+from reco_assist.ui.parts import button, page, row, say, show, text
 from reco_assist.ui.pictures import ArchivePictures
 
 RETRIEVE, PRUNE = 1, 2
@@ -33,16 +34,17 @@ class SetPage:
         self.gallery.on_exemplar(concept_page.draw)
         self.gallery.on_painting(concept_page.paint)
         self.gallery.on_command(self.command)
-        self.gallery.observe(lambda _: desk.guarded(self._heat), "heat")
+        self.gallery.observe(desk.guard(lambda _: self._heat()), "heat")
         self._advice, self._doubt = text("", "soft"), text("", "hint")
         self.swap = button(
+            desk.guard,
             "Swap object and background",
-            lambda: desk.guarded(self._swap),
+            self._swap,
             tooltip="For heat maps that mark what is around it",
         )
-        self.drop_outliers = button("", lambda: desk.guarded(self._drop_outliers))
-        self.again = button("Find again", lambda: desk.guarded(concept_page.find), "primary")
-        self.next = button("", lambda: desk.open(desk.step + 1), "primary")
+        self.drop_outliers = button(desk.guard, "", self._drop_outliers)
+        self.again = button(desk.guard, "Find again", concept_page.find, "primary")
+        self.next = button(desk.guard, "", lambda: desk.open(desk.step + 1), "primary")
         self.widget = page(
             self._doubt,
             self.gallery,
@@ -57,7 +59,6 @@ class SetPage:
         self.gallery.title = plan.name
         self.gallery.mode = "prune" if desk.step == PRUNE else "retrieve"
         self.gallery.busy = desk.learning.busy
-        self.gallery.error = ""
         self._show_items(plan)
         self._show_foot(plan)
 
