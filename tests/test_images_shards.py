@@ -50,6 +50,7 @@ def bucket(tmp_path, monkeypatch):
     store = SubTreeFileSystem(str(tmp_path), LocalFileSystem())
     monkeypatch.setattr(places, "_store", lambda root: (store, root.removeprefix("s3://")))
     monkeypatch.setattr(places, "_noted", {})
+    monkeypatch.setattr(places, "_allowed", {"s3://bucket"})
     return tmp_path / "bucket"
 
 

@@ -34,7 +34,7 @@ from reco_assist.encoders.compact import Codes, CompactCells, compact_cells
 from reco_assist.encoders.protocols import Encoder
 from reco_assist.errors import ArchiveError, InputError
 from reco_assist.files import atomic_folder, make_output_folder, only_writer, unlinked_tree
-from reco_assist.images import absolute, address, folder_of
+from reco_assist.images import absolute, address, allow_stores, folder_of
 
 TABLE = "images.lance"
 _SKIPPED = "skipped.json"
@@ -234,6 +234,7 @@ class Archive:
         if batch_size < 1 or (workers is not None and workers < 1):
             raise InputError("batch_size and workers are at least 1; leave them out for the defaults.")
         given = [absolute(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
+        allow_stores(*given)
         with self._writing():
             self._remember_folders(given)
             ledger = Ledger(self._table, self._path / _SKIPPED)

@@ -1,6 +1,5 @@
 """Processes that decode images while the model runs, and survive images that kill a decoder."""
 
-import json
 import logging
 import os
 import subprocess
@@ -18,7 +17,8 @@ from numpy.typing import NDArray
 
 import reco_assist
 from reco_assist.errors import ArchiveError, ImageError
-from reco_assist.images import MemoryShortError, hint
+from reco_assist.images import STORES_VARIABLE, MemoryShortError, allowed_stores, hint
+from reco_assist.json_files import json_line, parse_json
 
 log = logging.getLogger("reco_assist")
 
@@ -72,7 +72,7 @@ class DecodeProcess:
             stdout=subprocess.PIPE,
             # C libraries grumble about odd files there; their images are reported by us.
             stderr=None if log.isEnabledFor(logging.DEBUG) else subprocess.DEVNULL,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | {"OMP_NUM_THREADS": "1", STORES_VARIABLE: " ".join(allowed_stores())},
         )
         try:
             self._reply()
@@ -115,7 +115,7 @@ class DecodeProcess:
     def _ask(self, request: list[object] | None) -> None:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps(request).encode() + b"\n")
+            self._process.stdin.write(json_line(request))
             self._process.stdin.flush()
         except OSError as error:
             raise _GoneError from error
@@ -125,7 +125,7 @@ class DecodeProcess:
         line = self._process.stdout.readline()
         if not line.endswith(b"\n"):
             raise _GoneError
-        header: dict[str, Any] = json.loads(line)
+        header: dict[str, Any] = parse_json(line, "The answer of a decoding process")
         if "error" in header:
             raise (MemoryShortError if header["passing"] else ImageError)(header["error"])
         return header

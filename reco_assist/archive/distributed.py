@@ -34,7 +34,7 @@ from reco_assist.cluster import Cluster, worker_errors
 from reco_assist.encoders import Codes, CompactCells, Encoder
 from reco_assist.encoders.batches import pixels_of
 from reco_assist.errors import ImageError
-from reco_assist.images import Note, address, hint, is_shard, note
+from reco_assist.images import Note, Shard, address, allow_stores, allowed_stores, hint, is_shard, note
 
 _WINDOW = 100_000  # paths in memory at once
 _BATCH = 32
@@ -95,7 +95,7 @@ class RayEngine:
         for path in listing:
             if is_shard(path):
                 ray = self._cluster.connect()
-                waiting.append((path, ray.remote(examine_shard).remote(path)))
+                waiting.append((path, ray.remote(_examine_shard).remote(path, allowed_stores())))
             else:
                 waiting.append((path, None))
             if len(waiting) > _SHARDS_AHEAD:
@@ -123,7 +123,7 @@ class RayEngine:
         data = ray.data.from_items(rows, override_num_blocks=max(1, len(rows) // _BATCH))
         data = data.map_batches(
             Decoding,
-            fn_constructor_args=(self._side, ray.put(hashes)),
+            fn_constructor_args=(self._side, ray.put(hashes), allowed_stores()),
             batch_size=_BATCH,
             batch_format="numpy",
             **decoding,
@@ -141,11 +141,13 @@ class Decoding:
     Args:
         side: Side S in pixels of the square that images are resized to.
         hashes: Ray reference to the sorted beginnings of the content hashes of known images.
+        stores: What may be opened; see `allow_stores`.
     """
 
-    def __init__(self, side: int, hashes: Any) -> None:  # noqa: ANN401  (an ObjectRef)
+    def __init__(self, side: int, hashes: Any, stores: Sequence[str]) -> None:  # noqa: ANN401  (an ObjectRef)
         import ray  # noqa: PLC0415  (an extra; a worker has it)
 
+        allow_stores(*stores)
         self._side = side
         self._known = _Hashes(ray.get(hashes))
         self._pool = DecodePool(side=side, workers=1)
@@ -217,6 +219,12 @@ class _Hashes:
         beginning = np.bytes_(content_hash[:_PREFIX])
         place = int(np.searchsorted(self._beginnings, beginning))
         return place < len(self._beginnings) and bool(self._beginnings[place] == beginning)
+
+
+def _examine_shard(path: Path, stores: Sequence[str]) -> tuple[Shard, Examined | None]:
+    """`examine_shard` in a worker."""
+    allow_stores(*stores)
+    return examine_shard(path)
 
 
 def _settled(path: Path, known: Known) -> Examined | None:

@@ -4,8 +4,8 @@ The search index and the list of skipped files need no doctor: they are caches, 
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import lance
@@ -15,7 +15,7 @@ from reco_assist.archive.header import Header
 from reco_assist.archive.table import Row, Table
 from reco_assist.errors import ArchiveError, Damage
 from reco_assist.files import temporary_leftovers
-from reco_assist.images import is_there
+from reco_assist.images import STORES_VARIABLE, address, is_there, unnamed_store
 
 _AGAIN = "drop them by --repair and run 'reco-assist index' again, which adds what is missing"
 _ANEW = "restore the folder from a copy, or index the images into a new archive"
@@ -55,12 +55,36 @@ def _findings(folder: Path, header: Header, *, repair: bool) -> Iterator[Damage]
     yield from _unreadable(data, repair=repair)
     rows = _rows(folder)
     yield from _doubled(folder, rows, repair=repair)
-    if gone := [row.path for row in rows if not is_there(Path(row.path))]:
+    places = [Path(row.path) for row in rows]
+    yield from _unnamed(places)
+    if gone := [address(place) for place in places if not _may_be_there(place)]:
         yield Damage(
             f"{len(gone)} of {len(rows)} files are not where they were, such as {min(gone)}.",
             "connect their drive, index the folder that they were moved to, or forget them by Archive.remove",
         )
     yield from temporary_leftovers(folder, repair=repair)
+
+
+def _may_be_there(place: Path) -> bool:
+    try:
+        return bool(unnamed_store(place)) or is_there(place)
+    except OSError:  # no name of a store
+        return False
+
+
+def _unnamed(places: Sequence[Path]) -> Iterator[Damage]:
+    """Images in stores that only the archive names: it may be somebody else's, so they are not looked for."""
+    stores = Counter[str]()
+    for place in places:
+        with suppress(OSError):  # no name of a store: gone
+            stores.update([unnamed_store(place) or ""])
+    stores.pop("", None)
+    if stores:
+        yield Damage(
+            f"{stores.total()} of {len(places)} images lie in stores that only the archive names, and were "
+            "not looked for.",
+            f"set {STORES_VARIABLE}={','.join(sorted(stores)[:3])} where you trust them",
+        )
 
 
 def _unreadable(data: lance.LanceDataset, *, repair: bool) -> Iterator[Damage]:

@@ -25,7 +25,8 @@ from reco_assist.archive.engines import Engine, Examined
 from reco_assist.archive.table import ImageRow, Row, Table
 from reco_assist.errors import EncoderError, InputError
 from reco_assist.files import write_bytes
-from reco_assist.images import address, is_remote, is_there, list_images, status
+from reco_assist.images import address, is_remote, is_there, list_images, status, unnamed_store
+from reco_assist.json_files import parse_json
 
 log = logging.getLogger("reco_assist")
 
@@ -125,7 +126,7 @@ class Ledger:
 def load_skipped(path: Path) -> dict[str, Skipped]:
     """Files skipped in earlier runs, by absolute path; none where the cache is missing or damaged."""
     try:
-        return {name: Skipped(*entry) for name, entry in json.loads(path.read_bytes()).items()}
+        return {name: Skipped(*entry) for name, entry in parse_json(path.read_bytes(), path).items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError, OverflowError):
@@ -269,9 +270,15 @@ class Ingest:
 
 
 def _is_there(row: Row) -> bool:
-    """Whether the file that a row was made of still lies where it did, unchanged."""
+    """Whether the file that a row was made of still lies where it did, unchanged.
+
+    Of a store that nobody named here that is not known: what the archive says of it stays.
+    """
+    place = Path(row.path)
     try:
-        found = status(Path(row.path))
+        if unnamed_store(place):
+            return True
+        found = status(place)
     except OSError:
         return False
     return (found.bytes, found.mtime_ns) == (row.bytes, row.mtime_ns)

@@ -7,7 +7,6 @@ and, after decoding, the pixels and the thumbnail. Two steps, because most hashe
 and need no decoding. This module must import neither torch nor Lance: it starts in a fraction of a second.
 """
 
-import json
 import os
 import signal
 import sys
@@ -26,6 +25,7 @@ from reco_assist.images import (
     squash,
     thumbnail,
 )
+from reco_assist.json_files import json_line, parse_json
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
     _send(replies, {"ready": True})
     data = b""
     for line in sys.stdin.buffer:
-        request = json.loads(line)
+        request = parse_json(line, "A request to a decoding process")
         try:
             if request is None:
                 _send_pixels(replies, data, side)
@@ -67,7 +67,7 @@ def _send_pixels(replies: BinaryIO, data: bytes, side: int) -> None:
 
 
 def _send(replies: BinaryIO, header: Mapping[str, object], *parts: bytes) -> None:
-    replies.write(json.dumps(header).encode() + b"\n")
+    replies.write(json_line(header))
     for part in parts:
         replies.write(part)
     replies.flush()

@@ -67,6 +67,15 @@ app.command()(lab.lab)
 app.add_typer(models.models, name="models")
 
 
+def _allow_stores(arguments: list[str]) -> None:
+    """What stands on the command line was named by the user, and may be opened."""
+    places = [one.partition("=")[2] if one.startswith("--") else one for one in arguments]
+    if any("://" in place for place in places):
+        from reco_assist.images import STORES, allow_stores
+
+        allow_stores(*(place for place in places if place.lower().partition("://")[0] in STORES))
+
+
 def main() -> None:
     """Run the command line. Exit status: 0 done, 1 an error in one sentence, 2 wrong usage, 130 stopped."""
     # Decoders warn about broken metadata in files whose pixels are good.
@@ -74,6 +83,7 @@ def main() -> None:
     if sys.argv[1:2] and sys.argv[1] not in _SERVERS:
         end_soon()
     try:
+        _allow_stores(sys.argv[1:])
         app()
     except RecoAssistError as error:
         sys.stderr.write(f"error: {error}\n")

@@ -104,10 +104,11 @@ def list_targets(images: Path, out: Path) -> "list[Target]":
         InputError: There is no such place, it is where the results go, or it holds no image.
     """
     from reco_assist.archive import Archive
-    from reco_assist.images import absolute, is_remote, is_shard, list_images
+    from reco_assist.images import absolute, allow_stores, is_remote, is_shard, list_images
     from reco_assist.segmenter import Target
 
     place = absolute(images)
+    allow_stores(place)
     if is_remote(place) or is_shard(place):
         root = root_of(place)
         found = [Target(path, path.relative_to(root).as_posix()) for path in list_images([place])]

@@ -3,7 +3,19 @@
 from reco_assist.image_files import MAX_BYTES, MAX_PIXELS, MemoryShortError
 from reco_assist.images.fingerprint import NEAR_DUPLICATE, near_duplicate_groups, perceptual_hash
 from reco_assist.images.listing import folder_of, is_output, list_images
-from reco_assist.images.places import Note, absolute, address, is_remote, note, noted
+from reco_assist.images.places import (
+    STORES,
+    STORES_VARIABLE,
+    Note,
+    absolute,
+    address,
+    allow_stores,
+    allowed_stores,
+    is_remote,
+    note,
+    noted,
+    unnamed_store,
+)
 from reco_assist.images.reading import Decoded, content_hash, decode, read_bytes
 from reco_assist.images.resizing import squash, thumbnail
 from reco_assist.images.shards import SUFFIXES, Shard, hint, is_shard, is_there, open_shard, reason, status
@@ -12,6 +24,8 @@ __all__ = [
     "MAX_BYTES",
     "MAX_PIXELS",
     "NEAR_DUPLICATE",
+    "STORES",
+    "STORES_VARIABLE",
     "SUFFIXES",
     "Decoded",
     "MemoryShortError",
@@ -19,6 +33,8 @@ __all__ = [
     "Shard",
     "absolute",
     "address",
+    "allow_stores",
+    "allowed_stores",
     "content_hash",
     "decode",
     "folder_of",
@@ -38,4 +54,5 @@ __all__ = [
     "squash",
     "status",
     "thumbnail",
+    "unnamed_store",
 ]

@@ -9,6 +9,9 @@ All three are named by a `Path`, as images always are:
 
 Objects are read by Arrow's file systems, which find keys and regions where the tools of each store keep them
 (`AWS_PROFILE`, `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTIALS`, ...).
+
+A place may stand in an archive, a session or a run of somebody else, and whoever opens it sends those keys to
+where it leads. So a store is opened only where the user named it: see `allow_stores`.
 """
 
 import errno
@@ -29,8 +32,14 @@ if TYPE_CHECKING:
 STORES = ("s3", "gs", "gcs", "abfs", "abfss", "hdfs")
 """Schemes of URIs that are read."""
 
+STORES_VARIABLE = "RECO_ASSIST_STORES"
+"""Environment variable with the stores that may be opened, such as `s3://bucket gs://other`."""
+
 _URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)  # two letters at least: C:/ is a disk
 _MEMBER = re.compile(r"(.+?\.(?:tar|parquet))#(.+)", re.DOTALL)
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?::[0-9]{1,5})?")
+_ACCOUNT = re.compile(r"[A-Za-z0-9._-]+@")  # abfs://container@account..., gs://anonymous@bucket
+_WITH_ACCOUNT = ("gs", "gcs", "abfs", "abfss")
 _NOTES = 1 << 18  # some 100 MB
 
 
@@ -50,6 +59,7 @@ class Note:
 
 
 _noted: dict[str, Note] = {}
+_allowed: set[str] = set()
 
 
 def is_remote(path: Path) -> bool:
@@ -82,8 +92,50 @@ def absolute(path: str | Path) -> Path:
             raise InputError(
                 f"{scheme}://{found[2]} cannot be read: give files, folders or URIs of {', '.join(STORES)}"
             )
+        try:
+            _root(given)
+        except OSError as error:
+            raise InputError(f"{address(given)} cannot be read: {error.strerror}.") from error
         return Path(address(given))
     return Path(os.path.abspath(given))  # noqa: PTH100  (resolve() would follow links)
+
+
+def allow_stores(*places: str | Path) -> None:
+    """Let the stores of places be opened by this process and those that it starts: the user named them.
+
+    Args:
+        places: As the user gave them; those that lie in no store are ignored.
+
+    Raises:
+        InputError: One has more in its store's name than that.
+    """
+    paths = [absolute(place) for place in places]
+    _allowed.update(_root(path) for path in paths if is_remote(path))
+
+
+def allowed_stores() -> list[str]:
+    """The stores that may be opened, such as `s3://bucket`: those named here, and in the environment.
+
+    Raises:
+        OSError: The environment variable holds something else.
+    """
+    said = os.environ.get(STORES_VARIABLE, "").replace(",", " ").split()
+    for one in said:
+        if not is_remote(Path(one)):
+            raise OSError(errno.EINVAL, f"{STORES_VARIABLE} holds {one!r}; write stores such as s3://bucket")
+    return sorted(_allowed.union(_root(Path(one)) for one in said))
+
+
+def unnamed_store(path: Path) -> str | None:
+    """The store of a place, if nobody named it here; None where the place may be opened.
+
+    Raises:
+        OSError: The name of its store holds more than that.
+    """
+    if not is_remote(path):
+        return None
+    root = _root(path)
+    return None if root in allowed_stores() else root
 
 
 def part(path: Path) -> tuple[Path, str] | None:
@@ -174,12 +226,31 @@ def store_of(path: Path) -> "tuple[FileSystem, str]":
     """The file system that an object lies in, and its name there.
 
     Raises:
-        OSError: The store cannot be reached, or this Arrow cannot read it.
+        OSError: Nobody named the store, it cannot be reached, or this Arrow cannot read it.
     """
-    scheme, _, rest = address(path).partition("://")
-    bucket, _, key = rest.partition("/")
-    store, base = _store(f"{scheme}://{bucket}")
+    root = _root(path)
+    if unnamed_store(path):
+        raise OSError(
+            errno.EACCES,
+            f"only a file names its store, nobody here; where you trust it, set {STORES_VARIABLE}={root}",
+        )
+    key = address(path).removeprefix(root).lstrip("/")
+    store, base = _store(root)
     return store, f"{base.rstrip('/')}/{key}" if key else base
+
+
+def _root(path: Path) -> str:
+    """The store of a place: scheme and bucket. Arrow would take keys and servers from there too."""
+    scheme, _, rest = address(path).partition("://")
+    bucket = rest.partition("/")[0]
+    name = _ACCOUNT.sub("", bucket, count=1) if scheme in _WITH_ACCOUNT else bucket
+    if not _BUCKET.fullmatch(name):
+        raise OSError(
+            errno.EINVAL,
+            "the name of its store holds more than letters, digits, dots and dashes; options and keys belong "
+            "into the environment, such as AWS_ENDPOINT_URL",
+        )
+    return f"{scheme}://{bucket}"
 
 
 @lru_cache(maxsize=32)

@@ -12,7 +12,7 @@ import numpy as np
 from reco_assist.cluster import Cluster, worker_errors
 from reco_assist.concepts import Concept
 from reco_assist.encoders import Encoder
-from reco_assist.images import Note, hint, note
+from reco_assist.images import Note, allow_stores, allowed_stores, hint, note
 from reco_assist.segmenter.batches import Batch, make_batch
 from reco_assist.segmenter.segmenter import Segmenter
 from reco_assist.segmenter.targets import Target
@@ -32,7 +32,7 @@ def make_batches(
         rows = [{"targets": json.dumps([_row(target) for target in batch])} for batch in window]
         data = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             Segmenting,
-            fn_constructor_args=(make, segmenter.concepts, segmenter.options),
+            fn_constructor_args=(make, segmenter.concepts, segmenter.options, allowed_stores()),
             batch_size=1,
             batch_format="numpy",
             **options,
@@ -50,11 +50,17 @@ class Segmenting:
         make: Makes the encoder.
         concepts: What is looked for.
         options: Of the `Segmenter`.
+        stores: What may be opened; see `allow_stores`.
     """
 
     def __init__(
-        self, make: Callable[[], Encoder], concepts: Sequence[Concept], options: dict[str, Any]
+        self,
+        make: Callable[[], Encoder],
+        concepts: Sequence[Concept],
+        options: dict[str, Any],
+        stores: Sequence[str],
     ) -> None:
+        allow_stores(*stores)
         self._segmenter = Segmenter(concepts, encoder=make(), **options)
 
     def __call__(self, columns: _Columns) -> _Columns:
