@@ -20,7 +20,7 @@ def test_packed_edits_come_back(cells):
 
 
 def test_packing_is_what_the_browser_unpacks():
-    # The same cells and bytes stand in widgets/tests/mask_canvas.test.js.
+    # The same cells and bytes stand in widgets/tests/canvas/cells.test.js.
     assert pack_edits(np.array([[1, 2, 0, 2, 1]], np.uint8)) == bytes([0b10001001, 1])
 
 

@@ -1,9 +1,12 @@
-"""Where the browser modules are: in the wheel beside this file, in a checkout under `widgets/src`."""
+"""Where the browser modules are: in the wheel beside this file, in a checkout under `widgets/dist`.
+
+They are made of `widgets/src` and committed, so that neither users nor `make demo` need Node.
+"""
 
 from pathlib import Path
 
 _WHEEL = Path(__file__).parent / "static"
-_CHECKOUT = Path(__file__).parents[2] / "widgets" / "src"
+_CHECKOUT = Path(__file__).parents[2] / "widgets" / "dist"
 
 
 def asset(name: str) -> Path:
@@ -15,7 +18,7 @@ def asset(name: str) -> Path:
     Raises:
         FileNotFoundError: The installation is incomplete.
     """
-    # The checkout comes first: a stale build beside the sources must not hide an edit.
+    # The checkout comes first: an old build of the wheel in it must not hide an edit.
     for folder in (_CHECKOUT, _WHEEL):
         if (folder / name).is_file():
             return folder / name
