@@ -29,7 +29,7 @@ from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
 from reco_assist.archive import Archive
 from reco_assist.concepts import Concept, learn_concept
 from reco_assist.encoders import load_encoder
-from reco_assist.export import write_coco, write_label_studio
+from reco_assist.formats import write_coco, write_label_studio
 from reco_assist.masks import Rle, rle
 from reco_assist.segmenter import Segmenter
 

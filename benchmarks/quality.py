@@ -2,7 +2,7 @@
 
     python benchmarks/quality.py GROUP --cache DIR [--archive ARCHIVE] [--concepts "mug,pug"] [--json]
 
-GROUP has concepts.json, SET/images and SET/masks (see `reco_assist.evaluation.read_group`). All its images
+GROUP has concepts.json, SET/images and SET/masks (see `reco_assist.formats.read_group`). All its images
 are the archive. Targets are a sample of each concept's images and of those without it, exemplars are others
 of its images, and nothing is ever learnt from a target's mask. Features of images are kept in DIR.
 
@@ -40,10 +40,11 @@ from reco_assist.evaluation import (
     hits,
     overlap,
     precision_at,
-    read_group,
     reliability,
+    truth_of,
 )
 from reco_assist.files import make_output_folder, write_bytes
+from reco_assist.formats import read_group
 from reco_assist.masks import label, rle
 from reco_assist.retrieval import Exemplar, box_exemplar, mask_exemplar
 from reco_assist.segmenter import Segmented, Segmenter, Target
@@ -376,7 +377,7 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     group = options.group.absolute()
-    truth = read_group(group)
+    truth = truth_of(read_group(group))
     if options.concepts:
         truth = truth.only(options.concepts.split(","))
     encoder = Remembered(load_encoder(), options.cache / "features")

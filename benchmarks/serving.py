@@ -21,7 +21,7 @@ import httpx
 from reco_assist.archive import Archive
 from reco_assist.concepts import learn_concept
 from reco_assist.encoders import load_encoder
-from reco_assist.export import label_config
+from reco_assist.formats import label_config
 
 SAMPLES = Path(__file__).parents[1] / "reco_assist" / "samples"
 REQUESTS = 20

@@ -2,7 +2,7 @@
 
     python benchmarks/student.py GROUP --concepts horse --out DIR [--seeds 0,1,2] [--json]
 
-GROUP has concepts.json, SET/images and SET/masks (see `reco_assist.evaluation.read_group`). Of the images
+GROUP has concepts.json, SET/images and SET/masks (see `reco_assist.formats.read_group`). Of the images
 with the concepts and of those without any, a sample is drawn and parted, near-duplicates on one side. The
 teacher is a Concept learnt by its word from the training images; their truth is only used as the ten
 corrected masks.
@@ -38,9 +38,9 @@ from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
 from reco_assist.archive import Archive
 from reco_assist.concepts import learn_concept
 from reco_assist.encoders import load_encoder
-from reco_assist.evaluation import FALSE_MASK, Truth, overlap, read_group
-from reco_assist.export import write_coco
+from reco_assist.evaluation import FALSE_MASK, Truth, overlap, truth_of
 from reco_assist.files import make_folder, write_bytes
+from reco_assist.formats import read_group, write_coco
 from reco_assist.images import content_hash, decode, near_duplicate_groups, perceptual_hash
 from reco_assist.masks import rle
 from reco_assist.segmenter import Predictor, Segmenter, Skipped, Target
@@ -73,7 +73,7 @@ class Job:
     @classmethod
     def draw(cls, group: Path, options: argparse.Namespace) -> "Job":
         """Draw images and part them; copies and near-duplicates of an image are on its side."""
-        truth = read_group(group).only(options.concepts.split(","))
+        truth = truth_of(read_group(group)).only(options.concepts.split(","))
         random = np.random.default_rng(options.draw)
         shown = {file for one in truth.concepts for file in one.positives}
         unsure = {file for one in truth.concepts for file in one.ignored}

@@ -19,7 +19,8 @@ from quality import K, Remembered
 from reco_assist.archive import Archive
 from reco_assist.concepts import Lesson
 from reco_assist.encoders import load_encoder
-from reco_assist.evaluation import ConceptTruth, read_group
+from reco_assist.evaluation import ConceptTruth, truth_of
+from reco_assist.formats import read_group
 
 _ROW = "{:<28}{:>12}{:>12}{:>6}{:>10}{:>10}{:>6}"
 
@@ -38,7 +39,7 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     group = options.group.absolute()
-    truth = read_group(group)
+    truth = truth_of(read_group(group))
     if options.concepts:
         truth = truth.only(options.concepts.split(","))
     encoder = Remembered(load_encoder(), options.cache / "features")

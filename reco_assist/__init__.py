@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from reco_assist.archive import Archive
     from reco_assist.concepts import Concept, learn_concept
     from reco_assist.encoders import load_encoder
-    from reco_assist.export import to_coco, to_label_studio
+    from reco_assist.formats import to_coco, to_label_studio
     from reco_assist.library import Library
     from reco_assist.retrieval import retrieve
     from reco_assist.segmenter import Segmenter
@@ -30,8 +30,8 @@ _HOME = {
     "learn_concept": "reco_assist.concepts",
     "load_encoder": "reco_assist.encoders",
     "retrieve": "reco_assist.retrieval",
-    "to_coco": "reco_assist.export",
-    "to_label_studio": "reco_assist.export",
+    "to_coco": "reco_assist.formats",
+    "to_label_studio": "reco_assist.formats",
 }
 
 __all__ = [

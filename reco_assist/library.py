@@ -13,11 +13,11 @@ from PIL import Image
 from reco_assist.archive import Archive
 from reco_assist.concepts import Concept, rename_concept
 from reco_assist.errors import ArchiveError, ImageError, InputError, RecoAssistError
-from reco_assist.export.sheet import overlay
 from reco_assist.files import make_folder, rename, unlinked, write_bytes
 from reco_assist.images import decode
 from reco_assist.masks import rle
 from reco_assist.masks.colours import palette
+from reco_assist.masks.sheet import overlay
 from reco_assist.segmenter import Segmenter, Target
 
 SUFFIX = ".concept"

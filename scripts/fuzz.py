@@ -18,7 +18,7 @@ import atheris
 with atheris.instrument_imports(include=["reco_assist", "PIL"]):
     from reco_assist.concepts import Concept
     from reco_assist.errors import RecoAssistError
-    from reco_assist.evaluation import read_predictions
+    from reco_assist.formats import read_coco
     from reco_assist.images import decode
     from reco_assist.masks import brush, rle
 
@@ -43,9 +43,10 @@ def mask(data: bytes) -> None:
 def coco(data: bytes) -> None:
     """COCO data sets."""
     _FILE.write_bytes(data)
-    found = read_predictions(_FILE)
-    for category, file_name in found.masks:
-        found.union(category, file_name)
+    found = read_coco(_FILE)
+    for number in found.images:
+        for name in found.concepts:
+            found.union(number, name)
 
 
 def brush_stream(data: bytes) -> None:

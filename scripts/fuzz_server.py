@@ -27,7 +27,7 @@ from typing import Any
 
 from reco_assist.annotations import ImageRef, Prediction, Verdict
 from reco_assist.errors import RecoAssistError
-from reco_assist.export import label_config
+from reco_assist.formats import label_config
 from reco_assist.images import content_hash
 from reco_assist.label_studio import LocalFiles, Prefix, Server, Upload, compare, draw, pull, push, server
 from reco_assist.serving.connecting import connect

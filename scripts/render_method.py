@@ -15,10 +15,10 @@ from reco_assist.archive import Archive
 from reco_assist.concepts import Lesson
 from reco_assist.cosegment import support
 from reco_assist.encoders import load_encoder
-from reco_assist.export.sheet import overlay
 from reco_assist.images import decode
 from reco_assist.masks import rle
 from reco_assist.masks.colours import palette
+from reco_assist.masks.sheet import overlay
 from reco_assist.segmenter import Segmenter, Target
 
 SAMPLES = Path(__file__).parents[1] / "reco_assist" / "samples"

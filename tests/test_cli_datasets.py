@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from reco_assist.cli.app import app
 from reco_assist.errors import InputError
-from reco_assist.export import write_coco, write_label_map, write_legend
+from reco_assist.formats import write_coco, write_label_map, write_legend
 from reco_assist.session import Session, queue
 
 

@@ -17,19 +17,18 @@ from pycocotools.coco import COCO
 from scipy import ndimage
 from sklearn.cluster import DBSCAN
 
-from reco_assist.datasets import (
-    Dataset,
-    diff,
-    hold_out,
-    merge,
-    read_dataset,
-    write_coco,
-    write_diff_picture,
-)
-from reco_assist.datasets.panoptic import write_panoptic
-from reco_assist.datasets.yolo import write_yolo
+from reco_assist.datasets import diff, hold_out, merge, write_diff_picture
 from reco_assist.errors import FormatError, InputError
-from reco_assist.export import to_coco, write_label_map, write_legend
+from reco_assist.formats import (
+    Dataset,
+    read_dataset,
+    to_coco,
+    write_dataset,
+    write_label_map,
+    write_legend,
+    write_panoptic,
+)
+from reco_assist.formats.yolo import write_yolo
 from reco_assist.images import NEAR_DUPLICATE, near_duplicate_groups, perceptual_hash
 from reco_assist.masks import rle
 
@@ -190,7 +189,7 @@ def test_our_export_merges_into_somebody_elses_and_other_readers_load_it(tmp_pat
     theirs["annotations"].append(crowd)
     done = merge(Dataset(theirs, "theirs"), ours, prefix="train/")
     assert (done.images, done.matched) == (3, 5)
-    write_coco(tmp_path / "merged.json", done.dataset)
+    write_dataset(tmp_path / "merged.json", done.dataset)
     loaded = COCO(str(tmp_path / "merged.json"))
     assert len(loaded.getImgIds()) == 8
     assert loaded.loadAnns(999) == [crowd]
@@ -232,8 +231,8 @@ def test_another_picture_of_the_same_name_is_refused():
         (lambda d: d.pop("categories"), "not a COCO data set"),
         (lambda d: d["images"].append(d["images"][0]), "make it unique"),
         (lambda d: d["annotations"][0].update(image_id=-5), "not listed"),
-        (lambda d: d["images"][0].update(height=None), "no size"),
-        (lambda d: d["annotations"][0].pop("category_id"), "without"),
+        (lambda d: d["images"][0].update(height=None), "height None: give a whole number"),
+        (lambda d: d["annotations"][0].pop("category_id"), "has no category_id"),
     ],
 )
 def test_inconsistent_data_sets_are_refused(change, words):

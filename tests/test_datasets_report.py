@@ -8,9 +8,8 @@ from browser import chromium, shoot, visited
 from PIL import Image
 
 from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
-from reco_assist.datasets import Dataset
 from reco_assist.datasets.report import write_report
-from reco_assist.export import to_coco
+from reco_assist.formats import Dataset, to_coco
 from reco_assist.masks import rle
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)>{{ 7*7 }}{% raw %}&lt;\u202e\u0007'

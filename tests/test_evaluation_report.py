@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
 from reco_assist.cli.app import app
 from reco_assist.errors import FormatError, InputError
-from reco_assist.evaluation import evaluate, read_coco, read_predictions, read_truth
-from reco_assist.export import write_coco
+from reco_assist.evaluation import Truth, evaluate, truth_of
+from reco_assist.formats import Dataset, read_dataset, write_coco
 from reco_assist.masks import rle
 
 SHAPE = (30, 40)
@@ -32,6 +32,15 @@ TRUE = {  # file: {id: (x, y, side)}; id 7 and 8 are mugs, 3 a cow, 255 void
     "b/images/4.jpg": {3: (18, 10, 15), 255: (15, 20, 5)},
 }
 IGNORED = "b/images/6.jpg"
+
+
+def read_truth(path) -> Truth:
+    return truth_of(read_dataset(path))
+
+
+def maps_of(folder, predictions: Dataset) -> Truth:
+    files = [one["file_name"] for one in predictions.images.values()]
+    return truth_of(read_dataset(folder, files=files, names=predictions.categories))
 
 
 def square(x: int, y: int, side: int) -> np.ndarray:
@@ -107,7 +116,7 @@ def by_hand(name: str, ids: list[int]) -> tuple[list[float], float, float]:
 
 @pytest.mark.parametrize("scale", [1, 3])
 def test_a_report_on_a_group_equals_a_plain_loop(group, tmp_path, scale):
-    report = evaluate(read_predictions(predict(tmp_path / "p.json", scale=scale)), read_truth(group))
+    report = evaluate(read_dataset(predict(tmp_path / "p.json", scale=scale)), read_truth(group))
     for score, (name, ids) in zip(report.concepts, [("Mug", [7, 8]), ("cow", [3])], strict=True):
         ious, pooled, false = by_hand(name, ids)
         assert score.ious == pytest.approx(ious)
@@ -123,13 +132,13 @@ def test_a_report_on_a_group_equals_a_plain_loop(group, tmp_path, scale):
 def test_false_masks_are_listed_largest_first(group, tmp_path, monkeypatch):
     monkeypatch.setitem(PREDICTED, "b/images/5.jpg", {"cow": (0, 0, 20)})
     monkeypatch.setitem(PREDICTED, "a/images/3.jpg", {"cow": (0, 0, 15)})
-    report = evaluate(read_predictions(predict(tmp_path / "p.json")), read_truth(group))
+    report = evaluate(read_dataset(predict(tmp_path / "p.json")), read_truth(group))
     files = [file for file, _ in report.concepts[1].false]
     assert files == ["b/images/5.jpg", "a/images/3.jpg", "a/images/2.jpg"]
 
 
 def test_scores_of_masks_and_verdicts_are_held_against_the_truth(group, tmp_path):
-    report = evaluate(read_predictions(predict(tmp_path / "p.json")), read_truth(group))
+    report = evaluate(read_dataset(predict(tmp_path / "p.json")), read_truth(group))
     mug, cow = report.concepts
     # Right: image 1. Wrong: 2 (twice too large), 4 and 5 (no mug there).
     assert sorted(mug.masks) == [(0.75, False)] * 3 + [(0.75, True)]
@@ -140,7 +149,7 @@ def test_scores_of_masks_and_verdicts_are_held_against_the_truth(group, tmp_path
 
 
 def test_a_report_is_ready_for_json(group, tmp_path):
-    report = evaluate(read_predictions(predict(tmp_path / "p.json")), read_truth(group))
+    report = evaluate(read_dataset(predict(tmp_path / "p.json")), read_truth(group))
     data = json.loads(json.dumps(report.to_json(), allow_nan=False))
     low, high = data["concepts"]["white mug"]["interval"]
     assert 0 == low <= data["concepts"]["white mug"]["iou"] <= high
@@ -149,7 +158,7 @@ def test_a_report_is_ready_for_json(group, tmp_path):
 
 
 def test_missing_images_are_an_error_unless_only_a_sample_was_run(group, tmp_path):
-    predictions = read_predictions(predict(tmp_path / "p.json", without=("a/images/1.jpg", "b/images/5.jpg")))
+    predictions = read_dataset(predict(tmp_path / "p.json", without=("a/images/1.jpg", "b/images/5.jpg")))
     with pytest.raises(InputError, match="2 of 6 images"):
         evaluate(predictions, read_truth(group))
     mug = evaluate(predictions, read_truth(group), partial=True).concepts[0]
@@ -161,17 +170,17 @@ def test_missing_images_are_an_error_unless_only_a_sample_was_run(group, tmp_pat
 
 
 def test_predictions_of_other_concepts_or_images_cannot_be_compared(group, tmp_path):
-    predictions = read_predictions(predict(tmp_path / "p.json"))
+    predictions = read_dataset(predict(tmp_path / "p.json"))
     truth = read_truth(group)
     with pytest.raises(InputError, match="no concept 'dog'"):
         truth.only(["dog"])
     assert [one.name for one in truth.only(["MUG"]).concepts] == ["white mug"]
     write_coco(tmp_path / "other.json", list, ["dog"])
     with pytest.raises(InputError, match="nothing can be compared"):
-        evaluate(read_predictions(tmp_path / "other.json"), truth)
+        evaluate(read_dataset(tmp_path / "other.json"), truth)
     write_coco(tmp_path / "none.json", list, NAMES)
     with pytest.raises(InputError, match="6 of 6"):
-        evaluate(read_predictions(tmp_path / "none.json"), truth, partial=True)
+        evaluate(read_dataset(tmp_path / "none.json"), truth, partial=True)
     assert predictions.categories == {1: "Mug", 2: "cow"}
 
 
@@ -201,12 +210,12 @@ def coco_truth() -> dict:
 
 def test_coco_truth_gives_the_same_ious_as_label_maps(group, tmp_path):
     (tmp_path / "truth.json").write_text(json.dumps(coco_truth()))
-    predictions = read_predictions(predict(tmp_path / "p.json"))
+    predictions = read_dataset(predict(tmp_path / "p.json"))
     by_coco = evaluate(predictions, read_truth(tmp_path / "truth.json"))
     by_group = evaluate(predictions, read_truth(group))
     assert [one.ious for one in by_coco.concepts] == [one.ious for one in by_group.concepts]
     assert by_coco.concepts[0].negatives == 3  # COCO labels every image: 6 is no exception
-    assert not any(one.ignored for one in read_coco(tmp_path / "truth.json").concepts)
+    assert not any(one.ignored for one in read_truth(tmp_path / "truth.json").concepts)
 
 
 def test_a_crowd_does_not_hide_an_object_within_it(tmp_path):
@@ -217,26 +226,26 @@ def test_a_crowd_does_not_hide_an_object_within_it(tmp_path):
         for crowd, box in boxes.items()
     ]
     (tmp_path / "truth.json").write_text(json.dumps(data))
-    shown = read_coco(tmp_path / "truth.json").concepts[0].positives["a/images/1.jpg"]()
+    shown = read_truth(tmp_path / "truth.json").concepts[0].positives["a/images/1.jpg"]()
     assert shown.mask.sum() == 100
     assert shown.valid[shown.mask].all()
     assert (~shown.valid).sum() == 20 * 30 - 100
 
 
-def test_a_prediction_without_a_polygon_has_no_pixel(tmp_path):
+def test_a_prediction_without_a_polygon_and_a_box_has_no_pixel(tmp_path):
     data = json.loads(predict(tmp_path / "p.json").read_text())
-    data["annotations"][0]["segmentation"] = []
+    data["annotations"][0] |= {"segmentation": [], "bbox": None}
     (tmp_path / "p.json").write_text(json.dumps(data))
-    predictions = read_predictions(tmp_path / "p.json")
-    assert not predictions.union("mug", "a/images/1.jpg").any()
-    assert predictions.union("MUG", "a/images/2.jpg").any()
+    predictions = read_dataset(tmp_path / "p.json")
+    assert not predictions.union(predictions.find("a/images/1.jpg"), "mug").any()
+    assert predictions.union(predictions.find("a/images/2.jpg"), "MUG").any()
 
 
 def test_an_image_with_nothing_but_a_crowd_is_ignored(tmp_path):
     data = coco_truth()
     data["annotations"] = [{**one, "iscrowd": 1} for one in data["annotations"] if one["image_id"] == 11]
     (tmp_path / "truth.json").write_text(json.dumps(data))
-    mug, cow = read_coco(tmp_path / "truth.json").concepts
+    mug, cow = read_truth(tmp_path / "truth.json").concepts
     assert (dict(mug.positives), mug.ignored) == ({}, {"a/images/2.jpg"})
     assert (dict(cow.positives), cow.ignored) == ({}, set())
 
@@ -249,45 +258,41 @@ def test_a_folder_of_label_maps_is_truth_by_its_legend_or_the_predictions(tmp_pa
         Image.fromarray(
             np.select([labels == 7, labels == 3, labels == 255], [1, 2, 255], 0).astype(np.uint8)
         ).save(path)
-    predictions = read_predictions(predict(tmp_path / "p.json"))
-    truth = read_truth(tmp_path / "maps", images=predictions.sizes, names=predictions.categories)
+    predictions = read_dataset(predict(tmp_path / "p.json"))
+    truth = maps_of(tmp_path / "maps", predictions)
     report = evaluate(predictions, truth)  # images without a map are left out
     assert [one.name for one in report.concepts] == NAMES
     assert [(len(one.images), one.negatives) for one in report.concepts] == [(2, 1), (1, 2)]
     assert report.concepts[1].ious == pytest.approx(by_hand("cow", [3])[0])
     legend = [{"id": 0, "name": "background"}, {"id": 2, "name": "mug"}]
     (tmp_path / "maps" / "legend.json").write_text(json.dumps(legend))
-    by_legend = read_truth(tmp_path / "maps", images=predictions.sizes, names=predictions.categories)
+    by_legend = maps_of(tmp_path / "maps", predictions)
     assert [(one.name, *one.positives) for one in by_legend.concepts] == [("mug", "b/images/4.jpg")]
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("[]", "not a COCO data set"), ("{", "not readable JSON"), ('{"images": [], "annotations": 3}', "COCO")],
+    [("[]", "not a COCO data set"), ("{", "no valid JSON"), ('{"images": [], "annotations": 3}', "COCO")],
 )
 def test_files_of_another_kind_are_refused(tmp_path, content, message):
     (tmp_path / "x.json").write_text(content)
     with pytest.raises(FormatError, match=message):
-        read_truth(tmp_path / "x.json")
-    with pytest.raises(FormatError, match="COCO"):
-        read_predictions(tmp_path / "x.json")
+        read_dataset(tmp_path / "x.json")
 
 
 def test_what_is_no_truth_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no ground truth"):
+    with pytest.raises(InputError, match="no data set"):
         read_truth(tmp_path / "nothing")
-    with pytest.raises(InputError, match="names the ids"):
+    with pytest.raises(InputError, match="names the numbers"):
         read_truth(tmp_path)
     with pytest.raises(InputError, match="no label map"):
-        read_truth(tmp_path, images=["a.jpg"], names={1: "mug"})
+        read_dataset(tmp_path, files=["a.jpg"], names={1: "mug"})
     Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
     with pytest.raises(FormatError, match="not a label map"):
-        read_truth(tmp_path, images=["a.jpg"], names={1: "mug"})
+        read_dataset(tmp_path, files=["a.jpg"], names={1: "mug"})
     (tmp_path / "concepts.json").write_text('{"concepts": {"mug": {}}}')
     with pytest.raises(FormatError, match="no table of concepts"):
         read_truth(tmp_path)
-    with pytest.raises(InputError, match="there is no file"):
-        read_predictions(tmp_path / "nothing.json")
 
 
 def test_the_command_prints_a_table_json_a_sheet_and_a_plot(group, tmp_path):

@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 
 from reco_assist.annotations import Prediction, Region, Verdict
 from reco_assist.errors import FormatError, InputError, StorageError
-from reco_assist.export import to_coco, write_coco
+from reco_assist.formats import to_coco, write_coco
 from reco_assist.masks import Rle, rle
 
 

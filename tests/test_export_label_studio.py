@@ -10,7 +10,7 @@ from predictions import CONCEPTS, image_ref, predictions, ring
 
 from reco_assist.annotations import Prediction, Region, Verdict
 from reco_assist.errors import InputError, StorageError
-from reco_assist.export import label_config, local_files_url, to_label_studio, write_label_studio
+from reco_assist.formats import label_config, local_files_url, to_label_studio, write_label_studio
 from reco_assist.masks import polygons, rle
 
 VERSION = "reco-assist 0.1 mug"

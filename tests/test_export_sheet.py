@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
-from reco_assist.export.sheet import _fit
+from reco_assist.masks.sheet import _fit
 
 FONT = ImageFont.load_default(14)
 DRAW = ImageDraw.Draw(Image.new("RGB", (1, 1)))

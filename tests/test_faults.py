@@ -27,8 +27,8 @@ from reco_assist.cli import segment as command
 from reco_assist.cli.app import app
 from reco_assist.concepts import learn_concept
 from reco_assist.errors import StorageError
-from reco_assist.export import write_label_studio
 from reco_assist.files import make_output_folder, only_writer
+from reco_assist.formats import write_label_studio
 from reco_assist.images import content_hash
 from reco_assist.segmenter import Journal, Segmenter
 from reco_assist.session import Choice, Session, export, store

@@ -4,7 +4,6 @@ import copy
 import json
 import math
 import tracemalloc
-from itertools import chain
 
 import numpy as np
 import pytest
@@ -12,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from reco_assist.datasets import read_dataset
 from reco_assist.errors import FormatError, InputError, RecoAssistError
-from reco_assist.evaluation import read_predictions, read_truth
+from reco_assist.evaluation import truth_of
 from reco_assist.files import inside
+from reco_assist.formats import read_dataset
 from reco_assist.masks import rle
 
 MASK = np.zeros((30, 40), bool)
@@ -135,19 +134,14 @@ def look_at(truth):
 def read_coco(path, document):
     path.write_text(json.dumps(document))
 
-    def predictions():
-        found = read_predictions(path)
-        for category, file_name in found.masks:
-            found.union(category, file_name)
-
     def dataset():
         found = read_dataset(path, images=path.parent)
-        for record in chain.from_iterable(found.annotations.values()):
-            found.mask(record)
+        for number in found.images:
+            for name in found.concepts:
+                found.union(number, name)
 
-    survives(predictions)
     survives(dataset)
-    survives(lambda: look_at(read_truth(path)))
+    survives(lambda: look_at(truth_of(read_dataset(path))))
 
 
 @BOUNDED
@@ -169,7 +163,7 @@ def test_label_maps_of_others(tmp_path, legend, name):
     (folder / "legend.json").write_text(json.dumps(legend))
     Image.fromarray(MASK.astype(np.uint8)).save(folder / "a.png")
     Image.fromarray(MASK.astype(np.uint8)).save(tmp_path / "a.png")
-    survives(lambda: look_at(read_truth(folder, images=[name])))
+    survives(lambda: look_at(truth_of(read_dataset(folder, files=[name]))))
 
 
 @BOUNDED
@@ -181,7 +175,7 @@ def test_groups_of_others(tmp_path, table):
     Image.fromarray(MASK.astype(np.uint8)).save(folder / "s" / "masks" / "a.png")
     Image.fromarray(MASK.astype(np.uint8)).save(folder / "s" / "images" / "a.jpg")
     (folder / "concepts.json").write_text(json.dumps(table))
-    survives(lambda: look_at(read_truth(folder)))
+    survives(lambda: look_at(truth_of(read_dataset(folder))))
 
 
 @pytest.mark.parametrize(

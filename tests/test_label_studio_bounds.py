@@ -14,7 +14,7 @@ from site_of_harm import PERSONAL, SECRETS, TOKEN, chatty, reply
 
 from reco_assist.annotations import ImageRef
 from reco_assist.errors import FormatError, InputError, ServerError, UnreachableError
-from reco_assist.export import label_config
+from reco_assist.formats import label_config
 from reco_assist.images import content_hash
 from reco_assist.label_studio import LocalFiles, Prefix, Server, Upload, pull, push, read_pulled, server
 from reco_assist.serving.connecting import connect

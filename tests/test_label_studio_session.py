@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from reco_assist.archive import Archive
 from reco_assist.cli.app import app
 from reco_assist.errors import InputError
-from reco_assist.export import write_coco
+from reco_assist.formats import write_coco
 from reco_assist.label_studio import read_pulled
 from reco_assist.label_studio.outputs import note_images
 from reco_assist.masks import brush

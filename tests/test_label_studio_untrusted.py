@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from reco_assist.annotations import ImageRef
 from reco_assist.cli.app import app
 from reco_assist.errors import InputError, ServerError
-from reco_assist.export import label_config, write_coco
+from reco_assist.formats import label_config, write_coco
 from reco_assist.images import content_hash
 from reco_assist.label_studio import Prefix, Server, Upload, server
 from reco_assist.label_studio.comparison import find_image

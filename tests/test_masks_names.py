@@ -12,12 +12,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from reco_assist.annotations import ImageRef, Prediction, Region
-from reco_assist.datasets import Dataset, read_dataset
-from reco_assist.datasets.panoptic import write_panoptic
-from reco_assist.datasets.yolo import write_yolo
 from reco_assist.errors import InputError
-from reco_assist.evaluation import read_truth
-from reco_assist.export import to_coco, write_label_maps
+from reco_assist.evaluation import truth_of
+from reco_assist.formats import Dataset, read_dataset, to_coco, write_label_maps, write_panoptic
+from reco_assist.formats.yolo import write_yolo
 from reco_assist.masks import rle
 from reco_assist.masks.names import find_files, paths_for
 
@@ -103,7 +101,7 @@ def alike(tmp_path):
 def test_each_image_has_its_own_label_map_and_readers_find_it(alike):
     folder, made = alike
     data = read_dataset(folder / "masks", images=folder / "photos")
-    truth = read_truth(folder / "masks", images=ALIKE)
+    truth = truth_of(read_dataset(folder / "masks", files=ALIKE))
     assert {one["file_name"] for one in data.document["images"]} == set(ALIKE)
     for one in made:
         name = one.image.file_name

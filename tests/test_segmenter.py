@@ -21,7 +21,7 @@ from reco_assist.archive import Archive
 from reco_assist.cli.segment import export, list_targets, run_job
 from reco_assist.concepts import learn_concept
 from reco_assist.errors import EncoderError, ImageError, InputError
-from reco_assist.export import label_map
+from reco_assist.formats import label_map
 from reco_assist.masks import rle
 from reco_assist.segmenter import Segmented, Segmenter, Skipped, Target, maps
 from reco_assist.segmenter.segmenter import region_score

@@ -21,7 +21,7 @@ from reco_assist.archive import Archive
 from reco_assist.concepts import learn_concept
 from reco_assist.concepts.corrections import begin, correct, read_correction
 from reco_assist.errors import ImageError, InputError
-from reco_assist.export import label_config
+from reco_assist.formats import label_config
 from reco_assist.masks import rle
 from reco_assist.serving import ImageStore, Teacher, create_app
 from reco_assist.serving.journal import CorrectionLog

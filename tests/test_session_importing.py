@@ -10,9 +10,9 @@ from predictions import CONCEPTS, predictions
 from pycocotools import mask as coco
 
 from reco_assist.archive import Archive
-from reco_assist.datasets import Dataset, diff, merge, read_coco
+from reco_assist.datasets import diff, merge
 from reco_assist.errors import InputError
-from reco_assist.export import to_coco
+from reco_assist.formats import Dataset, read_coco, to_coco
 from reco_assist.masks import rle
 from reco_assist.session import Choice, Session, export, queue
 from reco_assist.session.importing import import_dataset

@@ -12,9 +12,9 @@ from reco_assist.cli.options import Device, Json, Quiet, Verbose, print_json, sa
 if TYPE_CHECKING:
     from reco_assist.annotations import Prediction
     from reco_assist.archive import Archive
-    from reco_assist.export.sheet import Tile
     from reco_assist.library import Item
     from reco_assist.masks import Rle
+    from reco_assist.masks.sheet import Tile
 
 app = typer.Typer(
     help="A library of concepts: list, rename, merge and compare Concept files.",
@@ -169,7 +169,7 @@ def compare(
     present = {name: sum(_shows(one, name) for _, one in found) for name in names}
     agreement = sum(overlap for overlap, _ in found) / len(found)
     if sheet is not None:
-        from reco_assist.export.sheet import write_sheet
+        from reco_assist.masks.sheet import write_sheet
 
         paths = {target.file_name: target.path for target in targets}
         shown = [one for overlap, one in found if overlap < 1][:_SHOWN] or [found[0][1]]
@@ -215,8 +215,8 @@ def _record(item: "Item") -> dict[str, object]:
 def _draw(path: Path, items: "list[Item]", folder: Path) -> None:
     import numpy as np
 
-    from reco_assist.export.sheet import Tile, write_sheet
     from reco_assist.images import decode
+    from reco_assist.masks.sheet import Tile, write_sheet
 
     tiles = []
     for item in items:
@@ -246,9 +246,9 @@ def _shows(prediction: "Prediction", name: str) -> bool:
 def _tile(prediction: "Prediction", name: str, path: Path) -> "Tile":
     import numpy as np
 
-    from reco_assist.export.sheet import Tile
     from reco_assist.images import decode
     from reco_assist.masks import rle
+    from reco_assist.masks.sheet import Tile
 
     labels = rle.decode(_mask(prediction, name)).astype(np.uint8)  # (H, W)
     verdict = next(one for one in prediction.verdicts if one.concept == name)

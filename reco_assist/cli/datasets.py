@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from tqdm.auto import tqdm
@@ -10,7 +10,7 @@ from tqdm.auto import tqdm
 from reco_assist.cli.options import Json, Quiet, Verbose, existing_folder, print_json, say, set_up, words
 
 if TYPE_CHECKING:
-    from reco_assist.datasets import Dataset
+    from reco_assist.formats import Dataset
 
 _SOURCE = "A COCO file, a folder with coco.json, or a folder of label maps (VOC-style ones too)."
 Source = Annotated[Path, typer.Argument(help=_SOURCE)]
@@ -40,11 +40,11 @@ def merge(
     """
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.datasets import merge as merged
-    from reco_assist.datasets import read_dataset, write_coco
+    from reco_assist.formats import read_dataset, write_dataset
 
     ours = read_dataset(base, images=images), read_dataset(new, images=images)
     done = merged(*ours, mode="correct" if correct else "add", prefix=prefix)
-    write_coco(out, done.dataset)
+    write_dataset(out, done.dataset)
     counts = {
         "added": +done.added,
         "known": +done.known,
@@ -75,8 +75,9 @@ def diff(
     """
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.datasets import diff as compare
-    from reco_assist.datasets import read_dataset, write_diff_picture
+    from reco_assist.datasets import write_diff_picture
     from reco_assist.errors import InputError
+    from reco_assist.formats import read_dataset
 
     if picture is not None and images is None:
         raise InputError("the picture needs the photographs: name their folder by --images")
@@ -107,9 +108,9 @@ def convert(
     Example: reco-assist convert masks --images photos --to coco,yolo --val 0.2 --out training
     """
     set_up(verbose=verbose, quiet=quiet)
-    from reco_assist.datasets import read_dataset, write_coco
     from reco_assist.errors import InputError
     from reco_assist.files import make_output_folder
+    from reco_assist.formats import read_dataset, write_dataset
 
     chosen = words(to) or []
     if not chosen or set(chosen) - set(FORMATS):
@@ -124,13 +125,13 @@ def convert(
     for name, part in parts.items():
         ending = "" if name == "all" else f"-{name}"
         if "coco" in chosen:
-            write_coco(out / f"coco{ending}.json", part)
+            write_dataset(out / f"coco{ending}.json", part)
         if "panoptic" in chosen:
-            from reco_assist.datasets.panoptic import write_panoptic
+            from reco_assist.formats.panoptic import write_panoptic
 
             write_panoptic(out, part, name=f"panoptic{ending}")
     if "yolo" in chosen and images is not None:
-        from reco_assist.datasets.yolo import write_yolo
+        from reco_assist.formats.yolo import write_yolo
 
         crowds = write_yolo(out / "yolo", parts, existing_folder(images))
         if crowds:
@@ -159,11 +160,11 @@ def report(
     Example: reco-assist report masks --images photos --out report.html
     """
     set_up(verbose=verbose, quiet=quiet)
-    from reco_assist.datasets import read_dataset
     from reco_assist.datasets.report import write_report
+    from reco_assist.formats import read_dataset
 
     dataset = read_dataset(source, images=images)
-    names = dataset.categories.values()
+    names = dataset.concepts
     with tqdm(total=len(names), unit="concept", desc="report", disable=True if quiet else None) as bar:
         problems = write_report(
             out,
@@ -182,8 +183,8 @@ def report(
 
 def _split(dataset: "Dataset", folder: Path, share: float, *, quiet: bool) -> "dict[str, Dataset]":
     """`train` and `val`, by what the image files themselves look like."""
-    from reco_assist.datasets import hold_out, is_crowd
-    from reco_assist.files import inside
+    from reco_assist.datasets import hold_out
+    from reco_assist.formats import is_crowd
     from reco_assist.images import content_hash, decode, perceptual_hash, read_bytes
 
     digests: dict[Any, str] = {}
@@ -191,7 +192,7 @@ def _split(dataset: "Dataset", folder: Path, share: float, *, quiet: bool) -> "d
     shown: dict[str, set[str]] = {}
     records = tqdm(dataset.images.items(), unit="image", desc="compare", disable=True if quiet else None)
     for number, image in records:
-        data = read_bytes(inside(folder, cast("str", image["file_name"]), links=True))
+        data = read_bytes(dataset.photograph(image, folder))
         digests[number] = content_hash(data)
         marks[digests[number]] = perceptual_hash(decode(data, reduce_to=64).pixels)
         single = (one for one in dataset.annotations[number] if not is_crowd(one))

@@ -99,9 +99,9 @@ def _compare(
     """Score every image that shows a concept against its exact mask, and draw the sheet."""
     import numpy as np
 
-    from reco_assist.export import label_map
-    from reco_assist.export.sheet import Tile, write_sheet
+    from reco_assist.formats import label_map
     from reco_assist.images import decode
+    from reco_assist.masks.sheet import Tile, write_sheet
 
     names = [_MUG, _EXTINGUISHER]
     ious: dict[str, list[float]] = defaultdict(list)

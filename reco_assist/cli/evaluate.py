@@ -9,8 +9,9 @@ import typer
 from reco_assist.cli.options import Json, Quiet, Verbose, existing_folder, print_json, set_up, words
 
 if TYPE_CHECKING:
-    from reco_assist.evaluation import ConceptScore, Predictions, Report, Truth
-    from reco_assist.export.sheet import Tile
+    from reco_assist.evaluation import ConceptScore, Report, Truth
+    from reco_assist.formats import Dataset
+    from reco_assist.masks.sheet import Tile
 
 _COLUMNS = {
     "iou": "IoU",
@@ -59,13 +60,16 @@ def evaluate(
 
     from reco_assist.errors import InputError
     from reco_assist.evaluation import evaluate as score
-    from reco_assist.evaluation import plot_reliability, read_predictions, read_truth
+    from reco_assist.evaluation import plot_reliability, truth_of
+    from reco_assist.formats import read_dataset
 
-    found = read_predictions(predictions)
-    exact = read_truth(truth, images=found.sizes, names=found.categories)
+    found = read_dataset(predictions, images=images)
+    files = [found.name(one) for one in found.images.values()]
+    names = {number: name for name, number in found.concepts.items() if isinstance(number, int)}
+    exact = truth_of(read_dataset(truth, files=files, names=names))
     if concepts is not None:
         exact = exact.only(words(concepts) or ())
-    folder = images or exact.folder
+    folder = images or exact.dataset.folder
     if sheet is not None and folder is None:
         raise InputError("the sheet needs the photographs: name their folder by --images")
     with tqdm(unit="image", desc="evaluate", disable=True if quiet else None) as bar:
@@ -115,21 +119,21 @@ def _cells(figures: dict[str, object]) -> list[str]:
     return cells
 
 
-def _draw(path: Path, report: "Report", found: "Predictions", exact: "Truth", folder: Path) -> None:
-    from reco_assist.export.sheet import write_sheet
+def _draw(path: Path, report: "Report", found: "Dataset", exact: "Truth", folder: Path) -> None:
+    from reco_assist.masks.sheet import write_sheet
 
     tiles = [tile for one in report.concepts for tile in _tiles(one, found, exact, folder)]
     title = f"best, median and worst images, and false masks: mean IoU {report.figures()['iou']:.3f}"
     write_sheet(path, tiles, _OUTCOMES, title=title, columns=4)
 
 
-def _tiles(score: "ConceptScore", found: "Predictions", exact: "Truth", folder: Path) -> "list[Tile]":
+def _tiles(score: "ConceptScore", found: "Dataset", exact: "Truth", folder: Path) -> "list[Tile]":
     """Best, median and worst image of a concept and its largest false mask; blank where there is none."""
     import numpy as np
 
-    from reco_assist.export.sheet import Tile
-    from reco_assist.files import inside
+    from reco_assist.formats import find_image
     from reco_assist.images import decode
+    from reco_assist.masks.sheet import Tile
 
     blank = np.full((3, 4, 3), 245, np.uint8), np.zeros((3, 4), np.uint8)
     shown = next(one for one in exact.concepts if one.name == score.name)
@@ -142,21 +146,20 @@ def _tiles(score: "ConceptScore", found: "Predictions", exact: "Truth", folder: 
         one = ranked[place]
         truth = shown.positives[one.file_name]()
         height, width = truth.mask.shape
-        predicted = found.union(score.category, one.file_name, shape=(height, width)) & truth.valid
+        own = found.find(one.file_name)
+        predicted = found.union(own, score.category, shape=(height, width)) & truth.valid
         labels = np.select([predicted & truth.mask, predicted, truth.mask & truth.valid], [1, 2, 3])
         caption = f"{score.name}, {name}: {one.overlap.iou:.2f}"
-        tiles.append(
-            Tile(decode(inside(folder, one.file_name, links=True)).pixels, labels.astype(np.uint8), caption)
-        )
+        tiles.append(Tile(decode(find_image(folder, one.file_name)).pixels, labels.astype(np.uint8), caption))
     if not score.false:
         rate = "no false mask" if not math.isnan(score.false_rate) else "no image without it"
         return [*tiles, Tile(*blank, f"{score.name}: {rate}")]
     file, share = score.false[0]
-    labels = np.where(found.union(score.category, file), 2, 0).astype(np.uint8)
+    labels = np.where(found.union(found.find(file), score.category), 2, 0).astype(np.uint8)
     return [
         *tiles,
         Tile(
-            decode(inside(folder, file, links=True)).pixels,
+            decode(find_image(folder, file)).pixels,
             labels,
             f"{score.name}, false: {share:.0%} of the image",
         ),

@@ -1,6 +1,5 @@
 """`reco-assist explain`."""
 
-import json as json_module
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,6 +12,7 @@ from reco_assist.errors import FormatError, InputError
 if TYPE_CHECKING:
     from reco_assist.archive import Archive
     from reco_assist.concepts import Concept
+    from reco_assist.formats import Dataset
 
 CONCEPTS = "concepts"
 """Folder in a run's results that keeps the Concepts it was made with, by digest."""
@@ -34,38 +34,30 @@ def explain(
     """
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.archive import Archive
+    from reco_assist.formats import read_coco
 
-    document = _read(existing_folder(out) / "coco.json")
-    found = _explain(document, out, image, None if archive is None else Archive.open(archive))
+    dataset = read_coco(existing_folder(out) / "coco.json")
+    found = _explain(dataset, out, image, None if archive is None else Archive.open(archive))
     if json:
         print_json(found)
     else:
         typer.echo("\n".join(_lines(found)))
 
 
-def _read(path: Path) -> Any:  # noqa: ANN401  (a data set of ours, or whatever lies there)
+def _explain(dataset: "Dataset", out: Path, file_name: str, archive: "Archive | None") -> dict[str, Any]:
+    number = dataset.find(file_name)
+    if number is None:
+        raise InputError(
+            f"{file_name} is not among the {len(dataset.images)} images of {out}: check its name"
+        )
+    shown = dataset.images[number]
     try:
-        return json_module.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"there is no {path}: name the --out folder of 'reco-assist segment'") from error
-    except (OSError, ValueError) as error:
-        raise FormatError(f"{path} cannot be read ({error}): segment again") from error
-
-
-def _explain(document: Any, out: Path, file_name: str, archive: "Archive | None") -> dict[str, Any]:  # noqa: ANN401
-    try:
-        images = {one["file_name"]: one for one in document["images"]}
-        names = {one["id"]: one["name"] for one in document["categories"]}
-        made = {one["name"]: one for one in document["info"]["concepts"]}
-        options = dict(document["info"]["options"])
-        if file_name not in images:
-            raise InputError(f"{file_name} is not among the {len(images)} images of {out}: check its name")
-        shown = images[file_name]
+        made = {one["name"]: one for one in dataset.document["info"]["concepts"]}
+        options = dict(dataset.document["info"]["options"])
         masks: dict[str, list[dict[str, Any]]] = {name: [] for name in made}
-        for one in document["annotations"]:
-            if one["image_id"] == shown["id"]:
-                kept = {key: one[key] for key in ("id", "area", "bbox", "score")}
-                masks[names[one["category_id"]]].append(kept)
+        for one in dataset.annotations[number]:
+            kept = {key: one[key] for key in ("id", "area", "bbox", "score")}
+            masks[dataset.concept(one)].append(kept)
         concepts = [
             {
                 "name": name,

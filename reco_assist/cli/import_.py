@@ -31,7 +31,7 @@ def import_(
     Example: reco-assist import theirs.json --images photos --session photos.session
     """
     set_up(verbose=verbose, quiet=quiet)
-    from reco_assist.datasets import read_dataset
+    from reco_assist.formats import read_dataset
     from reco_assist.session import Session
     from reco_assist.session.importing import import_dataset
 

@@ -159,9 +159,9 @@ def _corrected(
 
 def _examples(source: Path, name: str, images: Path | None) -> "list[Exemplar]":
     """Exemplars from the masks of a data set."""
-    from reco_assist.datasets import example_masks, read_dataset
+    from reco_assist.datasets import example_masks
     from reco_assist.errors import InputError
-    from reco_assist.files import inside
+    from reco_assist.formats import read_dataset
     from reco_assist.masks import rle
     from reco_assist.retrieval.exemplars import mask_exemplar
 
@@ -170,7 +170,7 @@ def _examples(source: Path, name: str, images: Path | None) -> "list[Exemplar]":
     dataset = read_dataset(source, images=images)
     return [
         mask_exemplar(
-            inside(images, dataset.images[one["image_id"]]["file_name"], links=True),
+            dataset.photograph(dataset.image(one), images),
             rle.decode(dataset.mask(one)),
             source=f"{source.name}:{one['id']}",
         )

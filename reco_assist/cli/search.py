@@ -99,17 +99,13 @@ def search(
 
 def _labelled(path: Path) -> frozenset[str]:
     """Content hashes of the images that have a mask in a COCO file of ours."""
-    import json as json_module
-
     from reco_assist.errors import InputError
+    from reco_assist.formats import read_coco
 
-    try:
-        data = json_module.loads(path.read_bytes())
-        masked = {annotation["image_id"] for annotation in data["annotations"]}
-        return frozenset(image["reco_hash"] for image in data["images"] if image["id"] in masked)
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+    dataset = read_coco(path)
+    masked = [image for number, image in dataset.images.items() if dataset.annotations[number]]
+    if not all(image.get("reco_hash") for image in masked):
         raise InputError(
             f"{path} is not a coco.json that reco-assist wrote (its images carry reco_hash): give one"
-        ) from error
+        )
+    return frozenset(image["reco_hash"] for image in masked)

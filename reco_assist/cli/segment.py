@@ -178,15 +178,20 @@ def export(
     Returns:
         How many regions each concept has.
     """
-    from reco_assist.datasets import read_coco
-    from reco_assist.export import keep_numbers, write_coco, write_label_maps, write_label_studio
+    from reco_assist.formats import (
+        keep_numbers,
+        read_coco,
+        write_coco,
+        write_label_maps,
+        write_label_studio,
+    )
 
     earlier = out / "coco.json"  # its categories keep their ids
     known: dict[str, int] = {}
     before: list[str] = []
     if earlier.is_file():
         last = read_coco(earlier)
-        known = {name: int(number) for number, name in last.categories.items()}
+        known = {name: int(number) for name, number in last.concepts.items()}
         before = [str(one["file_name"]) for one in last.images.values()]
     names = keep_numbers([one["name"] for one in about], known)
     counts = dict.fromkeys(names, 0)

@@ -8,13 +8,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from reco_assist.datasets.coco import Dataset, Id, Record, is_crowd
-from reco_assist.datasets.matching import pair_images, pair_masks
+from reco_assist.datasets.matching import pair_masks
 from reco_assist.errors import InputError
-from reco_assist.export.sheet import Tile, write_sheet
-from reco_assist.files import inside
+from reco_assist.formats import Dataset, find_image, is_crowd, name_key
+from reco_assist.formats.matching import pair_images
+from reco_assist.formats.plain import Id, Record
 from reco_assist.images import decode
 from reco_assist.masks import Rle, rle
+from reco_assist.masks.sheet import Tile, write_sheet
 
 Kind = Literal["same", "changed", "added", "removed"]
 KINDS: tuple[Kind, ...] = ("same", "changed", "added", "removed")
@@ -102,11 +103,12 @@ class Diff:
 def diff(old: Dataset, new: Dataset) -> Diff:
     """Compare two versions of a data set. Images are the same by name or content, concepts by name.
 
-    Crowds are compared with crowds only. Ids and scores do not count.
+    Crowds are compared with crowds only. Ids, scores and masks without a pixel do not count.
 
     Raises:
         FormatError: A mask is damaged.
     """
+    old, new = old.drawn, new.drawn
     pairs = pair_images(old, new)
     gone = set(old.images) - set(pairs.values())
     images = [
@@ -136,7 +138,7 @@ def write_diff_picture(
     tiles = []
     for image in changed[:most]:
         try:
-            pixels = decode(inside(folder, image.file_name, links=True)).pixels
+            pixels = decode(find_image(folder, image.file_name)).pixels
         except InputError as error:
             on_skip(str(error))
             continue
@@ -173,7 +175,8 @@ def _image(old: Dataset, before: Record | None, new: Dataset, after: Record | No
     name = str(after["file_name"])
     if before is None:
         return ImageChange(name, "added", tuple(masks))
-    renamed = "" if before["file_name"] == name else str(before["file_name"])
+    same = name_key(old.name(before)) == name_key(new.name(after))
+    renamed = "" if same else str(before["file_name"])
     touched = resized or renamed or any(mask.kind != "same" for mask in masks)
     return ImageChange(name, "changed" if touched else "same", tuple(masks), renamed)
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from reco_assist.datasets.coco import Dataset, Record, is_crowd
 from reco_assist.errors import InputError
+from reco_assist.formats import Dataset, is_crowd
+from reco_assist.formats.plain import Record
 from reco_assist.masks import rle
 
 _SMALLEST = 0.01  # share of the image: smaller objects have hardly a cell of the encoder's grid
@@ -30,11 +31,11 @@ def example_masks(dataset: Dataset, concept: str, *, most: int = 5) -> list[Reco
                 records.append(one)
                 shares.append(area / (mask.height * mask.width))
     if not records:
-        there = ", ".join(dataset.categories.values())
+        there = ", ".join(dataset.concepts)
         raise InputError(f"{dataset.source} has no mask of {concept!r}: name one of its concepts, {there}")
     size = np.array(shares)  # (n,)
     unusual = np.abs(np.log(size) - np.median(np.log(size))) + 10 * (size < _SMALLEST)  # (n,)
     chosen: dict[object, Record] = {}
     for index in np.argsort(unusual, kind="stable").tolist():
-        chosen.setdefault(records[index]["image_id"], records[index])
+        chosen.setdefault(dataset.image(records[index])["id"], records[index])
     return list(chosen.values())[:most]

@@ -1,44 +1,14 @@
-"""What is the same in two data sets: images by name or content, masks by overlap."""
+"""Which masks of two data sets are of one object."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from pycocotools import mask as coco
 
-from reco_assist.datasets.coco import Dataset, Id, name_key
 from reco_assist.masks import Rle, rle
 
 SAME_OBJECT = 0.5
 """Intersection over union from which two masks are of one object."""
-
-
-def pair_images(old: Dataset, new: Dataset, *, prefix: str = "") -> dict[Id, Id]:
-    """The old image of each new one that both data sets have: of its name, or else of its content.
-
-    Args:
-        old: One data set.
-        new: The other.
-        prefix: What the old data set puts before the file names of the new one.
-
-    Returns:
-        Ids of old images by ids of new ones; no old image is there twice.
-    """
-    by_name = {name_key(one["file_name"]): number for number, one in old.images.items()}
-    pairs: dict[Id, Id] = {}
-    taken: set[Id] = set()
-    for number, image in new.images.items():
-        found = by_name.get(name_key(prefix + image["file_name"]))
-        if found is not None and found not in taken:
-            pairs[number] = found
-            taken.add(found)
-    by_content: dict[str, list[Id]] = {}
-    for number, image in old.images.items():
-        if number not in taken and image.get("reco_hash"):
-            by_content.setdefault(image["reco_hash"], []).append(number)
-    for number, image in new.images.items():
-        if number not in pairs and (rest := by_content.get(image.get("reco_hash", ""))):
-            pairs[number] = rest.pop(0)
-    return pairs
 
 
 def pair_masks(old: Sequence[Rle], new: Sequence[Rle]) -> list[tuple[int, int, float]]:

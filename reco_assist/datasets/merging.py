@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from reco_assist.datasets.coco import Dataset, Id, Record, is_crowd
-from reco_assist.datasets.matching import pair_images, pair_masks
+from reco_assist.datasets.matching import pair_masks
 from reco_assist.errors import InputError
+from reco_assist.formats import Dataset, is_crowd
+from reco_assist.formats.matching import pair_images
+from reco_assist.formats.plain import Id, Record, free_ids
 from reco_assist.masks import rle
 
 Mode = Literal["add", "correct"]
@@ -40,7 +42,8 @@ def merge(base: Dataset, new: Dataset, *, mode: Mode = "add", prefix: str = "") 
     """Merge a data set into another. Merging the same one again changes nothing.
 
     Categories are the same by name, images by file name or content. New records keep their ids where those
-    are free and get the next free ones otherwise; no id of the base changes.
+    are free and get the next free ones otherwise; no id of the base changes. New masks without a pixel are
+    left out.
 
     Args:
         base: Somebody's data set.
@@ -55,11 +58,12 @@ def merge(base: Dataset, new: Dataset, *, mode: Mode = "add", prefix: str = "") 
         InputError: An image has another size in the two data sets.
         FormatError: A mask that must be compared is damaged.
     """
+    new = new.drawn
     pairs = pair_images(base, new, prefix=prefix)
     _check_sizes(base, new, pairs)
     licences, licence_ids = _adopt(base, new, "licenses", lambda one: (one.get("name"), one.get("url")))
-    categories, category_ids = _adopt(base, new, "categories", lambda one: one["name"])
-    take = _free_ids(base.images)
+    categories, category_ids = _adopt(base, new, "categories", lambda one: one["name"], base.concepts)
+    take = free_ids(one["id"] for one in base.document["images"])
     images = list(base.document["images"])
     for number, image in new.images.items():
         if number not in pairs:
@@ -70,15 +74,15 @@ def merge(base: Dataset, new: Dataset, *, mode: Mode = "add", prefix: str = "") 
             images.append(record)
     result = Merged(
         base,
-        images=len(images) - len(base.images),
-        matched=len(new.images) - (len(images) - len(base.images)),
+        images=len(images) - len(base.document["images"]),
+        matched=len(new.images) - (len(images) - len(base.document["images"])),
     )
     annotations = _annotations(base, new, pairs, category_ids, mode, result)
     document = {**base.document, "images": images, "annotations": annotations, "categories": categories}
     if licences or "licenses" in base.document:
         document["licenses"] = licences
     return Merged(
-        Dataset(document, base.source),
+        Dataset(document, base.source, base.folder),
         result.images,
         result.matched,
         result.added,
@@ -97,7 +101,7 @@ def _annotations(
     result: Merged,
 ) -> list[Record]:
     """The base's annotations, corrected where that was asked for, then the new ones."""
-    take = _free_ids(one["id"] for one in base.document["annotations"])
+    take = free_ids(one["id"] for one in base.document["annotations"])
     fates: dict[Id, Record | None] = {}  # of the base's annotations: their correction, None if removed
     fresh: list[Record] = []
     for number, image in new.images.items():
@@ -177,14 +181,18 @@ def _grouped(dataset: Dataset, annotations: Iterable[Record]) -> dict[tuple[str,
 
 
 def _adopt(
-    base: Dataset, new: Dataset, part: str, key: Callable[[Record], object]
+    base: Dataset,
+    new: Dataset,
+    part: str,
+    key: Callable[[Record], object],
+    preferred: Mapping[Any, Id] | None = None,
 ) -> tuple[list[Record], dict[Id, Id]]:
     """The base's list with what only the new one has at its end, and the base's id for each new id."""
     records: list[Record] = list(base.document.get(part) or ())
-    known: dict[Any, Id] = {}
+    known: dict[Any, Id] = dict(preferred or {})
     for one in records:
         known.setdefault(key(one), one["id"])
-    take = _free_ids(one["id"] for one in records)
+    take = free_ids(one["id"] for one in records)
     ids: dict[Id, Id] = {}
     for one in new.document.get(part) or ():
         if key(one) not in known:
@@ -192,24 +200,6 @@ def _adopt(
             records.append({**one, "id": known[key(one)]})
         ids[one["id"]] = known[key(one)]
     return records, ids
-
-
-def _free_ids(taken: Iterable[Id]) -> Callable[[Id], Id]:
-    """Gives each wanted id if nobody has it, else the next number above all of them."""
-    used = set(taken)
-    highest = max((one for one in used if isinstance(one, int)), default=0)
-
-    def take(wanted: Id) -> Id:
-        nonlocal highest
-        given = wanted
-        if wanted in used:
-            given = highest + 1
-        used.add(given)
-        if isinstance(given, int):
-            highest = max(highest, given)
-        return given
-
-    return take
 
 
 def _check_sizes(base: Dataset, new: Dataset, pairs: Mapping[Id, Id]) -> None:

@@ -15,13 +15,14 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
-from reco_assist.datasets.coco import Dataset, Record, by_concept, is_crowd
 from reco_assist.errors import ImageError, InputError
-from reco_assist.export.sheet import overlay
-from reco_assist.files import inside, write_bytes
+from reco_assist.files import write_bytes
+from reco_assist.formats import Dataset, by_concept, is_crowd, score
+from reco_assist.formats.plain import Record
 from reco_assist.images import decode
 from reco_assist.masks import rle
 from reco_assist.masks.colours import colours_of, css
+from reco_assist.masks.sheet import overlay
 from reco_assist.version import __version__
 
 _SIZES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)  # shares of the image that part the histogram of sizes
@@ -176,7 +177,7 @@ def _section(
     problems: list[str],
 ) -> Section:
     scores = [one.score for one in masks if one.score is not None]
-    each = Counter(one.annotation["image_id"] for one in masks)
+    each = Counter(dataset.image(one.annotation)["id"] for one in masks)
     charts = [
         Chart("Size: share of the image", _SIZE_NAMES, _binned([one.share for one in masks], _SIZES)),
         Chart(
@@ -217,14 +218,14 @@ def _section(
 def _measure(dataset: Dataset, annotation: Record) -> _Mask:
     mask = dataset.mask(annotation)
     x, y, width, height = rle.bbox(mask)
-    score = annotation.get("score")
+    sure = score(annotation)
     return _Mask(
         annotation,
         rle.area(mask) / (mask.height * mask.width),
         (x + width / 2) / mask.width,
         (y + height / 2) / mask.height,
         mask.counts,
-        None if score is None else min(1.0, max(0.0, float(score))),
+        None if sure is None else min(1.0, max(0.0, sure)),
         x == 0 or y == 0 or x + width == mask.width or y + height == mask.height,
     )
 
@@ -255,9 +256,9 @@ def _example(
     dataset: Dataset, one: _Mask, colour: NDArray[np.uint8], folder: Path, problems: list[str]
 ) -> Example | None:
     """A mask with its surroundings, half its size on each side."""
-    image = dataset.images[one.annotation["image_id"]]
+    image = dataset.image(one.annotation)
     try:
-        pixels = decode(inside(folder, image["file_name"], links=True)).pixels  # (H, W, 3)
+        pixels = decode(dataset.photograph(image, folder)).pixels  # (H, W, 3)
         if pixels.shape[:2] != (image["height"], image["width"]):
             raise ImageError(f"{image['file_name']} has another size than the data set says.")
     except InputError as error:

@@ -1,4 +1,4 @@
-"""Evaluation: judge masks, scores and rankings against ground truth. Loads without torch."""
+"""Evaluation: judge masks, scores and rankings against data sets in memory. Loads without torch."""
 
 from reco_assist.evaluation.bootstrap import Interval, bootstrap
 from reco_assist.evaluation.calibration import Reliability, fit_logistic, plot_reliability, reliability
@@ -13,18 +13,9 @@ from reco_assist.evaluation.overlap import (
     pixel_accuracy,
     pooled_iou,
 )
-from reco_assist.evaluation.predictions import Predictions, read_predictions
 from reco_assist.evaluation.ranking import average_precision, precision_at
 from reco_assist.evaluation.report import FALSE_MASK, UNTOUCHED, ConceptScore, ImageScore, Report, evaluate
-from reco_assist.evaluation.truth import (
-    ConceptTruth,
-    Labelled,
-    Truth,
-    read_coco,
-    read_group,
-    read_label_maps,
-    read_truth,
-)
+from reco_assist.evaluation.truth import ConceptTruth, Labelled, Truth, truth_of
 
 __all__ = [
     "FALSE_MASK",
@@ -35,7 +26,6 @@ __all__ = [
     "Interval",
     "Labelled",
     "Overlap",
-    "Predictions",
     "Reliability",
     "Report",
     "Truth",
@@ -53,10 +43,6 @@ __all__ = [
     "plot_reliability",
     "pooled_iou",
     "precision_at",
-    "read_coco",
-    "read_group",
-    "read_label_maps",
-    "read_predictions",
-    "read_truth",
     "reliability",
+    "truth_of",
 ]

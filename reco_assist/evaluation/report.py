@@ -1,7 +1,7 @@
 """Score predictions against ground truth: every figure of a report, per concept and in the mean."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +11,11 @@ from reco_assist.errors import InputError
 from reco_assist.evaluation.bootstrap import Interval, bootstrap
 from reco_assist.evaluation.calibration import Reliability, reliability
 from reco_assist.evaluation.overlap import Overlap, boundary_f, hits, overlap, pooled_iou
-from reco_assist.evaluation.predictions import Predictions, at_shape
 from reco_assist.evaluation.truth import ConceptTruth, Labelled, Truth
+from reco_assist.formats import Dataset, score
+from reco_assist.formats.matching import pair_images
+from reco_assist.formats.plain import Id
+from reco_assist.formats.regions import at_shape
 
 FALSE_MASK = 0.005
 """Share of an image above which a mask counts as false where the concept is absent."""
@@ -28,7 +31,7 @@ class ImageScore:
     """One image that shows the concept.
 
     Attributes:
-        file_name: As predictions name it.
+        file_name: As the truth names it.
         overlap: Pixels of mask and truth.
         boundary_f: F-score of the boundary, 0 to 1.
     """
@@ -128,7 +131,7 @@ class Report:
 
 
 def evaluate(
-    predictions: Predictions, truth: Truth, *, partial: bool = False, on_image: Step = lambda: None
+    predictions: Dataset, truth: Truth, *, partial: bool = False, on_image: Step = lambda: None
 ) -> Report:
     """Score predictions; an image that shows a concept and has no prediction counts as missed.
 
@@ -142,16 +145,19 @@ def evaluate(
 
     Raises:
         InputError: No concept or no image is in both, or images are missing and `partial` is off.
+        FormatError: A mask is damaged.
     """
-    named = {name.casefold() for name in predictions.categories.values()}
+    predictions = predictions.drawn
+    named = {name.casefold() for name in predictions.concepts}
     concepts = [one for one in truth.concepts if one.category.casefold() in named]
     if not concepts:
         raise InputError(
-            f"the predictions are of {', '.join(predictions.categories.values()) or 'nothing'} and the truth "
+            f"the predictions are of {', '.join(predictions.concepts) or 'nothing'} and the truth "
             f"of {', '.join(one.category for one in truth.concepts)}: nothing can be compared"
         )
-    covered = truth.images & set(predictions.sizes)
-    missing = truth.images - covered
+    shown = truth.dataset.images
+    covered = {shown[one]["file_name"]: own for one, own in pair_images(predictions, truth.dataset).items()}
+    missing = truth.images - covered.keys()
     if missing and not (partial and covered):
         raise InputError(
             f"{len(missing)} of {len(truth.images)} images of the truth are not in the predictions, such as "
@@ -166,25 +172,25 @@ def calibration(pairs: tuple[tuple[float, bool], ...]) -> Reliability:
 
 
 def _score(
-    predictions: Predictions, concept: ConceptTruth, covered: frozenset[str], on_image: Step
+    predictions: Dataset, concept: ConceptTruth, covered: Mapping[str, Id], on_image: Step
 ) -> ConceptScore:
     category = concept.category
     masks: list[tuple[float, bool]] = []
     images: list[ImageScore] = []
     for file, read in concept.positives.items():
         shown = read()
-        images.append(_positive(predictions, category, file, shown))
-        masks += _judged(predictions, category, file, shown)
+        images.append(_positive(predictions, category, file, covered.get(file), shown))
+        masks += _judged(predictions, category, covered.get(file), shown)
         on_image()
     false: list[tuple[str, float]] = []
-    negatives = sorted(covered - set(concept.positives) - concept.ignored)
+    negatives = sorted(covered.keys() - set(concept.positives) - concept.ignored)
     for file in negatives:
-        share = float(predictions.union(category, file).mean())
+        share = float(predictions.union(covered[file], category).mean())
         if share > FALSE_MASK:
             false.append((file, share))
-        masks += _judged(predictions, category, file, None)
+        masks += _judged(predictions, category, covered[file], None)
         on_image()
-    stated = ((file, predictions.presence.get((category.casefold(), file))) for file in sorted(covered))
+    stated = ((file, predictions.presence(covered[file], category)) for file in sorted(covered))
     verdicts = tuple(
         (probability, file in concept.positives)
         for file, probability in stated
@@ -196,9 +202,9 @@ def _score(
     )
 
 
-def _positive(predictions: Predictions, category: str, file: str, shown: Labelled) -> ImageScore:
+def _positive(predictions: Dataset, category: str, file: str, own: Id | None, shown: Labelled) -> ImageScore:
     height, width = shown.mask.shape
-    predicted = predictions.union(category, file, shape=(height, width))
+    predicted = predictions.union(own, category, shape=(height, width))
     return ImageScore(
         file,
         overlap(predicted, shown.mask, valid=shown.valid),
@@ -207,31 +213,32 @@ def _positive(predictions: Predictions, category: str, file: str, shown: Labelle
 
 
 def _judged(
-    predictions: Predictions, category: str, file: str, shown: Labelled | None
+    predictions: Dataset, category: str, own: Id | None, shown: Labelled | None
 ) -> list[tuple[float, bool]]:
     """(score, whether it is right) of each scored mask of an image; none is right where nothing is shown."""
     return [
         (
-            one.score,
-            shown is not None and hits(at_shape(one.mask, shown.mask.shape), shown.mask, valid=shown.valid),
+            sure,
+            shown is not None
+            and hits(at_shape(predictions.mask(one), shown.mask.shape), shown.mask, valid=shown.valid),
         )
-        for one in predictions.found(category, file)
-        if one.score is not None
+        for one in ([] if own is None else predictions.of(own, category))
+        if (sure := score(one)) is not None
     ]
 
 
-def _concept_json(score: ConceptScore) -> dict[str, Any]:
-    interval = bootstrap([score.ious]) if score.images else None
+def _concept_json(one: ConceptScore) -> dict[str, Any]:
+    interval = bootstrap([one.ious]) if one.images else None
     return {
-        **_finite(score.figures()),
+        **_finite(one.figures()),
         "interval": _ends(interval),
-        "positives": len(score.images),
-        "negatives": score.negatives,
+        "positives": len(one.images),
+        "negatives": one.negatives,
         "images": [
-            {"file_name": one.file_name, "iou": one.overlap.iou, "boundary_f": one.boundary_f}
-            for one in score.images
+            {"file_name": image.file_name, "iou": image.overlap.iou, "boundary_f": image.boundary_f}
+            for image in one.images
         ],
-        "false": [{"file_name": file, "share": share} for file, share in score.false],
+        "false": [{"file_name": file, "share": share} for file, share in one.false],
     }
 
 

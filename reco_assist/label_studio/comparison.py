@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from reco_assist.errors import ImageError, InputError
 from reco_assist.evaluation.overlap import overlap
-from reco_assist.export.sheet import Tile, write_sheet
 from reco_assist.files import inside
 from reco_assist.images import content_hash, decode, read_bytes
 from reco_assist.label_studio.pull import Labelled, Pulled
 from reco_assist.label_studio.regions import Drawn
 from reco_assist.masks import rle
+from reco_assist.masks.sheet import Tile, write_sheet
 
 _OUTCOMES = ("kept", "removed", "added")
 _TILES = 12

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reco_assist.errors import ServerError, short
-from reco_assist.export.label_studio import Names, Shape
+from reco_assist.formats.label_studio import Names, Shape
 
 _TOOLS = {
     "BrushLabels": "brush",

@@ -6,12 +6,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
+from reco_assist.annotations import Prediction
 from reco_assist.errors import FormatError, InputError
 from reco_assist.files import write_bytes
+from reco_assist.formats import read_coco, to_predictions
 from reco_assist.images import absolute, address, is_remote
 from reco_assist.json_files import parse_json
-from reco_assist.masks import rle
 
 RUN = "run.json"
 """Where a run keeps what is of this machine only: the folder of its images."""
@@ -62,31 +62,14 @@ def read_output(folder: Path) -> Output:
     path = folder / "coco.json"
     if not path.is_file():
         raise InputError(f"{folder} holds no coco.json; make it by reco-assist segment with the format coco.")
+    dataset = read_coco(path)
     try:
-        data = parse_json(path.read_bytes(), path)
-        concepts = {one["id"]: str(one["name"]) for one in data["categories"]}
-        regions: dict[int, list[Region]] = {one["id"]: [] for one in data["images"]}
-        sizes = {one["id"]: (one["height"], one["width"]) for one in data["images"]}
-        for one in data["annotations"]:
-            mask = rle.from_coco(one["segmentation"], *sizes[one["image_id"]])
-            regions[one["image_id"]].append(Region(concepts[one["category_id"]], mask, one["score"]))
-        predictions = tuple(
-            Prediction(
-                ImageRef(one["file_name"], one["reco_hash"], one["width"], one["height"]),
-                tuple(regions[one["id"]]),
-                tuple(
-                    Verdict(name, verdict["present"], verdict["probability"])
-                    for name, verdict in one["reco_verdicts"].items()
-                ),
-            )
-            for one in data["images"]
-        )
-        version = _version(data["info"])
-    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        version = _version(dataset.document["info"])
+    except (KeyError, TypeError, AttributeError) as error:
         raise FormatError(
             f"{path} was not written by reco-assist ({error!r}); segment the images again."
         ) from error
-    return Output(predictions, tuple(concepts.values()), version, images_of(folder))
+    return Output(to_predictions(dataset), tuple(dataset.concepts), version, images_of(folder))
 
 
 def _version(info: dict[str, Any]) -> str:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from reco_assist.errors import InputError, ServerError, UnreachableError, short
-from reco_assist.export import label_config
-from reco_assist.export.label_studio import Shape, Tool
+from reco_assist.formats import label_config
+from reco_assist.formats.label_studio import Shape, Tool
 from reco_assist.label_studio.config import Config
 from reco_assist.label_studio.forms import FOUND_PROJECTS, PROJECT
 from reco_assist.label_studio.server import MissingError, Server

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
 from reco_assist.errors import FormatError, InputError, ServerError, short
-from reco_assist.export import write_coco
-from reco_assist.export.stream import dumps
 from reco_assist.files import make_output_folder, only_writer, write_bytes
+from reco_assist.formats import write_coco
+from reco_assist.formats.stream import dumps
 from reco_assist.json_files import parse_json
 from reco_assist.label_studio.project import Project, find
 from reco_assist.label_studio.regions import Drawn, read_region

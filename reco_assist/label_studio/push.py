@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from reco_assist.annotations import Prediction
 from reco_assist.errors import InputError, ServerError, UnreachableError
-from reco_assist.export.checks import check_prediction, number_concepts
-from reco_assist.export.label_studio import Names, Shape, Tool, pre_annotation, task_data
-from reco_assist.export.stream import dumps
+from reco_assist.formats.checks import check_prediction, number_concepts
+from reco_assist.formats.label_studio import Names, Shape, Tool, pre_annotation, task_data
+from reco_assist.formats.stream import dumps
 from reco_assist.label_studio.images import Source
 from reco_assist.label_studio.project import Project, open_or_create
 from reco_assist.label_studio.server import Server

@@ -16,8 +16,8 @@ from reco_assist.concepts import Concept
 from reco_assist.concepts.corrections import Correction, begin, correct, read_correction
 from reco_assist.encoders import Encoder, load_encoder
 from reco_assist.errors import ImageError, InputError, RecoAssistError
-from reco_assist.export.label_studio import Names, Shape, pre_annotation
 from reco_assist.files import make_folder
+from reco_assist.formats.label_studio import Names, Shape, pre_annotation
 from reco_assist.images import decode
 from reco_assist.label_studio.config import Config
 from reco_assist.label_studio.regions import read_region

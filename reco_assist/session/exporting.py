@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from reco_assist.annotations import Prediction, Region, Verdict
 from reco_assist.datasets import hold_out
 from reco_assist.errors import InputError
-from reco_assist.export import keep_numbers, write_coco, write_label_maps, write_label_studio
 from reco_assist.files import inside, make_output_folder, remove_file
+from reco_assist.formats import keep_numbers, write_coco, write_label_maps, write_label_studio
 from reco_assist.masks import encode_labels, label
 from reco_assist.session.records import Result
 from reco_assist.session.session import Session

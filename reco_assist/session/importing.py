@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reco_assist.annotations import ImageRef, Verdict
-from reco_assist.datasets import Dataset, is_crowd
 from reco_assist.errors import ImageError, InputError
-from reco_assist.files import inside
+from reco_assist.formats import Dataset, is_crowd
 from reco_assist.images import content_hash, decode, read_bytes
 from reco_assist.masks import rle
 from reco_assist.session.records import Plan
@@ -74,7 +73,8 @@ def import_dataset(
     """
     if not images.is_dir():
         raise InputError(f"{images} is no folder: name the folder of the images")
-    names = list(dataset.categories.values())
+    dataset = dataset.drawn
+    names = list(dataset.concepts)
     if not names:
         raise InputError(f"{dataset.source} has no concept: there is nothing to review")
     for name in names:
@@ -85,7 +85,7 @@ def import_dataset(
     skipped: list[tuple[str, str]] = []
     for number, record in dataset.images.items():
         try:
-            path = inside(images.absolute(), record["file_name"], links=True)
+            path = dataset.photograph(record, images.absolute())
             image = _image(path, record)
         except InputError as error:
             skipped.append((record["file_name"], str(error)))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from reco_assist.errors import InputError
-from reco_assist.export.label_studio import Shape
 from reco_assist.files import make_folder
+from reco_assist.formats.label_studio import Shape
 from reco_assist.label_studio import Policy, Pulled, Pushed, Server, Source, Upload
 from reco_assist.label_studio import pull as fetch
 from reco_assist.label_studio import push as send

@@ -26,7 +26,7 @@ from reco_assist.session.records import AUTOMATIC, Correction, Finding, Order, P
 from reco_assist.session.store import LOG, Moved, Store
 
 if TYPE_CHECKING:
-    from reco_assist.export.label_studio import Shape
+    from reco_assist.formats.label_studio import Shape
     from reco_assist.label_studio import Policy, Pulled, Pushed, Source
 
 REVIEW = "review"

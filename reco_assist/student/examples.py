@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reco_assist.errors import FormatError, ImageError, InputError
-from reco_assist.evaluation import read_predictions
 from reco_assist.files import make_output_folder, write_bytes
+from reco_assist.formats import name_key, read_coco
 from reco_assist.image_files import load_image
 from reco_assist.images import near_duplicate_groups, perceptual_hash
 from reco_assist.json_files import JsonLog, json_line
@@ -52,7 +52,7 @@ class Corrections:
     """Masks that somebody has corrected, read when asked for.
 
     Attributes:
-        files: Names of the corrected images.
+        files: Names of the corrected images; see `formats.name_key`.
         digest: Of the file they come from.
         masks: The masks of an image by its name.
     """
@@ -72,24 +72,28 @@ def read_corrections(path: Path, concepts: Sequence[str]) -> Corrections:
         InputError: There is no such file, or it knows none of the concepts.
         FormatError: It is not a COCO data set.
     """
-    found = read_predictions(path)
-    known = {name.casefold() for name in found.categories.values()}
+    found = read_coco(path).drawn
+    known = {name.casefold() for name in found.concepts}
     if not known & {name.casefold() for name in concepts}:
         raise InputError(
-            f"{path} has the categories {sorted(found.categories.values())} and the student is about "
+            f"{path} has the categories {sorted(found.concepts)} and the student is about "
             f"{list(concepts)}: give corrections of these concepts"
         )
-    stated = {file for _, file in found.presence}
 
     def masks(file: str) -> Masks:
+        image = found.find(file)
+        if image is None:
+            raise InputError(f"{file} is not in {path}: correct it too")
+        said = found.images[image].get("reco_verdicts")
+
         def one(name: str) -> NDArray[np.bool_] | None:
-            key = name.casefold(), file
-            unsaid = file in stated and key not in found.presence and not found.found(name, file)
-            return None if unsaid or name.casefold() not in known else found.union(name, file)
+            unsaid = said and found.presence(image, name) is None and not found.of(image, name)
+            return None if unsaid or name.casefold() not in known else found.union(image, name)
 
         return {name: one(name) for name in concepts}
 
-    return Corrections(frozenset(found.sizes), sha256(path.read_bytes()).hexdigest(), partial(masks))
+    files = frozenset(name_key(found.name(image)) for image in found.images.values())
+    return Corrections(files, sha256(path.read_bytes()).hexdigest(), partial(masks))
 
 
 class Examples:
@@ -150,7 +154,7 @@ class Examples:
             InputError: Corrected images are not among the targets.
             StorageError: The folder cannot be written.
         """
-        if lost := sorted(set(self._corrections) - {target.file_name for target in targets}):
+        if lost := sorted(set(self._corrections) - {name_key(target.file_name) for target in targets}):
             raise InputError(
                 f"{len(lost)} corrected images are not among the images, such as {lost[0]}: name the folder "
                 "that the corrections' file names are relative to"
@@ -158,8 +162,9 @@ class Examples:
         for start in range(0, len(targets), BATCH):
             batch = targets[start : start + BATCH]
             left = [target for target in batch if target.file_name not in self._items]
-            self._label([target for target in left if target.file_name in self._corrections], None)
-            self._label([target for target in left if target.file_name not in self._corrections], teacher)
+            corrected = [target for target in left if name_key(target.file_name) in self._corrections]
+            self._label(corrected, None)
+            self._label([target for target in left if target not in corrected], teacher)
             yield len(batch)
 
     def read(self, example: Example) -> tuple[NDArray[np.uint8], PseudoLabel]:
@@ -204,7 +209,7 @@ class Examples:
                 self.skipped.append((loaded.target.file_name, reason))
                 continue
             if said is None:
-                masks = self._corrections[loaded.target.file_name].masks(loaded.target.file_name)
+                masks = self._corrections[name_key(loaded.target.file_name)].masks(loaded.target.file_name)
                 label = corrected_label(dict(enumerate(masks.values(), 1)), self.side)
                 kind: Kind = "corrected"
             else:

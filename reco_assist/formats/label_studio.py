@@ -12,9 +12,9 @@ import numpy as np
 
 from reco_assist.annotations import ImageRef, Prediction
 from reco_assist.errors import InputError
-from reco_assist.export.checks import Concepts, check_prediction, number_concepts, round_score
-from reco_assist.export.stream import Numbers, write_array
 from reco_assist.files import atomic_write
+from reco_assist.formats.checks import Concepts, check_prediction, number_concepts, round_score
+from reco_assist.formats.stream import Numbers, write_array
 from reco_assist.masks import Rle, brush, polygons, rle
 from reco_assist.masks.colours import colours_of, css
 

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from reco_assist.datasets.coco import Dataset, Record, is_crowd, name_key
-from reco_assist.export.stream import dumps
 from reco_assist.files import make_folder, make_output_folder, write_bytes
+from reco_assist.formats.dataset import Dataset, is_crowd, score
+from reco_assist.formats.plain import Record
+from reco_assist.formats.stream import dumps
 from reco_assist.masks import rle
 from reco_assist.masks.names import paths_for
 
@@ -35,11 +36,11 @@ def write_panoptic(folder: Path, dataset: Dataset, *, name: str = "panoptic") ->
         StorageError: The files cannot be written.
     """
     maps = make_output_folder(folder / name)
-    places = paths_for([name_key(image["file_name"]) for image in dataset.images.values()], maps)
+    places = paths_for([dataset.name(image) for image in dataset.images.values()], maps)
     annotations = []
     for number, image in dataset.images.items():
         ids, segments = _segments(dataset, image, dataset.annotations[number])
-        place = places[name_key(image["file_name"])]
+        place = places[dataset.name(image)]
         make_folder(place.parent)
         buffer = BytesIO()
         Image.fromarray(np.stack([ids & 255, ids >> 8 & 255, ids >> 16], 2).astype(np.uint8)).save(
@@ -49,7 +50,8 @@ def write_panoptic(folder: Path, dataset: Dataset, *, name: str = "panoptic") ->
         file = place.relative_to(maps).as_posix()
         annotations.append({"image_id": number, "file_name": file, "segments_info": segments})
     categories = [{"supercategory": "", **one, "isthing": 1} for one in dataset.document["categories"]]
-    document = {**dataset.document, "annotations": annotations, "categories": categories}
+    images = list(dataset.images.values())
+    document = {**dataset.document, "images": images, "annotations": annotations, "categories": categories}
     write_bytes(folder / f"{name}.json", dumps(document).encode())
 
 
@@ -58,9 +60,10 @@ def _segments(
 ) -> tuple[NDArray[np.int32], list[dict[str, Any]]]:
     """The map of segment ids (H, W), and what `panoptic.json` says about them."""
     masks = [dataset.mask(one) for one in annotations]
+    sure = [1.0 if (given := score(one)) is None else given for one in annotations]
     order = sorted(
         range(len(masks)),
-        key=lambda i: (not is_crowd(annotations[i]), annotations[i].get("score", 1.0), -rle.area(masks[i])),
+        key=lambda i: (not is_crowd(annotations[i]), sure[i], -rle.area(masks[i])),
     )
     ids = np.zeros((image["height"], image["width"]), np.int32)  # (H, W), the last one painted wins
     for i in order:

@@ -14,9 +14,10 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from reco_assist.datasets.coco import Dataset, Id, Record, is_crowd, name_key
 from reco_assist.errors import InputError
 from reco_assist.files import inside, make_folder, make_output_folder, storage_error, write_bytes
+from reco_assist.formats.dataset import Dataset, is_crowd
+from reco_assist.formats.plain import Record
 from reco_assist.masks import label, polygons, rle
 from reco_assist.masks.names import paths_for
 
@@ -44,26 +45,26 @@ def write_yolo(folder: Path, parts: Mapping[str, Dataset], images: Path) -> int:
     """
     make_output_folder(folder)
     first = next(iter(parts.values()))
-    classes = {number: index for index, number in enumerate(first.categories)}
+    classes = {concept: index for index, concept in enumerate(first.concepts)}
     crowds = 0
     for part, dataset in parts.items():
-        names = [name_key(image["file_name"]) for image in dataset.images.values()]
+        names = [dataset.name(image) for image in dataset.images.values()]
         labels = paths_for(names, folder / "labels" / part, suffix=".txt")
-        for number, name in zip(dataset.images, names, strict=True):
+        for (number, image), name in zip(dataset.images.items(), names, strict=True):
             target = labels[name]
             # The format pairs an image with its labels by what comes before the suffix.
             picture = target.with_name(target.stem + PurePosixPath(name).suffix)
             relative = picture.relative_to(folder / "labels").as_posix()
-            _place(inside(images, name, links=True), inside(folder / "images", relative))
+            _place(dataset.photograph(image, images), inside(folder / "images", relative))
             single = [one for one in dataset.annotations[number] if not is_crowd(one)]
             crowds += len(dataset.annotations[number]) - len(single)
             make_folder(target.parent)
             write_bytes(target, "".join(f"{line}\n" for line in _lines(dataset, single, classes)).encode())
-    write_bytes(folder / "data.yaml", _yaml(parts, list(first.categories.values())).encode())
+    write_bytes(folder / "data.yaml", _yaml(parts, list(first.concepts)).encode())
     return crowds
 
 
-def _lines(dataset: Dataset, annotations: list[Record], classes: Mapping[Id, int]) -> Iterator[str]:
+def _lines(dataset: Dataset, annotations: list[Record], classes: Mapping[str, int]) -> Iterator[str]:
     """A line for each connected piece: its class, then x and y of its polygon in shares of the image."""
     for one in annotations:
         mask = dataset.mask(one)
@@ -72,7 +73,7 @@ def _lines(dataset: Dataset, annotations: list[Record], classes: Mapping[Id, int
         for part in range(1, int(parts.max(initial=0)) + 1):
             ring = _joined(polygons.trace(parts == part)) + np.array([x, y])  # (n, 2) in pixels
             ring /= np.array([mask.width, mask.height])
-            yield " ".join([str(classes[one["category_id"]]), *(f"{value:.6f}" for value in ring.ravel())])
+            yield " ".join([str(classes[dataset.concept(one)]), *(f"{value:.6f}" for value in ring.ravel())])
 
 
 def _joined(outline: polygons.Outline) -> NDArray[np.float64]:

@@ -1,16 +1,81 @@
-"""Predictions as a COCO data set, in memory or streamed to a file."""
+"""COCO files: the one reader, and the one writer, which holds no more than one record at a time."""
 
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from reco_assist.annotations import Prediction, Region
-from reco_assist.export.checks import Concepts, check_prediction, number_concepts, round_score
-from reco_assist.export.stream import Numbers, dumps, write_array
+from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
+from reco_assist.errors import FormatError, InputError
 from reco_assist.files import atomic_write
+from reco_assist.formats.checks import Concepts, check_prediction, number_concepts, round_score
+from reco_assist.formats.dataset import Dataset, score
+from reco_assist.formats.fields import cut
+from reco_assist.formats.plain import PARTS
+from reco_assist.formats.stream import Numbers, dumps, write_array
+from reco_assist.json_files import parse_json
 from reco_assist.masks import Rle, polygons, rle
+
+_MOST = 4 << 30  # bytes of an unpacked file; a million masks have half of one
+_GZIP = b"\x1f\x8b"
+
+
+def read_coco(path: Path, *, images: Path | None = None) -> Dataset:
+    """Read a COCO file: JSON in UTF-8, UTF-16 or UTF-32, with or without a mark, packed by gzip or not.
+
+    Args:
+        path: The file.
+        images: Folder of the photographs, where it is known.
+
+    Raises:
+        InputError: There is no such file, or it cannot be read.
+        FormatError: It is not a COCO data set; see `fields` for what is accepted.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no file {path}: name a COCO file, such as that of 'reco-assist segment'")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}): name a COCO file") from error
+    return Dataset(parse_json(_unpacked(data, path), path), str(path), images)
+
+
+def _unpacked(data: bytes, path: Path) -> bytes:
+    if not data.startswith(_GZIP):
+        return data
+    try:
+        unpacker = zlib.decompressobj(wbits=31)
+        unpacked = unpacker.decompress(data, _MOST)
+    except zlib.error as error:
+        raise FormatError(f"{path} cannot be unpacked ({error}): copy it anew") from error
+    if not unpacker.eof:
+        raise FormatError(f"{path} is cut short, or has more than {_MOST >> 30} GiB: copy it anew")
+    return unpacked
+
+
+def write_dataset(path: Path, dataset: Dataset) -> None:
+    """Write a data set as one COCO file, whole or not at all.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    _write(path, dataset.document)
+
+
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a document whose images and annotations may be made while they are written."""
+    with atomic_write(path) as file:
+        separator = b"{"
+        for key, value in document.items():
+            file.write(separator + dumps(key).encode() + b":")
+            separator = b","
+            if key in PARTS:
+                write_array(file, value)
+            else:
+                file.write(dumps(value).encode())
+        file.write(b"}")
 
 
 def to_coco(
@@ -69,13 +134,14 @@ def write_coco(
         StorageError: The file cannot be written.
     """
     numbers = number_concepts(concepts)
-    with atomic_write(path) as file:
-        file.write(dumps(_head(numbers, info))[:-1].encode())
-        file.write(b',"images":')
-        write_array(file, _images(predictions(), numbers))
-        file.write(b',"annotations":')
-        write_array(file, _annotations(predictions(), numbers, as_polygons=polygons))
-        file.write(b"}")
+    _write(
+        path,
+        {
+            **_head(numbers, info),
+            "images": _images(predictions(), numbers),
+            "annotations": _annotations(predictions(), numbers, as_polygons=polygons),
+        },
+    )
 
 
 def _head(numbers: dict[str, int], info: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -137,3 +203,35 @@ def _segmentation(region: Region, *, as_polygons: bool) -> tuple[object, Rle]:
             points = [ring.astype(int).ravel().tolist() for ring in rings]
             return points, polygons.fill(rings, mask.height, mask.width)
     return rle.to_coco(mask), mask
+
+
+def to_predictions(dataset: Dataset) -> tuple[Prediction, ...]:
+    """The predictions that `to_coco` made a data set of.
+
+    Raises:
+        FormatError: An image lacks its `reco_hash` or verdicts, a mask its score, or a mask is damaged.
+    """
+    found = []
+    for number, image in dataset.images.items():
+        records = dataset.annotations[number]
+        scores = [score(one) for one in records]
+        if not image.get("reco_hash") or "reco_verdicts" not in image or None in scores:
+            raise FormatError(
+                f"{dataset.source} was not written by reco-assist: {cut(image['file_name'])} lacks its "
+                "reco_hash, its reco_verdicts or the score of a mask; segment the images again"
+            )
+        found.append(
+            Prediction(
+                ImageRef(image["file_name"], image["reco_hash"], image["width"], image["height"]),
+                tuple(
+                    Region(dataset.concept(one), dataset.mask(one), sure)
+                    for one, sure in zip(records, scores, strict=True)
+                    if sure is not None
+                ),
+                tuple(
+                    Verdict(name, verdict["present"], verdict["probability"])
+                    for name, verdict in image["reco_verdicts"].items()
+                ),
+            )
+        )
+    return tuple(found)

@@ -10,9 +10,9 @@ from PIL import Image
 
 from reco_assist.annotations import Prediction
 from reco_assist.errors import InputError
-from reco_assist.export.checks import Concepts, check_prediction, number_concepts
-from reco_assist.export.stream import dumps
 from reco_assist.files import make_folder, make_output_folder, remove_file, write_bytes
+from reco_assist.formats.checks import Concepts, check_prediction, number_concepts
+from reco_assist.formats.stream import dumps
 from reco_assist.masks import rle
 from reco_assist.masks.colours import colours_of, css, palette
 from reco_assist.masks.names import leftovers, paths_for

@@ -1,15 +1,15 @@
 """Folders of label maps, VOC-style ones too, as a data set."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reco_assist.datasets.coco import Dataset
 from reco_assist.errors import InputError
-from reco_assist.export.stream import Numbers
+from reco_assist.formats.dataset import Dataset
+from reco_assist.formats.stream import Numbers
 from reco_assist.images import SUFFIXES, content_hash, decode, read_bytes
 from reco_assist.masks import encode_labels, label, rle
 from reco_assist.masks.label_maps import (
@@ -27,7 +27,11 @@ VOC_IMAGES = "JPEGImages"
 
 
 def read_label_maps(
-    folder: Path, *, images: Path | None = None, names: Mapping[int, str] | None = None
+    folder: Path,
+    *,
+    images: Path | None = None,
+    files: Collection[str] = (),
+    names: Mapping[int, str] | None = None,
 ) -> Dataset:
     """Read a folder of label maps as a data set; they are named after their images as `masks.names` says.
 
@@ -38,6 +42,8 @@ def read_label_maps(
     Args:
         folder: Of the maps, or of a VOC-style data set.
         images: Of the images; `JPEGImages` in a VOC-style folder.
+        files: Names of images; given instead of their folder, no photograph is opened, and those without a
+            map are left out, as are numbers that nothing names.
         names: What the numbers mean where no file says so; see `masks.label_maps`.
 
     Raises:
@@ -51,44 +57,23 @@ def read_label_maps(
         raise InputError(
             f"nothing names the numbers of {maps}: add legend.json, a list of id and name, or labelmap.txt"
         )
-    place = images or folder / VOC_IMAGES
-    if not place.is_dir():
-        raise InputError(f"the label maps of {folder} need their images: name the folder by --images")
     classes = {number: name for number, name in known.names.items() if number and number not in VOID}
     records: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     image_ids, ids = Numbers(), Numbers()
-    files = sorted(maps.rglob(f"*{LABEL_MAP}"))
-    photos = _photos(place, maps, files)
-    for path in files:
-        relative = path.relative_to(maps)
-        if path not in photos:
-            raise InputError(
-                f"the label map {relative} has no image in {place}: name the folder of its images"
-            )
-        photo = photos[path]
-        data = read_bytes(photo)
-        picture = decode(data, reduce_to=1)
+    place = _place(folder, images, files)
+    for path, file in _pairs(maps, place, files):
         labels = read_label_map(path, known.colours)
-        if labels.shape != (picture.height, picture.width):
-            raise InputError(
-                f"the label map {path} has {labels.shape[1]} x {labels.shape[0]} pixels and {photo.name} has "
-                f"{picture.width} x {picture.height} (upright): make maps at the image's full size"
-            )
-        digest = content_hash(data)
+        if place is not None:
+            _check_numbers(labels, classes, path)
+        digest = file if place is None else _photograph(place / file, path, labels.shape)
         number = image_ids.take(digest)
-        records.append(
-            {
-                "id": number,
-                "file_name": photo.relative_to(place).as_posix(),
-                "height": picture.height,
-                "width": picture.width,
-                "reco_hash": digest,
-            }
-        )
-        objects = maps.parent / VOC_OBJECTS / relative
+        size = {"height": labels.shape[0], "width": labels.shape[1]}
+        known_by = {} if place is None else {"reco_hash": digest}
+        records.append({"id": number, "file_name": file, **size, **known_by})
+        objects = maps.parent / VOC_OBJECTS / path.relative_to(maps)
         parts = read_label_map(objects) if maps.name == VOC_CLASSES and objects.is_file() else None
-        for category, mask, crowd in _regions(labels, parts, classes, path):
+        for category, mask, crowd in _regions(labels, parts, classes):
             annotations.append(
                 {
                     "id": ids.take(digest, category, crowd, mask.counts),
@@ -100,24 +85,68 @@ def read_label_maps(
                     "iscrowd": crowd,
                 }
             )
-    if not records:
-        raise InputError(f"{maps} holds no label maps (PNG): name their folder")
     document = {
         "images": records,
         "annotations": annotations,
         "categories": [{"id": number, "name": name} for number, name in classes.items()],
     }
-    return Dataset(document, str(folder))
+    return Dataset(document, str(folder), place)
+
+
+def _check_numbers(labels: NDArray[np.int32], classes: Mapping[int, str], path: Path) -> None:
+    if unknown := set(np.unique(labels).tolist()) - {0, *VOID, *classes}:
+        raise InputError(f"{path} has the number {min(unknown)}, which nothing names: add it to the names")
+
+
+def _place(folder: Path, images: Path | None, files: Collection[str]) -> Path | None:
+    """The folder of the photographs; None where their names alone are known."""
+    place = images or folder / VOC_IMAGES
+    if place.is_dir():
+        return place
+    if files:
+        return None
+    raise InputError(f"the label maps of {folder} need their images: name the folder by --images")
+
+
+def _pairs(maps: Path, place: Path | None, files: Collection[str]) -> Iterator[tuple[Path, str]]:
+    """Each label map and the name of its image."""
+    if place is None:
+        found = find_files(files, maps)
+        if not found:
+            raise InputError(f"{maps} has no label map of any of the images: map a/b.png is that of a/b.jpg")
+        yield from sorted((path, file) for file, path in found.items())
+        return
+    listed = sorted(maps.rglob(f"*{LABEL_MAP}"))
+    if not listed:
+        raise InputError(f"{maps} holds no label maps (PNG): name their folder")
+    photos = _photos(place, maps, listed)
+    for path in listed:
+        if path not in photos:
+            raise InputError(
+                f"the label map {path.relative_to(maps)} has no image in {place}: "
+                "name the folder of its images"
+            )
+        yield path, photos[path].relative_to(place).as_posix()
+
+
+def _photograph(photo: Path, path: Path, shape: tuple[int, ...]) -> str:
+    """The content hash of a photograph, which must have the size of its map."""
+    data = read_bytes(photo)
+    picture = decode(data, reduce_to=1)
+    if shape != (picture.height, picture.width):
+        raise InputError(
+            f"the label map {path} has {shape[1]} x {shape[0]} pixels and {photo.name} has "
+            f"{picture.width} x {picture.height} (upright): make maps at the image's full size"
+        )
+    return content_hash(data)
 
 
 def _regions(
-    labels: NDArray[np.int32], objects: NDArray[np.int32] | None, classes: Mapping[int, str], path: Path
+    labels: NDArray[np.int32], objects: NDArray[np.int32] | None, classes: Mapping[int, str]
 ) -> Iterator[tuple[int, rle.Rle, int]]:
     """(category, mask, iscrowd) of what a map shows."""
     void = np.isin(labels, VOID)  # (H, W)
-    present = [number for number in np.unique(labels[~void]).tolist() if number]
-    if unknown := [number for number in present if number not in classes]:
-        raise InputError(f"{path} has the number {unknown[0]}, which nothing names: add it to the names")
+    present = [number for number in np.unique(labels[~void]).tolist() if number in classes]
     for number in present:
         mask = labels == number  # (H, W)
         parts = label(mask)

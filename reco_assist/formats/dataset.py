@@ -1,0 +1,222 @@
+"""A data set in memory: the COCO document itself, every record and field of it, and views that give types."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reco_assist.errors import InputError
+from reco_assist.formats.names import below, clean_name, find_image, name_key
+from reco_assist.formats.plain import Id, Record, masked, plain
+from reco_assist.formats.regions import at_shape
+from reco_assist.masks import Rle, rle
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images, categories and annotations that belong together. Records are never changed in place.
+
+    Attributes:
+        document: The whole COCO document; its values get their plain forms as the table `fields.FIELDS` says.
+        source: What it is called in messages: its file.
+        folder: What file names are relative to, where that is known.
+    """
+
+    document: Mapping[str, Any]
+    source: str
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "document", plain(self.document, self.source))
+
+    @cached_property
+    def images(self) -> dict[Id, Record]:
+        """The record of each image, by id; of several records of one file the first."""
+        return {one["id"]: one for one in self.document["images"] if self._first[one["id"]] == one["id"]}
+
+    @cached_property
+    def categories(self) -> dict[Id, str]:
+        """Names of the concepts, by category id; one name may have several ids."""
+        return {one["id"]: one["name"] for one in self.document["categories"]}
+
+    @cached_property
+    def concepts(self) -> dict[str, Id]:
+        """The category id of each concept; where several have its name, the first that has annotations."""
+        used = {one["category_id"] for one in self.document["annotations"]}
+        found: dict[str, Id] = {}
+        for number, name in self.categories.items():
+            if name not in found or (found[name] not in used and number in used):
+                found[name] = number
+        return found
+
+    @cached_property
+    def annotations(self) -> dict[Id, list[Record]]:
+        """The records of the annotations of each image, by image id, in the order of the file."""
+        found: dict[Id, list[Record]] = {number: [] for number in self.images}
+        for one in self.document["annotations"]:
+            found[self._first[one["image_id"]]].append(one)
+        return found
+
+    def image(self, annotation: Record) -> Record:
+        """The record of the image that an annotation is of."""
+        return self.images[self._first[annotation["image_id"]]]
+
+    def concept(self, annotation: Record) -> str:
+        """The name of an annotation's concept."""
+        return self.categories[annotation["category_id"]]
+
+    def mask(self, annotation: Record) -> Rle:
+        """The pixels of an annotation: its mask; where it has a box alone, those of the box.
+
+        Raises:
+            FormatError: Its segmentation is damaged or of another size.
+        """
+        image = self.image(annotation)
+        return masked(annotation, (image["height"], image["width"]), self.source)
+
+    @cached_property
+    def drawn(self) -> "Dataset":
+        """The data set without annotations that have no pixel. Every mask is looked at: none is damaged.
+
+        Raises:
+            FormatError: A mask is damaged.
+        """
+        every = self.document["annotations"]
+        kept = [one for one in every if rle.area(self.mask(one))]
+        if len(kept) == len(every):
+            return self
+        drawn = self.with_annotations(kept)
+        drawn.__dict__["drawn"] = drawn
+        return drawn
+
+    def find(self, file_name: str) -> Id | None:
+        """The id of the image of a name, however that is written; None where there is none."""
+        name = below(file_name, self._roots)
+        found = self._names.get(clean_name(name))
+        return self._keys.get(name_key(name)) if found is None else found
+
+    def of(self, image: Id, concept: str) -> list[Record]:
+        """The annotations of a concept in an image, crowds too; upper and lower case do not matter."""
+        return self._by_concept.get((image, concept.casefold()), [])
+
+    def union(
+        self, image: Id | None, concept: str, *, shape: tuple[int, int] | None = None
+    ) -> NDArray[np.bool_]:
+        """All of a concept in an image as one mask (H, W) bool, at a shape or else at the image's size.
+
+        Args:
+            image: Its id; of an image that is not there nothing is known but the shape, which must be given.
+            concept: Its name.
+            shape: Height and width.
+
+        Raises:
+            FormatError: A mask is damaged.
+            InputError: There is neither image nor shape.
+        """
+        if shape is None:
+            if image is None:
+                raise InputError(f"an image is not in {self.source}: segment it too")
+            shape = self.images[image]["height"], self.images[image]["width"]
+        united = np.zeros(shape, np.bool_)  # (H, W)
+        for one in () if image is None else self.of(image, concept):
+            united |= at_shape(self.mask(one), united.shape)
+        return united
+
+    def presence(self, image: Id, concept: str) -> float | None:
+        """The probability that an image shows a concept, where the data set states one."""
+        verdicts = self.images[image].get("reco_verdicts") or {}
+        stated = {name.casefold(): verdict["probability"] for name, verdict in verdicts.items()}
+        return stated.get(concept.casefold())
+
+    def photograph(self, image: Record, folder: Path | None = None) -> Path:
+        """Where the photograph of an image is, or should be.
+
+        Args:
+            image: The image's record.
+            folder: Of the photographs; the data set's own if None.
+
+        Raises:
+            InputError: The image's name leads out of the folder, or no folder is known.
+        """
+        place = folder or self.folder
+        if place is None:
+            raise InputError(
+                f"{self.source} does not say where its images are: name their folder by --images"
+            )
+        return find_image(place, below(image["file_name"], self._roots))
+
+    def name(self, image: Record) -> str:
+        """The POSIX name of an image, relative to the data set where it is absolute."""
+        return clean_name(below(image["file_name"], self._roots))
+
+    def with_annotations(self, annotations: Iterable[Record]) -> "Dataset":
+        """The same images with other annotations."""
+        return Dataset({**self.document, "annotations": list(annotations)}, self.source, self.folder)
+
+    def only(self, images: Iterable[Id]) -> "Dataset":
+        """Some of its images with their annotations, in its own order; nothing else changes."""
+        wanted = set(images)
+        kept = {number for number, first in self._first.items() if first in wanted}
+        return Dataset(
+            {
+                **self.document,
+                "images": [one for one in self.document["images"] if one["id"] in kept],
+                "annotations": [one for one in self.document["annotations"] if one["image_id"] in kept],
+            },
+            self.source,
+            self.folder,
+        )
+
+    @cached_property
+    def _first(self) -> dict[Id, Id]:
+        """The id of the first record of the same file, by id: records of one file are one image."""
+        firsts: dict[str, Id] = {}
+        return {
+            one["id"]: firsts.setdefault(clean_name(one["file_name"]), one["id"])
+            for one in self.document["images"]
+        }
+
+    @cached_property
+    def _names(self) -> dict[str, Id]:
+        return {self.name(one): number for number, one in reversed(self.images.items())}
+
+    @cached_property
+    def _keys(self) -> dict[str, Id]:
+        return {name_key(name): number for name, number in self._names.items()}
+
+    @cached_property
+    def _by_concept(self) -> dict[tuple[Id, str], list[Record]]:
+        found: dict[tuple[Id, str], list[Record]] = defaultdict(list)
+        for number, annotations in self.annotations.items():
+            for one in annotations:
+                found[number, self.concept(one).casefold()].append(one)
+        return dict(found)
+
+    @property
+    def _roots(self) -> tuple[Path, ...]:
+        own = Path(self.source)
+        return (*(() if self.folder is None else (self.folder,)), own if own.is_dir() else own.parent)
+
+
+def is_crowd(annotation: Record) -> bool:
+    """Whether an annotation is a region to ignore: COCO's `iscrowd`, or the `ignore` of some tools."""
+    return bool(annotation.get("iscrowd") or annotation.get("ignore"))
+
+
+def score(annotation: Record) -> float | None:
+    """The score of an annotation; None where it has none."""
+    value = annotation.get("score")
+    return None if value is None else float(value)
+
+
+def by_concept(dataset: Dataset) -> dict[str, list[Record]]:
+    """The annotations of each concept, crowds included, in the order of the categories."""
+    found: dict[str, list[Record]] = {name: [] for name in dataset.concepts}
+    for one in dataset.document["annotations"]:
+        found[dataset.concept(one)].append(one)
+    return found

@@ -1,0 +1,40 @@
+"""Which images of two data sets are the same."""
+
+from collections.abc import Callable
+
+from reco_assist.formats.dataset import Dataset
+from reco_assist.formats.names import clean_name, name_key
+from reco_assist.formats.plain import Id, Record
+
+
+def pair_images(old: Dataset, new: Dataset, *, prefix: str = "") -> dict[Id, Id]:
+    """The old image of each new one that both data sets have: of its name, or else of its content.
+
+    Args:
+        old: One data set.
+        new: The other.
+        prefix: What the old data set puts before the file names of the new one.
+
+    Returns:
+        Ids of old images by ids of new ones; no old image is there twice.
+    """
+
+    def named(dataset: Dataset, image: Record) -> str:
+        return clean_name((prefix if dataset is new else "") + dataset.name(image))
+
+    ways: tuple[Callable[[Dataset, Record], str | None], ...] = (
+        named,
+        lambda dataset, image: name_key(named(dataset, image)),
+        lambda _, image: image.get("reco_hash"),
+    )
+    pairs: dict[Id, Id] = {}
+    for way in ways:
+        taken = set(pairs.values())
+        free: dict[str, list[Id]] = {}
+        for number, image in old.images.items():
+            if number not in taken and (key := way(old, image)):
+                free.setdefault(key, []).append(number)
+        for number, image in new.images.items():
+            if number not in pairs and (rest := free.get(way(new, image) or "")):
+                pairs[number] = rest.pop(0)
+    return pairs
