@@ -124,9 +124,7 @@ CASES = {
     "an annotation of an image that is not listed": lambda folder: convert(folder, image_id=9),
     "an annotation of a category that is not listed": lambda folder: convert(folder, category_id=9),
     "a polygon with NaN": lambda folder: convert(folder, segmentation=[[float("nan"), 1, 2, 3, 4, 5]]),
-    "a polygon whose last number has no partner": lambda folder: convert(
-        folder, segmentation=[[1, 1, 2, 2, 3]]
-    ),
+    "a polygon of five numbers": lambda folder: convert(folder, segmentation=[[1, 1, 2, 2, 3]]),
     "run lengths that overrun the image": lambda folder: convert(
         folder, segmentation={"size": [30, 40], "counts": [600, 601]}
     ),

@@ -111,7 +111,8 @@ def _sizes(images: list[Record], source: str) -> dict[Id, tuple[int, int]]:
         try:
             rle.check_size(one["height"], one["width"])
         except FormatError as error:
-            raise FormatError(f"{named(one, 'image')} of {source} cannot be: {error}") from None
+            said = str(error).rstrip(".")
+            raise FormatError(f"{named(one, 'image')} of {source} has no usable size: {said}") from None
         first = by_name.setdefault(clean_name(one["file_name"]), one)
         if (first["height"], first["width"]) != (one["height"], one["width"]):
             raise FormatError(

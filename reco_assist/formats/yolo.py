@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from reco_assist.errors import InputError
 from reco_assist.files import inside, make_folder, make_output_folder, storage_error, write_bytes
 from reco_assist.formats.dataset import Dataset, is_crowd
-from reco_assist.formats.plain import Record
+from reco_assist.formats.plain import Id, Record
 from reco_assist.masks import label, polygons, rle
 from reco_assist.masks.names import paths_for
 
@@ -43,6 +43,7 @@ def write_yolo(folder: Path, parts: Mapping[str, Dataset], images: Path) -> int:
         FormatError: A mask is damaged.
         StorageError: The files cannot be written.
     """
+    photos = {part: _photographs(dataset, images) for part, dataset in parts.items()}
     make_output_folder(folder)
     first = next(iter(parts.values()))
     classes = {concept: index for index, concept in enumerate(first.concepts)}
@@ -50,12 +51,12 @@ def write_yolo(folder: Path, parts: Mapping[str, Dataset], images: Path) -> int:
     for part, dataset in parts.items():
         names = [dataset.name(image) for image in dataset.images.values()]
         labels = paths_for(names, folder / "labels" / part, suffix=".txt")
-        for (number, image), name in zip(dataset.images.items(), names, strict=True):
+        for number, name in zip(dataset.images, names, strict=True):
             target = labels[name]
             # The format pairs an image with its labels by what comes before the suffix.
             picture = target.with_name(target.stem + PurePosixPath(name).suffix)
             relative = picture.relative_to(folder / "labels").as_posix()
-            _place(dataset.photograph(image, images), inside(folder / "images", relative))
+            _place(photos[part][number], inside(folder / "images", relative))
             single = [one for one in dataset.annotations[number] if not is_crowd(one)]
             crowds += len(dataset.annotations[number]) - len(single)
             make_folder(target.parent)
@@ -90,9 +91,16 @@ def _joined(outline: polygons.Outline) -> NDArray[np.float64]:
     return path
 
 
+def _photographs(dataset: Dataset, folder: Path) -> dict[Id, Path]:
+    """The photograph of each image; all are there before anything is written."""
+    found = {number: dataset.photograph(image, folder) for number, image in dataset.images.items()}
+    for path in found.values():
+        if not path.is_file():
+            raise InputError(f"the image {path} is missing: name the folder of the images by --images")
+    return found
+
+
 def _place(source: Path, target: Path) -> None:
-    if not source.is_file():
-        raise InputError(f"the image {source} is missing: name the folder of the images by --images")
     make_folder(target.parent)
     try:
         with suppress(FileNotFoundError):
