@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from reco_assist.encoders.batches import encode_files
 from reco_assist.encoders.protocols import Encoder
 from reco_assist.errors import ImageError, InputError
-from reco_assist.files import make_folder, storage_error
+from reco_assist.files import atomic_folder, make_folder
 from reco_assist.images import address
 
 if TYPE_CHECKING:
@@ -172,22 +172,20 @@ def export_embeddings(archive: "Archive", folder: str | Path) -> int:
     out = Path(folder)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out} exists already; give a new folder.")
-    for name in ("img_emb", "metadata"):
-        make_folder(out / name)
     count = 0
-    try:
+    with atomic_folder(out) as draft:
+        for name in ("img_emb", "metadata"):
+            make_folder(draft / name)
         for number, (entries, vectors) in enumerate(archive.embeddings()):
-            np.save(out / "img_emb" / f"img_emb_{number}.npy", _unit(vectors).astype(np.float16))
+            np.save(draft / "img_emb" / f"img_emb_{number}.npy", _unit(vectors).astype(np.float16))
             columns = {
                 "image_path": [address(entry.path) for entry in entries],
                 "width": [entry.width for entry in entries],
                 "height": [entry.height for entry in entries],
                 "content_hash": [entry.content_hash for entry in entries],
             }
-            pq.write_table(pa.table(columns), out / "metadata" / f"metadata_{number}.parquet")
+            pq.write_table(pa.table(columns), draft / "metadata" / f"metadata_{number}.parquet")
             count += len(entries)
-    except OSError as error:
-        raise storage_error(out, error) from error
     return count
 
 

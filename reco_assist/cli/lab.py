@@ -1,6 +1,5 @@
 """`reco-assist lab`."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Annotated
 import typer
 
 from reco_assist.errors import InputError
-from reco_assist.files import make_folder
+from reco_assist.files import make_folder, write_bytes
 
 TUTORIALS = "reco-assist-tutorials"
 """Folder of the copied notebooks in the folder to work in."""
@@ -47,5 +46,5 @@ def copy_tutorials(folder: Path) -> Path:
     place = make_folder(folder / TUTORIALS)
     for notebook in sorted(source.glob("*.ipynb")):
         if not (place / notebook.name).exists():
-            shutil.copyfile(notebook, place / notebook.name)
+            write_bytes(place / notebook.name, notebook.read_bytes())
     return place / _FIRST
