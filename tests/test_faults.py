@@ -19,6 +19,7 @@ import pytest
 from fakes import FakeEncoder, write_photos
 from PIL import Image
 from test_session import NAMES, Job
+from test_session_ranking import Bright
 from typer.testing import CliRunner
 
 from reco_assist.annotations import ImageRef, Verdict
@@ -112,6 +113,49 @@ def test_a_killed_export_leaves_whole_files_and_the_next_one_mends_it(tmp_path, 
     export(session, tmp_path / "fresh", Choice(undecided=True))
     session.close()
     assert visible(out) == visible(tmp_path / "fresh")
+
+
+RANK = """
+import sys
+import reco_assist.student as student
+from reco_assist.cli import app
+from reco_assist.session import ranking
+from test_session_ranking import Bright
+student.load_predictor = lambda *arguments, **options: Bright(100)
+ranking._BATCH = 2
+add = ranking.Ranking.add
+
+def noisy(self, targets):
+    for number, count in enumerate(add(self, targets)):
+        print(*(target.file_name for target in targets[2 * number : 2 * number + 2]), flush=True)
+        yield count
+
+ranking.Ranking.add = noisy
+sys.argv = ["reco-assist", "rank", "x.student", "--images", sys.argv[1], "--out", sys.argv[2], "-q"]
+app.main()
+"""
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_killed_ranking_keeps_every_image_that_was_reported(tmp_path, seed, monkeypatch):
+    photos = tmp_path / "photos"
+    write_photos(photos, 60)
+    printed = kill_at_random(start(RANK, photos, tmp_path / "out"), seed, 29)
+    names = [line.split() for line in printed if line.startswith(("a/", "b/")) and line.endswith("\n")]
+    reported = {name for pair in names for name in pair if name[0] in "ab"}
+    assert reported
+    words = ["rank", "x.student", "--images", str(photos), "-q", "--out"]
+    ranked = {}
+    for out in ("out", "fresh"):
+        predictor = ranked[out] = Bright(100)
+        monkeypatch.setattr(
+            "reco_assist.student.load_predictor", lambda *_, predictor=predictor, **__: predictor
+        )
+        CliRunner().invoke(app, [*words, str(tmp_path / out)], catch_exceptions=False)
+    assert not reported & set(ranked["out"].seen)
+    assert len(ranked["fresh"].seen) == 60
+    lists = [(tmp_path / out / "ranking.csv").read_bytes() for out in ranked]
+    assert lists[0] == lists[1]
 
 
 ALL = Choice(undecided=True)
