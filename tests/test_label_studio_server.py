@@ -327,15 +327,15 @@ def test_corrections_come_back_whole(label_studio, server, predictions, tmp_path
 
     assert pull(server, name, tmp_path).fresh == 0
     first = pull(server, name, tmp_path, policy="first")
-    assert len(first.corrected(next(o for o in first.answered if len(o.answers) == 2)).regions) == len(
+    assert len(first.corrected(next(o for o in first.answered if len(o.annotations) == 2)).regions) == len(
         twice.regions
     )
     half = pull(server, name, tmp_path, policy="majority")
-    assert not half.corrected(next(o for o in half.answered if len(o.answers) == 2)).regions
+    assert not half.corrected(next(o for o in half.answered if len(o.annotations) == 2)).regions
     submit(twice, predicted(twice))
     more = pull(server, name, tmp_path, policy="majority")
     assert more.fresh == 1  # incremental
-    assert len(more.corrected(next(o for o in more.answered if len(o.answers) == 3)).regions) == len(
+    assert len(more.corrected(next(o for o in more.answered if len(o.annotations) == 3)).regions) == len(
         twice.regions
     )
     assert read_pulled(tmp_path).labelled == more.labelled

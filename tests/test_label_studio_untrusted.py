@@ -26,7 +26,8 @@ from reco_assist.label_studio import Prefix, Server, Upload, server
 from reco_assist.label_studio.comparison import find_image
 from reco_assist.label_studio.config import Config
 from reco_assist.label_studio.project import Project
-from reco_assist.label_studio.pull import Labelled, Pulled, _checked
+from reco_assist.label_studio.pulled import Pulled
+from reco_assist.label_studio.tasks import LSTask, read_task
 from reco_assist.masks import brush
 
 
@@ -214,7 +215,7 @@ PROJECT = Project(1, "p", Config.parse(label_config(["mug"], shape="brush")), Fa
 @given(damaged(TASK), st.sampled_from(["latest", "majority"]))
 def test_tasks_of_others(tmp_path, task, policy):
     def read():
-        found = _checked(task, PROJECT, Counter())
+        found = read_task(task, PROJECT, Counter())
         if found is not None:
             pulled = Pulled(tmp_path, "p", ("mug",), (found,), tmp_path, policy)
             pulled.corrected(found)
@@ -224,9 +225,9 @@ def test_tasks_of_others(tmp_path, task, policy):
 
 
 def test_a_healthy_task_is_read():
-    found = _checked(copy.deepcopy(TASK), PROJECT, Counter())
-    assert [len(one.regions) for one in found.answers] == [1]  # parts of one id are one mask
-    assert found.answers[0].regions[0].concepts == ("mug",)
+    found = read_task(copy.deepcopy(TASK), PROJECT, Counter())
+    assert [len(one.regions) for one in found.annotations] == [1]  # parts of one id are one mask
+    assert found.annotations[0].regions[0].concepts == ("mug",)
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "/etc/hostname", "a\0b", ""])
@@ -234,7 +235,7 @@ def test_names_of_tasks_and_of_data_sets_do_not_leave_the_images_folder(tmp_path
     (tmp_path / "photos").mkdir()
     (tmp_path / "secret.png").write_bytes(b"secret")
     image = ImageRef(name, content_hash(b"secret"), 40, 30)
-    one = Labelled(1, "", image, "")
+    one = LSTask(1, "", image, "")
     assert find_image(Pulled(tmp_path, "p", (), (one,), tmp_path / "photos", "latest"), one) is None
     source = Upload(tmp_path / "photos")
     for send in (lambda: source.prepare(None, 1, [image]), lambda: source.addresses(None, 1, [image])):

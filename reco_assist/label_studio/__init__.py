@@ -2,16 +2,20 @@
 
 from reco_assist.label_studio.comparison import Change, Comparison, compare, draw
 from reco_assist.label_studio.images import LocalFiles, Prefix, Source, Upload
-from reco_assist.label_studio.pull import POLICIES, Labelled, Policy, Pulled, pull, read_pulled
+from reco_assist.label_studio.pull import pull
+from reco_assist.label_studio.pulled import POLICIES, Policy, Pulled, read_pulled
 from reco_assist.label_studio.push import Pushed, push
 from reco_assist.label_studio.server import TOKEN, Server
+from reco_assist.label_studio.tasks import LSAnnotation, LSPrediction, LSTask
 
 __all__ = [
     "POLICIES",
     "TOKEN",
     "Change",
     "Comparison",
-    "Labelled",
+    "LSAnnotation",
+    "LSPrediction",
+    "LSTask",
     "LocalFiles",
     "Policy",
     "Prefix",

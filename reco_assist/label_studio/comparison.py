@@ -13,8 +13,9 @@ from reco_assist.errors import ImageError, InputError
 from reco_assist.evaluation.overlap import overlap
 from reco_assist.files import inside
 from reco_assist.images import content_hash, decode, read_bytes
-from reco_assist.label_studio.pull import Labelled, Pulled
+from reco_assist.label_studio.pulled import Pulled
 from reco_assist.label_studio.regions import Drawn
+from reco_assist.label_studio.tasks import LSTask
 from reco_assist.masks import rle
 from reco_assist.masks.sheet import Tile, write_sheet
 
@@ -124,11 +125,11 @@ def compare(pulled: Pulled) -> Comparison:
     """
     answered = pulled.answered
     changes = tuple(_change(pulled, concept) for concept in pulled.concepts)
-    guesses = [(one, guess) for one in answered if (guess := one.guess()) is not None]
+    predicted = [(one, shown) for one in answered if (shown := one.prediction()) is not None]
     # An empty image that stays empty took no mask to accept: it is counted for itself.
-    masked = [one for one, guess in guesses if guess.regions]
-    empty = [one for one, guess in guesses if not guess.regions]
-    times = [answer.seconds for one in answered for answer in one.answered if 0 < answer.seconds <= _PAUSE]
+    masked = [one for one, shown in predicted if shown.regions]
+    empty = [one for one, shown in predicted if not shown.regions]
+    times = [each.seconds for one in answered for each in one.answered if 0 < each.seconds <= _PAUSE]
     return Comparison(
         pulled.project,
         len(pulled.labelled),
@@ -148,8 +149,8 @@ def _change(pulled: Pulled, concept: str) -> Change:
     counts = {"predicted": 0, "untouched": 0, "changed": 0, "removed": 0, "added": 0}
     pixels = everything = 0
     for one in pulled.answered:
-        guess, corrected = one.guess(), pulled.corrected(one)
-        before = [] if guess is None else [region for region in guess.regions if concept in region.concepts]
+        shown, corrected = one.prediction(), pulled.corrected(one)
+        before = [] if shown is None else [region for region in shown.regions if concept in region.concepts]
         predicted = _mask(one, before)
         left = np.zeros_like(predicted)
         for region in corrected.regions:
@@ -171,7 +172,7 @@ def _change(pulled: Pulled, concept: str) -> Change:
     )
 
 
-def _after(one: Labelled) -> tuple[Drawn, ...]:
+def _after(one: LSTask) -> tuple[Drawn, ...]:
     """The regions of the annotation that was changed last."""
     return one.answered[-1].regions
 
@@ -185,15 +186,15 @@ def _count(counts: dict[str, int], before: Sequence[Drawn], after: Sequence[Draw
     counts["added"] += len(kept)
 
 
-def _untouched(one: Labelled) -> bool:
-    guess = one.guess()
-    before = () if guess is None else guess.regions
+def _untouched(one: LSTask) -> bool:
+    shown = one.prediction()
+    before = () if shown is None else shown.regions
     return {(region.id, region.concepts, region.mask) for region in before} == {
         (region.id, region.concepts, region.mask) for region in _after(one)
     }
 
 
-def _mask(one: Labelled, regions: Sequence[Drawn]) -> NDArray[np.bool_]:
+def _mask(one: LSTask, regions: Sequence[Drawn]) -> NDArray[np.bool_]:
     mask = np.zeros((one.image.height, one.image.width), bool)
     for region in regions:
         mask |= rle.decode(region.mask)
@@ -216,8 +217,8 @@ def draw(pulled: Pulled, path: Path, *, fetch: Callable[[str], bytes | None] = l
     """
     rated = []
     for one in pulled.answered:
-        guess = one.guess()
-        before = _mask(one, () if guess is None else guess.regions)
+        shown = one.prediction()
+        before = _mask(one, () if shown is None else shown.regions)
         after = np.zeros_like(before)
         for region in pulled.corrected(one).regions:
             after |= rle.decode(region.mask)
@@ -242,7 +243,7 @@ def draw(pulled: Pulled, path: Path, *, fetch: Callable[[str], bytes | None] = l
     return len(tiles)
 
 
-def find_image(pulled: Pulled, one: Labelled) -> Path | None:
+def find_image(pulled: Pulled, one: LSTask) -> Path | None:
     """The file of a task's image, if it is in the images' folder and has not changed."""
     if pulled.images is None:
         return None
@@ -253,7 +254,7 @@ def find_image(pulled: Pulled, one: Labelled) -> Path | None:
         return None
 
 
-def _pixels(pulled: Pulled, one: Labelled, fetch: Callable[[str], bytes | None]) -> NDArray[np.uint8] | None:
+def _pixels(pulled: Pulled, one: LSTask, fetch: Callable[[str], bytes | None]) -> NDArray[np.uint8] | None:
     path = find_image(pulled, one)
     try:
         if path is not None:

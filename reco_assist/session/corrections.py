@@ -12,9 +12,9 @@ from reco_assist.archive import Archive
 from reco_assist.concepts import Concept, learn_concept
 from reco_assist.errors import InputError
 from reco_assist.evaluation.overlap import overlap
-from reco_assist.label_studio import Labelled, Pulled
+from reco_assist.label_studio import LSTask, Pulled
 from reco_assist.label_studio.comparison import find_image
-from reco_assist.label_studio.pull import union
+from reco_assist.label_studio.pulled import union
 from reco_assist.masks import rle
 from reco_assist.retrieval import Exemplar, mask_exemplar
 from reco_assist.segmenter import Segmenter, Target
@@ -123,7 +123,7 @@ def measure_gain(
     return _judge(archive, learnt, pulled, aside)
 
 
-def _judge(archive: Archive, concept: Concept, pulled: Pulled, aside: Sequence[Labelled]) -> Gain:
+def _judge(archive: Archive, concept: Concept, pulled: Pulled, aside: Sequence[LSTask]) -> Gain:
     paths = [find_image(pulled, one) for one in aside]
     targets = [Target(path, one.image.file_name) for path, one in zip(paths, aside, strict=True) if path]
     before: list[float] = []
@@ -132,8 +132,8 @@ def _judge(archive: Archive, concept: Concept, pulled: Pulled, aside: Sequence[L
     predictions = Segmenter([concept], encoder=archive.encoder).predict(targets)
     for one, prediction in zip(aside, predictions, strict=True):
         truth, _ = _masks(pulled, one, concept.name)
-        guess = one.guess()
-        old = union(guess.regions if guess else (), concept.name, one.image)
+        shown = one.prediction()
+        old = union(shown.regions if shown else (), concept.name, one.image)
         new = np.zeros_like(truth)
         for region in prediction.regions:
             new |= rle.decode(region.mask)
@@ -148,13 +148,13 @@ def _judge(archive: Archive, concept: Concept, pulled: Pulled, aside: Sequence[L
     return Gain(len(before), means[0], means[1], others, false_before, false_after)
 
 
-def _masks(pulled: Pulled, one: Labelled, concept: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _masks(pulled: Pulled, one: LSTask, concept: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """(H, W) bool each: what people say is the concept, and predicted regions that they took away whole."""
     corrected = np.zeros((one.image.height, one.image.width), bool)
     for region in pulled.corrected(one).regions:
         if region.concept == concept:
             corrected |= rle.decode(region.mask)
-    guess = one.guess()
-    left = {region.id for answer in one.answered for region in answer.regions}
-    gone = [region for region in (guess.regions if guess else ()) if region.id not in left]
+    shown = one.prediction()
+    left = {region.id for each in one.answered for region in each.regions}
+    gone = [region for region in (shown.regions if shown else ()) if region.id not in left]
     return corrected, union(gone, concept, one.image) & ~corrected
