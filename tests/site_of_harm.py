@@ -51,9 +51,9 @@ class Site:
         self._http.server_close()
 
 
-def reply(handler, value):
+def reply(handler, value, status=200):
     body = json.dumps(value).encode()
-    handler.send_response(200)
+    handler.send_response(status)
     handler.send_header("content-length", str(len(body)))
     handler.end_headers()
     handler.wfile.write(body)

@@ -260,13 +260,38 @@ def test_a_proxy_that_sees_the_token_is_told_in_a_line(sites, monkeypatch, caplo
 
 @pytest.mark.parametrize(
     "url",
-    ["http://me:5ecret@host", "http://host/?token=5ecret", "http://[", "http://", "ftp://host", "x" * 999],
+    [
+        "http://me:5ecret@host",
+        "http://host/?token=5ecret",
+        "http://[",
+        "http://",
+        "ftp://host",
+        "x" * 999,
+        "http://h/" + "x" * 99,
+    ],
 )
 def test_addresses_that_are_none_or_hold_secrets_are_refused(url):
     with pytest.raises(InputError, match=r"^The server's address") as caught:
         Server(url, TOKEN)
     assert "5ecret" not in str(caught.value)
     assert len(str(caught.value)) <= 300
+
+
+def test_an_access_that_was_spent_is_in_no_error_either(sites):
+    """A server that takes no access any more, and says which it was shown when asked for another."""
+    ours, said = sites[0], iter([(200, {}, b'{"access": "access-5ecre7"}')])
+    echo = (400, {}, b'{"detail": "no new one after access-5ecre7"}')
+
+    def refresh(handler):
+        status, _, body = next(said, echo)
+        reply(handler, json.loads(body), status)
+
+    ours.answers = {"/api/token/refresh/": refresh, "/api/projects/": (401, {}, b"{}")}
+    with (
+        Server(ours.url, PERSONAL, attempts=1) as opened,
+        pytest.raises(ServerError, match=r"no new one after \[token\]"),
+    ):
+        opened.get("/api/projects/")
 
 
 def test_a_push_that_others_disturb_without_end_ends(sites):

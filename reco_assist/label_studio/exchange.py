@@ -6,6 +6,7 @@ main thread has one already), and bodies are unpacked in small steps that are co
 """
 
 import asyncio
+import os
 import threading
 import urllib.request
 import zlib
@@ -121,13 +122,24 @@ class Line:
                 body = await _read(answer, most)
                 return Reply(answer.status_code, answer.headers.get("location", ""), body)
         except httpx.ConnectError as error:
-            raise RefusedError(str(error) or "no connection") from None
+            raise RefusedError(_reason(error)) from None
         except TimeoutError:
             raise ExchangeError(f"no whole answer in {self._seconds:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ExchangeError(type(error).__name__) from None
         finally:
             self._http.cookies.clear()
+
+
+def _reason(error: BaseException) -> str:
+    """What the system says about a connection that failed; libraries wrap it, one error for each address."""
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    if cause is not None:
+        return _reason(cause)
+    number = (error.errno or 0) if isinstance(error, OSError) else 0
+    return os.strerror(number) if number > 0 else str(error) or "no connection"
 
 
 async def _read(answer: httpx.Response, most: int) -> bytes:
@@ -159,7 +171,8 @@ async def _read(answer: httpx.Response, most: int) -> bytes:
 def is_loopback(host: str) -> bool:
     """Whether a host is this machine, by its name alone."""
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
+        return address.is_loopback or address.is_unspecified
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
 

@@ -10,6 +10,7 @@ import logging
 import os
 import re
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -46,6 +47,7 @@ _TASKS = 1_000_000  # of a project
 _PAGE = 32  # tasks of one answer, where they come with masks; a power of two, so that it can be halved
 _HEAVY = {"annotations", "predictions"}
 _SENTENCE = 300  # letters
+_ADDRESS = 100  # letters of a server's address, which errors quote
 _REASON = 1 << 20  # letters; what is longer gives no reason that anybody reads
 _ESCAPED = re.compile(rb"\\u[dD][89abAB]")
 _HOW = f"take a new one from Account & Settings and set {TOKEN}"
@@ -83,6 +85,7 @@ class Server:
         # A personal access token is a JWT that only buys short-lived ones; a legacy token is hexadecimal.
         self._personal = self._token.count(".") == 2
         self._access = ""
+        self._spent: deque[str] = deque(maxlen=8)  # what was bought before, which a server may still repeat
         self.attempts = attempts
         self._pause = pause
         proxy = proxy_for(self.url)
@@ -158,6 +161,7 @@ class Server:
         """
         reply = self._send(method, path, **content)
         if reply.status == 401 and self._personal:
+            self._spent.append(self._access)
             self._access = ""  # it lives for five minutes
             reply = self._send(method, path, **content)
         self._judge(reply, f"{method} {path}")
@@ -309,7 +313,7 @@ class Server:
 
     def _hidden(self, said: str) -> str:
         """What a server or a proxy says, which may echo what it was sent, without the token."""
-        for secret in filter(None, (self._token, self._access)):
+        for secret in filter(None, (self._token, self._access, *self._spent)):
             said = said.replace(secret, "[token]")
         return said
 
@@ -333,18 +337,17 @@ def _host(url: str) -> str:
     """
     try:
         place = httpx.URL(url)
-        good = place.scheme in ("http", "https") and bool(urlsplit(url).hostname) and len(url) <= 100
+        good = place.scheme in ("http", "https") and bool(urlsplit(url).hostname)
     except (ValueError, httpx.InvalidURL):
         good = False
     if not good:
         raise InputError(
-            f"The server's address is {short(url)!r}; give it as in the browser, http://host:8080, in at "
-            "most 100 letters."
+            f"The server's address is {short(url)!r}; give it as in the browser, http://host:8080."
         )
-    if place.userinfo or place.query or place.fragment:
+    if place.userinfo or place.query or place.fragment or len(url) > _ADDRESS:
         raise InputError(
-            "The server's address holds a name, a password or a query; give http://host:8080 alone, and the "
-            f"token by {TOKEN}."
+            "The server's address holds a name, a password or a query, or is longer than "
+            f"{_ADDRESS} letters; give http://host:8080 alone, and the token by {TOKEN}."
         )
     return place.host
 
