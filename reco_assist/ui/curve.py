@@ -1,7 +1,10 @@
 """The curves of a training run, drawn under the cell while it runs."""
 
+import io
+import re
 import time
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import ipywidgets as w
 from IPython.display import display
@@ -9,10 +12,18 @@ from tqdm import tqdm
 
 from reco_assist.student import Moment
 
-_WIDTH, _HEIGHT = 320, 150  # pixels of one chart
-_LEFT, _RIGHT, _TOP, _FOOT = 40, 12, 24, 22  # around its lines
-_PAUSE = 0.5  # seconds between two drawings
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_PAUSE = 1.0  # seconds between two drawings
 _SMOOTH = 0.9  # of the exponential mean of the loss
+# Colours that stand in the drawing for those of the notebook, which follow its theme.
+_THEME = {
+    "#010101": "var(--jp-ui-font-color1, #333)",
+    "#020202": "var(--jp-border-color1, #999)",
+    "#030303": "var(--jp-brand-color1, #1976d2)",
+}
+_WORDS, _FRAME, _LINE = _THEME
 
 
 def watch(moments: Iterable[Moment]) -> Moment | None:
@@ -42,17 +53,8 @@ def watch(moments: Iterable[Moment]) -> Moment | None:
 
 def curves(moments: Sequence[Moment]) -> str:
     """HTML of the two curves of at least one moment, in the notebook's colours."""
-    last = moments[-1]
-    losses, mean = [], moments[0].loss
-    for one in moments:
-        mean = _SMOOTH * mean + (1 - _SMOOTH) * one.loss
-        losses.append((one.step, mean))
-    scores = [(one.step, one.score) for one in moments if one.looked and one.score is not None]
-    first = moments[0].step - 1
-    charts = _chart("loss", losses, first, last, dots=False)
-    if scores:
-        charts += _chart("mean IoU on held-out images", scores, first, last, dots=True)
-    return f'<div role="img" aria-label="{_state(last)}"><p>{_state(last)}</p>{charts}</div>'
+    said = _state(moments[-1])
+    return f'<div role="img" aria-label="{said}"><p>{said}</p>{_svg(_draw(moments))}</div>'
 
 
 def _state(last: Moment) -> str:
@@ -68,34 +70,41 @@ def _state(last: Moment) -> str:
     return " · ".join(said)
 
 
-def _chart(title: str, points: Sequence[tuple[int, float]], first: int, last: Moment, *, dots: bool) -> str:
-    """One chart as SVG. Points are (step, value), values not negative."""
-    highest = max((value for _, value in points), default=0.0) or 1.0
-    right, bottom = _WIDTH - _RIGHT, _HEIGHT - _FOOT
-    span = max(1, last.iterations - first)
+def _draw(moments: Sequence[Moment]) -> "Figure":
+    """The loss, smoothed, and beside it the held-out IoU once there is one."""
+    from matplotlib.figure import Figure  # noqa: PLC0415  (an extra)
 
-    def place(step: int, value: float) -> tuple[float, float]:
-        x = _LEFT + (right - _LEFT) * (step - first) / span
-        return round(x, 1), round(bottom - (bottom - _TOP) * value / highest, 1)
+    scores = [(one.step, one.score) for one in moments if one.looked and one.score is not None]
+    losses, mean = [], moments[0].loss
+    for one in moments:
+        mean = _SMOOTH * mean + (1 - _SMOOTH) * one.loss
+        losses.append((one.step, mean))
+    charts = [("loss", losses, ""), ("mean IoU on held-out images", scores, "o")][: 1 + bool(scores)]
+    figure = Figure(figsize=(3.4 * len(charts), 1.8), layout="constrained", facecolor="none")
+    row = figure.subplots(1, len(charts), squeeze=False)[0]
+    for axes, (title, points, marker) in zip(row, charts, strict=True):
+        axes.plot(*zip(*points, strict=True), color=_LINE, marker=marker, markersize=4)
+        axes.set_title(title, loc="left", color=_WORDS, fontsize=9)
+        axes.set_xlim(moments[0].step - 1, moments[-1].iterations)
+        axes.set_ylim(bottom=0)
+        axes.set_facecolor("none")
+        axes.tick_params(color=_FRAME, labelcolor=_WORDS, labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(_FRAME)
+    return figure
 
-    path = " ".join(f"{x},{y}" for x, y in (place(*point) for point in points))
-    line = (
-        f'<polyline points="{path}" fill="none" stroke="var(--jp-brand-color1, #1976d2)" stroke-width="2"/>'
+
+def _svg(figure: "Figure") -> str:
+    """A drawing as a part of the page: text stays text, colours follow the theme, the page's style stays."""
+    import matplotlib as mpl  # noqa: PLC0415  (an extra)
+
+    file = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "reco-assist"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    svg = file.getvalue()
+    svg = re.sub(
+        r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>", "", svg[svg.index("<svg") :], flags=re.DOTALL
     )
-    marks = "".join(
-        f'<circle cx="{x}" cy="{y}" r="3" fill="var(--jp-brand-color1, #1976d2)"/>'
-        for x, y in (place(*point) for point in points)
-    )
-    words = 'fill="var(--jp-ui-font-color1, #333)"'
-    family = "var(--jp-ui-font-family, sans-serif)"
-    frame = f'stroke="var(--jp-border-color1, #999)" d="M{_LEFT},{_TOP} V{bottom} H{right}" fill="none"'
-    return (
-        f'<svg width="{_WIDTH}" height="{_HEIGHT}" font-size="11" font-family="{family}" aria-hidden="true">'
-        f'<text x="{_LEFT}" y="14" {words} font-weight="600">{title}</text>'
-        f"<path {frame}/>{line}{marks if dots else ''}"
-        f'<text x="{_LEFT - 6}" y="{_TOP + 4}" text-anchor="end" {words}>{highest:.2f}</text>'
-        f'<text x="{_LEFT - 6}" y="{bottom}" text-anchor="end" {words}>0</text>'
-        f'<text x="{_LEFT}" y="{_HEIGHT - 6}" {words}>{first:,}</text>'
-        f'<text x="{right}" y="{_HEIGHT - 6}" text-anchor="end" {words}>{last.iterations:,} steps</text>'
-        "</svg>"
-    )
+    for colour, name in _THEME.items():
+        svg = svg.replace(colour, name)
+    return svg.replace("<svg ", '<svg aria-hidden="true" ', 1)
