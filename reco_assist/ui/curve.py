@@ -83,8 +83,9 @@ def _draw(moments: Sequence[Moment]) -> "Figure":
     figure = Figure(figsize=(3.4 * len(charts), 1.8), layout="constrained", facecolor="none")
     row = figure.subplots(1, len(charts), squeeze=False)[0]
     for axes, (title, points, marker) in zip(row, charts, strict=True):
-        axes.plot(*zip(*points, strict=True), color=_LINE, marker=marker, markersize=4)
+        axes.plot(*zip(*points, strict=True), color=_LINE, marker=marker, markersize=4, clip_on=False)
         axes.set_title(title, loc="left", color=_WORDS, fontsize=9)
+        axes.set_xlabel("step", color=_WORDS, fontsize=8)
         axes.set_xlim(moments[0].step - 1, moments[-1].iterations)
         axes.set_ylim(bottom=0)
         axes.set_facecolor("none")
