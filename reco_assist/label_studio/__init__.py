@@ -5,7 +5,8 @@ from reco_assist.label_studio.images import LocalFiles, Prefix, Source, Upload
 from reco_assist.label_studio.pull import pull
 from reco_assist.label_studio.pulled import POLICIES, Policy, Pulled, read_pulled
 from reco_assist.label_studio.push import Pushed, push
-from reco_assist.label_studio.server import TOKEN, Server
+from reco_assist.label_studio.refusals import TOKEN
+from reco_assist.label_studio.server import Server
 from reco_assist.label_studio.tasks import LSAnnotation, LSPrediction, LSTask
 
 __all__ = [

@@ -9,7 +9,8 @@ from reco_assist.formats import label_config
 from reco_assist.formats.label_studio import Shape, Tool
 from reco_assist.label_studio.config import Config
 from reco_assist.label_studio.forms import FOUND_PROJECTS, PROJECT
-from reco_assist.label_studio.server import MissingError, Server
+from reco_assist.label_studio.refusals import MissingError
+from reco_assist.label_studio.server import Server
 
 
 @dataclass(frozen=True, slots=True)

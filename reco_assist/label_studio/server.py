@@ -30,11 +30,8 @@ from reco_assist.label_studio.exchange import (
     proxy_for,
 )
 from reco_assist.label_studio.forms import ANYTHING, Form
+from reco_assist.label_studio.refusals import NEW_TOKEN, TOKEN, MissingError, OversizedError, judge, stranger
 
-TOKEN = "LABEL_STUDIO_API_KEY"  # noqa: S105  (the name of the variable)
-"""The environment variable that holds the token, as for the vendor's SDK."""
-
-_BUSY = {408, 425, 429, 500, 502, 503, 504}
 _LONGEST_PAUSE = 30.0  # seconds
 ANSWER_LIMIT = 32 << 20
 """Bytes of an unpacked answer; pages of tasks are made smaller until they fit."""
@@ -46,11 +43,8 @@ _LISTS = 1_000_000  # and objects in an answer: an empty one takes thirty times 
 _TASKS = 1_000_000  # of a project
 _PAGE = 32  # tasks of one answer, where they come with masks; a power of two, so that it can be halved
 _HEAVY = {"annotations", "predictions"}
-_SENTENCE = 300  # letters
 _ADDRESS = 100  # letters of a server's address, which errors quote
-_REASON = 1 << 20  # letters; what is longer gives no reason that anybody reads
 _ESCAPED = re.compile(rb"\\u[dD][89abAB]")
-_HOW = f"take a new one from Account & Settings and set {TOKEN}"
 _log = logging.getLogger("reco_assist")
 
 
@@ -81,7 +75,7 @@ class Server:
         self._host = _host(self.url)
         self._token = (token or os.environ.get(TOKEN, "")).strip()
         if not self._token.isascii() or not self._token:
-            raise InputError(f"There is no token for {self.url}; {_HOW}.")
+            raise InputError(f"There is no token for {self.url}; {NEW_TOKEN}.")
         # A personal access token is a JWT that only buys short-lived ones; a legacy token is hexadecimal.
         self._personal = self._token.count(".") == 2
         self._access = ""
@@ -164,7 +158,7 @@ class Server:
             self._spent.append(self._access)
             self._access = ""  # it lives for five minutes
             reply = self._send(method, path, **content)
-        self._judge(reply, f"{method} {path}")
+        judge(reply, self.url, f"{method} {path}", self._hidden)
         return self._value(reply.body, form)
 
     def fetch(self, url: str) -> bytes | None:
@@ -244,10 +238,10 @@ class Server:
     def _bearer(self) -> str:
         if not self._access:
             reply = self._exchange("POST", "/api/token/refresh/", json={"refresh": self._token})
-            self._judge(reply, "POST /api/token/refresh/")
+            judge(reply, self.url, "POST /api/token/refresh/", self._hidden)
             access = str(self._value(reply.body, forms.ACCESS)["access"])
             if not access.isascii() or not access.isprintable():
-                raise self._stranger()
+                raise stranger(self.url)
             self._access = access
         return self._access
 
@@ -278,55 +272,16 @@ class Server:
             if _ESCAPED.search(body):  # half of a pair is no text, and could not be written to a file
                 json.dumps(value, ensure_ascii=False).encode()
         except (FormatError, UnicodeError, RecursionError):
-            raise self._stranger() from None
+            raise stranger(self.url) from None
         if not forms.fits(value, form):
-            raise self._stranger()
+            raise stranger(self.url)
         return value
-
-    def _judge(self, reply: Reply, what: str) -> None:
-        """Raise what an answer's status stands for."""
-        status, what = reply.status, short(what)
-        if 200 <= status < 300:
-            return
-        if status < 200:
-            raise self._stranger()
-        if status in _BUSY:
-            reason = "asks to be left alone (429)" if status == 429 else f"fails with status {status}"
-            raise UnreachableError(f"{self.url} {reason} at {what}; run the same again later to go on.")
-        if status < 400:
-            place = short(self._hidden(reply.location or "elsewhere"))
-            raise ServerError(f"{self.url} sends us to {place}; give the address that it ends up at.")
-        if status == 401:
-            raise ServerError(f"{self.url} does not accept the token; {_HOW}.")
-        if status == 403:
-            raise ServerError(
-                f"The token's owner may not do this at {self.url} ({what}); ask for more rights."
-            )
-        if status == 404:
-            raise MissingError(
-                f"{self.url} has nothing at {what}; it may have been deleted, or is of another release."
-            )
-        before = f"{self.url} refuses {what} with status {status}: "
-        # Hidden before it is cut: a part of a token is a secret too.
-        said = short(self._hidden(_reason(reply.body)), max(_SENTENCE - 1 - len(before), 40))
-        raise ServerError(f"{before}{said.rstrip('.')}.")
 
     def _hidden(self, said: str) -> str:
         """What a server or a proxy says, which may echo what it was sent, without the token."""
         for secret in filter(None, (self._token, self._access, *self._spent)):
             said = said.replace(secret, "[token]")
         return said
-
-    def _stranger(self) -> ServerError:
-        return ServerError(f"What answers at {self.url} is no Label Studio server; give the address of one.")
-
-
-class MissingError(ServerError):
-    """What was asked for is not on the server."""
-
-
-class OversizedError(ServerError):
-    """An answer is larger than any that we ask for."""
 
 
 def _host(url: str) -> str:
@@ -350,20 +305,3 @@ def _host(url: str) -> str:
             f"{_ADDRESS} letters; give http://host:8080 alone, and the token by {TOKEN}."
         )
     return place.host
-
-
-def _reason(body: bytes) -> str:
-    """What the server says, on one line."""
-    text = body.decode(errors="replace")
-    try:
-        said = parse_json(text, "an answer") if len(text) < _REASON else text
-    except FormatError:
-        said = text
-    if isinstance(said, dict):
-        said = said.get("validation_errors") or said.get("detail") or said
-    if not isinstance(said, str):
-        try:
-            said = json.dumps(said, ensure_ascii=False)
-        except RecursionError:
-            said = text
-    return said or "no reason given"
