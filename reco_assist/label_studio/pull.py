@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from reco_assist.errors import InputError, ServerError
-from reco_assist.formats import write_coco
 from reco_assist.files import make_output_folder, only_writer, write_bytes
+from reco_assist.formats import write_coco
 from reco_assist.label_studio.project import find
 from reco_assist.label_studio.pulled import POLICIES, STATE, Policy, Pulled, read_state, state
 from reco_assist.label_studio.server import Server
