@@ -1097,11 +1097,20 @@ var Drawer = class {
     this.down = false;
     this.past = [];
     this.cursor = { x: 0.5, y: 0.5 };
-    const { clientWidth: width, clientHeight: height } = this.picture;
-    const scale = PAINTING / Math.max(1, width, height);
-    this.canvas.width = Math.max(1, Math.round(width * scale));
-    this.canvas.height = Math.max(1, Math.round(height * scale));
     this.canvas.hidden = tool !== "brush";
+    this.fit();
+  }
+  /**
+   * The picture has the aspect of its image now. So has the painting, or its brush would be an ellipse; what is
+   * painted already stays as it is, and lies over the picture.
+   */
+  fit() {
+    if (this.past.length === 0) {
+      const { clientWidth: width, clientHeight: height } = this.picture;
+      const size = fitInto(Math.max(1, width), Math.max(1, height), PAINTING, PAINTING);
+      this.canvas.width = size.width;
+      this.canvas.height = size.height;
+    }
     this.show();
   }
   show() {
@@ -1255,7 +1264,7 @@ var Drawer = class {
     context.lineWidth = this.size * Math.max(width, height);
     context.beginPath();
     context.moveTo(a.x * width, a.y * height);
-    context.lineTo(b.x * width, b.y * height);
+    context.lineTo(b.x * width + (a.x === b.x && a.y === b.y ? 0.01 : 0), b.y * height);
     context.stroke();
   }
 };
@@ -1344,6 +1353,7 @@ var Preview = class {
     const size = fitInto(naturalWidth, naturalHeight, box.width - MARGIN, box.height - MARGIN);
     picture.style.width = `${size.width}px`;
     picture.style.height = `${size.height}px`;
+    this.drawer.fit();
   }
   /**
    * Says what is known of the image.

@@ -2,7 +2,7 @@
 
 import { h } from "../shared/dom.js";
 import { keyOf } from "../shared/keys.js";
-import { placeBox } from "./marks.js";
+import { fitInto, placeBox } from "./marks.js";
 
 /** @typedef {import("./types.js").Box} Box */
 /** @typedef {import("./types.js").Point} Point */
@@ -103,11 +103,21 @@ export class Drawer {
     this.down = false;
     this.past = [];
     this.cursor = { x: 0.5, y: 0.5 };
-    const { clientWidth: width, clientHeight: height } = this.picture;
-    const scale = PAINTING / Math.max(1, width, height);
-    this.canvas.width = Math.max(1, Math.round(width * scale));
-    this.canvas.height = Math.max(1, Math.round(height * scale));
     this.canvas.hidden = tool !== "brush";
+    this.fit();
+  }
+
+  /**
+   * The picture has the aspect of its image now. So has the painting, or its brush would be an ellipse; what is
+   * painted already stays as it is, and lies over the picture.
+   */
+  fit() {
+    if (this.past.length === 0) {
+      const { clientWidth: width, clientHeight: height } = this.picture;
+      const size = fitInto(Math.max(1, width), Math.max(1, height), PAINTING, PAINTING);
+      this.canvas.width = size.width;
+      this.canvas.height = size.height;
+    }
     this.show();
   }
 
@@ -274,7 +284,8 @@ export class Drawer {
     context.lineWidth = this.size * Math.max(width, height);
     context.beginPath();
     context.moveTo(a.x * width, a.y * height);
-    context.lineTo(b.x * width, b.y * height);
+    // A line of no length is not drawn, and a dab is one.
+    context.lineTo(b.x * width + (a.x === b.x && a.y === b.y ? 0.01 : 0), b.y * height);
     context.stroke();
   }
 }

@@ -111,6 +111,7 @@ export class Preview {
     const size = fitInto(naturalWidth, naturalHeight, box.width - MARGIN, box.height - MARGIN);
     picture.style.width = `${size.width}px`;
     picture.style.height = `${size.height}px`;
+    this.drawer.fit();
   }
 
   /**
