@@ -61,7 +61,9 @@ def judge(reply: Reply, url: str, what: str, hidden: Callable[[str], str]) -> No
     if status == 403:
         raise ServerError(f"The token's owner may not do this at {url} ({what}); ask for more rights.")
     if status == 404:
-        raise MissingError(f"{url} has nothing at {what}; it was deleted, or is of another release.")
+        raise MissingError(
+            f"{url} has nothing at {what}; it may have been deleted, or is of another release."
+        )
     before = f"{url} refuses {what} with status {status}: "
     # Hidden before it is cut: a part of a token is a secret too.
     said = short(hidden(_reason(reply.body)), max(_SENTENCE - 1 - len(before), 40))
