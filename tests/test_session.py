@@ -213,6 +213,36 @@ def test_a_target_is_done_until_its_file_or_a_concept_changes(job):
     assert not job.session.is_done("a.png", path, NAMES)
 
 
+def test_other_rivals_make_other_masks(job):
+    job.add("a.png")
+    path = job.folder / "photos" / "a.png"
+    assert not job.session.is_done("a.png", path, {"mug": "digest-m"})
+
+
+def test_decided_masks_are_made_anew_when_that_is_asked_for(job):
+    names = ["same.png", "other.png", "absent.png"]
+    digests = [job.add(name, seed=seed) for seed, name in enumerate(names)]
+    accepted, changed, absent = digests
+    job.session.edit(accepted, "mug", 0, 0, np.ones(SHAPE, np.uint8))  # whatever the map
+    for digest in (accepted, changed):
+        job.session.decide(digest, {"mug": "accepted", "spoon": "rejected"})
+    job.session.decide(absent, {"mug": "absent", "spoon": "absent"})
+    new = {"mug": "new", "spoon": "digest-s"}
+    maps = np.stack([np.full(SHAPE, 200, np.uint8), np.zeros(SHAPE, np.uint8)])
+    for name in names:
+        path = job.folder / "photos" / name
+        assert job.session.is_done(name, path, new)
+        assert job.session.is_done(name, path, new, decided=True) == (name == "absent.png")
+        image = ImageRef(name, content_hash(path.read_bytes()), SHAPE[1], SHAPE[0])
+        verdicts = [Verdict(concept, present=True, probability=0.9) for concept in new]
+        job.session.add_result(image, path, maps, verdicts, new, decided=True)
+    assert job.session.review(accepted, "mug").state == "accepted"
+    assert job.session.review(changed, "mug").state == "pending"
+    assert job.session.drawn(changed, "mug").all()
+    assert job.session.review(absent, "mug").state == "absent"
+    assert job.session.result(absent).findings["mug"].digest == "digest-m"
+
+
 def test_the_mask_is_threshold_and_strokes(job):
     digest = job.add("a.png", seed=3)
     scores = job.session.scores(digest, "mug")

@@ -83,6 +83,18 @@ def test_a_history_can_be_forgotten_for_good(folder):
     assert Store(folder).undo("s") is None
 
 
+def test_undo_reaches_as_far_back_as_the_log(folder):
+    store = Store(folder)
+    for value in range(1, 451):
+        store.put("x", {"a": value}, scope="s")
+    store.close()
+    store = Store(folder)
+    seen = []
+    while store.undo("s") is not None:
+        seen.append(store.get("a"))
+    assert seen == [*range(449, 0, -1), None]
+
+
 ACTIONS = st.lists(
     st.one_of(
         st.tuples(st.just("put"), st.sampled_from("abc"), st.integers(0, 3)),

@@ -8,15 +8,13 @@ from typing import Any, Self
 
 from reco_assist.errors import FormatError
 
-_REMEMBERED = 200  # changes of a scope that can be undone
-
 Changes = dict[str, tuple[Any, Any]]
 """Values before and after by key; None stands for no value."""
 
 
 @dataclass(slots=True)
 class History:
-    """What can be undone and redone in one scope, the latest last."""
+    """What can be undone and redone in one scope, the latest last; it reaches as far back as the log."""
 
     done: list[tuple[str, Changes]] = field(default_factory=list)
     undone: list[tuple[str, Changes]] = field(default_factory=list)
@@ -93,7 +91,6 @@ class Fold:
         if move is None:
             history.undone.clear()
         (history.undone if move == "undo" else history.done).append((what, changes))
-        del history.done[:-_REMEMBERED]
 
     def record(self) -> dict[str, Any]:
         """All of it, as JSON."""

@@ -47,21 +47,31 @@ def list_targets(session: Session) -> list[Target]:
 
 
 def segment(
-    session: Session, predictor: Predictor, targets: Sequence[Target], *, cancelled: Event | None = None
+    session: Session,
+    predictor: Predictor,
+    targets: Sequence[Target],
+    *,
+    cancelled: Event | None = None,
+    decided: bool = False,
 ) -> Iterator[Step]:
-    """Segment what is not segmented yet; each step is on disk when it is yielded.
+    """Segment what is not segmented yet, or was by what has changed; each step is on disk when it is yielded.
 
     Args:
         session: Where the results go.
         predictor: The session's concepts, or a student that knows them.
         targets: In the order wanted.
         cancelled: Set it to stop after the current batch.
+        decided: Make the masks anew too about which somebody has decided; see `Session.add_result`.
 
     Raises:
         StorageError: A result cannot be written; those before it stay.
     """
     digests = predictor.digests
-    left = [target for target in targets if not session.is_done(target.file_name, target.path, digests)]
+    left = [
+        target
+        for target in targets
+        if not session.is_done(target.file_name, target.path, digests, decided=decided)
+    ]
     done, skipped = len(targets) - len(left), []
     yield Step(done, len(targets))
     for start in range(0, len(left), BATCH):
@@ -75,7 +85,9 @@ def segment(
                 skipped.append((one.target.file_name, one.reason))
                 continue
             path: Path = places[one.image.file_name]
-            session.add_result(one.image, path, one.maps, one.verdicts, digests, embedding=one.embedding)
+            session.add_result(
+                one.image, path, one.maps, one.verdicts, digests, embedding=one.embedding, decided=decided
+            )
             fresh.append(one.image.content_hash)
         done += len(batch)
         yield Step(done, len(targets), tuple(skipped), tuple(fresh))

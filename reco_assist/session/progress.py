@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from reco_assist.session.freshness import Freshness
 from reco_assist.session.order import review_order, unpack_looks
 from reco_assist.session.records import STATES, Result, Review, State
 from reco_assist.session.session import Session
@@ -22,6 +23,8 @@ class Card:
         doubt: Of its least certain concept that is still open.
         gain: How much its review may teach: the largest doubt or disagreement about a concept that is open.
         when: Number of its last decision.
+        outdated: Concepts whose masks were made before something changed.
+        open_outdated: Whether one of these is still open.
     """
 
     result: Result
@@ -29,6 +32,8 @@ class Card:
     doubt: float
     gain: float
     when: int
+    outdated: tuple[str, ...] = ()
+    open_outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,12 @@ def queue(session: Session) -> list[Card]:
     Skipped ones come last, so that they are met again once the rest is done.
     """
     names = set(session.concepts)
-    cards = [_card(session, result) for result in session.results() if names & result.findings.keys()]
+    fresh = Freshness(session)
+    cards = [
+        _card(session, result, fresh.outdated(result))
+        for result in session.results()
+        if names & result.findings.keys()
+    ]
 
     def place(card: Card) -> tuple[int, float, str]:
         if card.state in {"pending", "skipped"}:
@@ -119,7 +129,7 @@ def _hint(rate: float | None, recent: int, accepted: int, left: int, remaining: 
     return ""
 
 
-def _card(session: Session, result: Result) -> Card:
+def _card(session: Session, result: Result, outdated: tuple[str, ...]) -> Card:
     digest = result.image.content_hash
     names = [name for name in session.concepts if name in result.findings]
     reviews = {name: session.review(digest, name) for name in names}
@@ -130,6 +140,8 @@ def _card(session: Session, result: Result) -> Card:
         max((one.doubt for one in still), default=0.0),
         max((max(one.doubt, one.disagreement) for one in still), default=0.0),
         max((review.when for review in reviews.values()), default=0),
+        outdated,
+        any(name not in reviews or not reviews[name].decided for name in outdated),
     )
 
 

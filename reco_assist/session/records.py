@@ -121,6 +121,7 @@ class Finding:
         probability: That the concept is in the image.
         doubt: 0 sure to 1 unsure, about the mask and the verdict.
         disagreement: 1 - IoU with what another Concept or student found here before; 0 for the first.
+        rivals: Of all concepts that competed for the pixels, see `freshness.rivals_of`; empty if unknown.
     """
 
     digest: str
@@ -128,6 +129,7 @@ class Finding:
     probability: float
     doubt: float
     disagreement: float = 0.0
+    rivals: str = ""
 
     def verdict(self, concept: str) -> Verdict:
         """The verdict as exports want it."""

@@ -21,6 +21,7 @@ from reco_assist.image_files import load_map
 from reco_assist.images import decode, perceptual_hash
 from reco_assist.masks import label
 from reco_assist.masks.edits import apply_edits, check_threshold, pack_edits, unpack_edits
+from reco_assist.session.freshness import matches, rivals_of
 from reco_assist.session.order import disagreement, doubt, pack_look
 from reco_assist.session.records import AUTOMATIC, Correction, Finding, Order, Plan, Result, Review, State
 from reco_assist.session.store import LOG, Moved, Store
@@ -182,6 +183,16 @@ class Session:
         gone = {"concepts": left, f"plan/{name}": None}
         self.store.put("remove concept", gone, forget=self.scope(name))
 
+    @property
+    def active(self) -> str | None:
+        """The concept that is worked on; the first until another is chosen, None where there is none."""
+        names, chosen = self.concepts, self.store.get("active")
+        return chosen if chosen in names else next(iter(names), None)
+
+    @active.setter
+    def active(self, name: str) -> None:
+        self.store.put("choose concept", {"active": name})
+
     @staticmethod
     def scope(name: str) -> str:
         """The scope of undo that pruning a concept belongs to."""
@@ -245,17 +256,35 @@ class Session:
         """Content hash of every segmented file by its name; copies of an image share one."""
         return {name: data["hash"] for name, data in self.store.items("file/")}
 
-    def is_done(self, file_name: str, path: Path, digests: Mapping[str, str]) -> bool:
-        """Whether a file was segmented with these very concepts (digest by name) and has not changed."""
+    def is_done(
+        self, file_name: str, path: Path, digests: Mapping[str, str], *, decided: bool = False
+    ) -> bool:
+        """Whether a file has not changed, and its masks were made by these very concepts or need no others.
+
+        Args:
+            file_name: As data sets name it.
+            path: The file.
+            digests: Digest of each concept by its name.
+            decided: Count the masks too about which somebody has decided.
+        """
         known = self.store.get(f"file/{file_name}")
         if known is None or known["stamp"] != _stamp(path):
             return False
         findings = self.store.get(f"result/{known['hash']}")["findings"]
+        rivals = rivals_of(digests)
         return all(
             name in findings
-            and (findings[name]["digest"] == digest or self.review(known["hash"], name).decided)
+            and (
+                matches(Finding(**findings[name]), digest, rivals)
+                or self._stays(self.review(known["hash"], name), decided=decided)
+            )
             for name, digest in digests.items()
         )
+
+    @staticmethod
+    def _stays(review: Review, *, decided: bool) -> bool:
+        """Whether a mask stays whatever made it; that a concept is absent holds for any mask."""
+        return review.state == "absent" or (review.decided and not decided)
 
     def add_result(
         self,
@@ -267,6 +296,7 @@ class Session:
         *,
         specks: bool = False,
         embedding: NDArray[np.float32] | None = None,
+        decided: bool = False,
     ) -> Result:
         """Keep what a segmenter made of a target. What the curator decided already stays as it is.
 
@@ -282,6 +312,8 @@ class Session:
             digests: Digest of each concept by its name, in the order of the maps.
             specks: Keep the specks: people drew them.
             embedding: (d,) what the image as a whole looks like; None if unknown.
+            decided: Replace the masks too that were accepted or rejected; where one comes out otherwise, it
+                is open again.
 
         Raises:
             StorageError: It cannot be written.
@@ -290,7 +322,15 @@ class Session:
         earlier = Result.from_json(known).findings if known else {}
         findings = dict(earlier)
         free = np.ones(maps.shape[1:], bool)  # (H, W)
-        fixed = {name for name in earlier if self.review(image.content_hash, name).decided}
+        rivals = rivals_of(digests)
+        fixed = {
+            name
+            for name, finding in earlier.items()
+            if self._stays(
+                self.review(image.content_hash, name),
+                decided=decided and name in digests and not matches(finding, digests[name], rivals),
+            )
+        }
         for name in fixed & set(self.concepts):
             free &= ~self.mask(image.content_hash, name)
         names = list(digests)
@@ -306,7 +346,9 @@ class Session:
                 verdict.probability,
                 doubt(scores, verdict.probability),
                 self._changed(image.content_hash, name, digests[name], scores, earlier.get(name)),
+                rivals,
             )
+            self._reopen(image.content_hash, name, scores)
             write_bytes(self.map_path(image.content_hash, name), _png(scores))
         pixels = decode(path, reduce_to=64).pixels
         look = (known or {}).get("look", "") if embedding is None else pack_look(embedding)
@@ -315,6 +357,16 @@ class Session:
         values = {f"file/{image.file_name}": file, f"result/{image.content_hash}": result.to_json()}
         self.store.put("segment", values)
         return result
+
+    def _reopen(self, content_hash: str, concept: str, scores: NDArray[np.uint8]) -> None:
+        """Take a decision back that was about another mask than this map (H, W) uint8 gives."""
+        if not self.review(content_hash, concept).decided:
+            return
+        threshold = self.correction(content_hash, concept).threshold
+        now = apply_edits(scores, threshold, self.strokes(content_hash, concept))
+        if not np.array_equal(now, self.drawn(content_hash, concept)):
+            # Before the map is there: killed in between, nobody has accepted what nobody saw.
+            self.store.put("segment anew", {f"review/{content_hash}/{concept}": None})
 
     def _changed(
         self, content_hash: str, concept: str, digest: str, scores: NDArray[np.uint8], earlier: Finding | None
