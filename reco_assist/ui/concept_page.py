@@ -1,5 +1,6 @@
 """Step 1: what is looked for."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from math import nan
@@ -108,7 +109,7 @@ class ConceptPage:
             desk.forget(name)
         if desk.name is None:
             desk.session.draft = Plan("")
-        desk.name = name
+        desk.select(name)
         desk.step = 1
         desk.load(name)
 
@@ -199,31 +200,33 @@ class ConceptPage:
 
     def _take(self, example: Example) -> None:
         if example not in self.plan.examples:
-            self._change(examples=(*self.plan.examples, example))
+            self._change(lambda plan: replace(plan, examples=(*plan.examples, example)))
 
     def _caption(self, number: int) -> str:
         example = self.plan.examples[number]
         return f"{number + 1}: {example.path.replace(chr(92), '/').rsplit('/', 1)[-1]}"
 
     def _remove_example(self, caption: str) -> None:
-        gone = int(caption.partition(":")[0]) - 1
-        self._change(examples=tuple(one for number, one in enumerate(self.plan.examples) if number != gone))
+        gone = self.plan.examples[int(caption.partition(":")[0]) - 1]
+        self._change(lambda plan: replace(plan, examples=tuple(one for one in plan.examples if one != gone)))
 
     def _remove_context(self, word: str) -> None:
-        self._change(contexts=tuple(other for other in self.plan.contexts if other != word))
+        self._change(
+            lambda plan: replace(plan, contexts=tuple(other for other in plan.contexts if other != word))
+        )
 
     def _add_context(self, word: str) -> None:
         word = word.strip()
         if not word:
             raise InputError("The context is empty; type a word such as 'table'.")
         self.context.value = ""
-        self._change(contexts=tuple(dict.fromkeys((*self.plan.contexts, word))))
+        self._change(lambda plan: replace(plan, contexts=tuple(dict.fromkeys((*plan.contexts, word)))))
 
-    def _change(self, **fields: object) -> None:
+    def _change(self, change: Callable[[Plan], Plan]) -> None:
         """Keep a change of the question. What was retrieved stays until it is asked again."""
-        plan = replace(self.plan, **fields)  # type: ignore[arg-type]  # fields are the Plan's own
-        if self._desk.name is None:
-            self._desk.session.draft = replace(plan, name="")
+        session, name = self._desk.session, self._desk.name
+        if name is None:
+            session.draft = replace(change(session.draft), name="")
         else:
-            self._desk.session.set_plan(plan, what="question")
+            session.change_plan(name, change, what="question")
         self._desk.changed()

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
@@ -11,6 +12,8 @@ from reco_assist.archive import Archive
 from reco_assist.errors import RecoAssistError
 from reco_assist.files import make_folder
 from reco_assist.session import Card, Plan, Session, queue
+from reco_assist.session.freshness import note_concept
+from reco_assist.session.records import Correction, Finding, Result
 from reco_assist.ui.canvas import PALETTE
 from reco_assist.ui.guard import Guarded
 from reco_assist.ui.lane import Lane
@@ -22,25 +25,44 @@ if TYPE_CHECKING:
     from reco_assist.session.teaching import Teaching
 
 
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What the session says of a concept in an image: what is shown of it follows from this.
+
+    Attributes:
+        name: The concept.
+        colour: "#rrggbb".
+        finding: What was found.
+        correction: How its mask was adjusted.
+        absent: The curator said that it is not there.
+    """
+
+    name: str
+    colour: str
+    finding: Finding
+    correction: Correction
+    absent: bool
+
+
 class Desk:
     """State of the running notebook: which concept and step are open, and what is loaded.
 
     Attributes:
         archive: What is searched.
         session: What is kept.
-        name: The concept that is worked on; None for one that is not named yet.
         step: Position of the open page.
         teachings: Lessons that are loaded, by concept.
         looks: What was retrieved for concepts whose lessons are still in the making.
         learning: The thread that retrieves and co-segments.
         segmenting: The thread that segments targets.
         error: What failed last, in one sentence; empty for nothing.
+        drawing: Held while pages are brought up to date: the lanes' threads do that too.
     """
 
     def __init__(self, archive: Archive, session: Session) -> None:
         self.archive = archive
         self.session = session
-        self.name: str | None = next(iter(session.concepts), None)
+        self._new = False  # whether a concept without a name is worked on
         self.step = 0
         self.teachings: dict[str, Teaching] = {}
         self.looks: dict[str, list[Retrieved]] = {}
@@ -49,7 +71,7 @@ class Desk:
         self.error = ""
         self._queue: tuple[int, list[Card]] = (-1, [])
         self._listeners: list[Callable[[], None]] = []
-        self._drawing = RLock()
+        self.drawing = RLock()
         self.learning = Lane(fail=self.fail, changed=self.changed)
         self.segmenting = Lane(fail=self.fail, changed=self.changed)
 
@@ -66,7 +88,7 @@ class Desk:
 
     def changed(self) -> None:
         """Let every page show what is true now; the last listener says what failed meanwhile."""
-        with self._drawing:  # the lanes' threads report here too
+        with self.drawing:  # the lanes' threads report here too
             for listener in list(self._listeners):
                 Guarded(listener, self.note)()
 
@@ -99,9 +121,20 @@ class Desk:
         self.error = ""
         self.changed()
 
+    @property
+    def name(self) -> str | None:
+        """The concept that is worked on, in every page; None for one that is not named yet."""
+        return None if self._new else self.session.active
+
+    def select(self, name: str | None) -> None:
+        """Work on another concept, or on a new one (None), on the page that is open."""
+        self._new = name is None
+        if name is not None:
+            self.session.active = name
+
     def choose(self, name: str | None) -> None:
-        """Work on another concept, or on a new one."""
-        self.name = name
+        """Work on another concept, or on a new one, on a page that can show it."""
+        self.select(name)
         if name is None or not self.session.plan(name).begun:
             self.step = 0
         self.error = ""
@@ -133,6 +166,21 @@ class Desk:
         """The open concept's lesson, once it is loaded."""
         return None if self.name is None else self.teachings.get(self.name)
 
+    def layers(self, result: Result) -> tuple[Layer, ...]:
+        """The job's concepts in a segmented image."""
+        session, digest = self.session, result.image.content_hash
+        return tuple(
+            Layer(
+                name,
+                self.colour(name),
+                result.findings[name],
+                session.correction(digest, name),
+                session.review(digest, name).state == "absent",
+            )
+            for name in session.concepts
+            if name in result.findings
+        )
+
     def colour(self, name: str) -> str:
         """A concept's colour "#rrggbb", the same everywhere."""
         return PALETTE[self.session.concepts.index(name) % len(PALETTE)]
@@ -152,6 +200,15 @@ class Desk:
         """Begin a concept's lesson in the background, if it is not loaded."""
         if name not in self.teachings and self.session.plan(name).begun:
             self.learning.run(lambda: self._load(name))
+
+    def lesson(self, name: str) -> "Teaching":
+        """A concept's lesson, loaded if need be. Takes time then: call it in a lane.
+
+        Raises:
+            RecoAssistError: The lesson cannot be held.
+        """
+        self._load(name)
+        return self.teachings[name]
 
     def forget(self, name: str) -> None:
         """Let a concept's lesson begin anew when it is needed."""
@@ -175,13 +232,15 @@ class Desk:
         self.learning.run(lambda: self._judge(name))
 
     def concept(self, name: str) -> "Concept":
-        """What a concept's lesson teaches now; kept in the session too. Takes time: call it in a lane.
+        """What a concept's plan teaches now; kept in the session too. Takes time: call it in a lane.
 
         Raises:
             RecoAssistError: The lesson cannot be held.
         """
+        if self.is_stale(name):
+            self.forget(name)
         self._load(name)
-        concept = self.teachings[name].kept.concept()
+        concept = self._learn(name)
         folder = make_folder(self.session.folder / "concepts")
         concept.save(folder / f"{self.session.concepts.index(name):02}-{concept.digest[:12]}.concept")
         return concept
@@ -195,16 +254,26 @@ class Desk:
             self.looks[name] = first_look(self.archive, plan)
             self.changed()
             teaching = Teaching.begin(self.archive, plan)
-            self._questions[name] = plan.question()
-            self.teachings[name] = self._following(teaching, name)
+            with self.session.store.mutex:  # what is dropped just now must not fall between plan and lesson
+                self._questions[name] = plan.question()
+                self.teachings[name] = self._following(teaching, name)
             self.changed()
             self._judge(name)
 
     def _judge(self, name: str) -> None:
-        teaching = self.teachings.get(name)
+        teaching = self.teachings.get(name) if name in self.session.concepts else None
         judged = self._judged.get(name)
         if teaching is not None and (judged is None or judged[0] is not teaching.kept):
-            self._judged[name] = teaching.kept, teaching.kept.concept().quality
+            self._judged[name] = teaching.kept, self._learn(name).quality
+
+    def _learn(self, name: str) -> "Concept":
+        """The concept of a loaded lesson; the session keeps what the plan came to."""
+        with self.session.store.mutex:  # of one moment
+            kept, plan, stale = self.teachings[name].kept, self.session.plan(name), self.is_stale(name)
+        concept = kept.concept()
+        if not stale:
+            note_concept(self.session, plan, concept.digest)
+        return concept
 
     def _following(self, teaching: "Teaching", name: str) -> "Teaching":
         try:

@@ -1,6 +1,7 @@
 """Steps 6 and 7: push the masks to Label Studio, pull the corrections, and learn from them."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import ipywidgets as w
 from reco_assist.errors import InputError
 from reco_assist.label_studio import TOKEN, Comparison, compare, read_pulled
 from reco_assist.masks import rle
-from reco_assist.session import Example
+from reco_assist.session import Example, Plan
 from reco_assist.session.labelling import CORRECTIONS, PICTURE
 from reco_assist.ui.desk import Desk
 from reco_assist.ui.parts import button, field, on_change, page, part, row, say, show, text, with_classes
@@ -157,12 +158,9 @@ class ServerPage:
                     mask = rle.encode(one.mask)
                     path = str(one.path.absolute())
                     examples.append(Example(path, one.content_hash, rle.bbox(mask), mask, one.negative))
-                known = {one.content_hash for one in examples}
-                drawn = [one for one in plan.examples if one.content_hash not in known]
-                taught = replace(
-                    plan, examples=(*drawn, *examples), added=(), dropped=(), marks=(), begun=True
+                self._desk.session.change_plan(
+                    name, lambda plan: _taught(plan, examples), what="learn from corrections"
                 )
-                self._desk.session.set_plan(taught, what="learn from corrections")
                 self._desk.forget(name)
                 note = _lesson(name, sum(not one.negative for one in shown), len(shown), gain)
             finally:
@@ -215,6 +213,13 @@ class ServerPage:
             self.picture.value = picture.read_bytes()
         show(self.picture, visible=bool(self.picture.value))
         show(self.table, visible=bool(self.table.value))
+
+
+def _taught(plan: Plan, examples: Sequence[Example]) -> Plan:
+    """The plan with examples that take the place of those on the same images; its set is found anew."""
+    known = {one.content_hash for one in examples}
+    drawn = [one for one in plan.examples if one.content_hash not in known]
+    return replace(plan, examples=(*drawn, *examples), added=(), dropped=(), marks=(), begun=True)
 
 
 def _lesson(name: str, positive: int, every: int, gain: "Gain | None") -> str:

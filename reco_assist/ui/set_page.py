@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 
 from reco_assist.concepts import ambiguous
-from reco_assist.errors import InputError
 from reco_assist.retrieval import Retrieved
 from reco_assist.session import Plan
 from reco_assist.ui.concept_page import ConceptPage
@@ -15,10 +15,12 @@ from reco_assist.ui.gallery import ExemplarGallery, GalleryItem
 from reco_assist.ui.guard import sentence
 from reco_assist.ui.parts import button, page, row, say, show, text
 from reco_assist.ui.pictures import ArchivePictures
+from reco_assist.ui.pruning import Pruning
+
+if TYPE_CHECKING:
+    from reco_assist.session.teaching import Teaching
 
 RETRIEVE, PRUNE = 1, 2
-_MORE = 20  # images that "load more" adds
-_ALIKE = 6  # images that "more like this" adds
 
 
 class SetPage:
@@ -26,7 +28,8 @@ class SetPage:
 
     def __init__(self, desk: Desk, concept_page: ConceptPage) -> None:
         self._desk = desk
-        self._concept_page = concept_page
+        self._pruning = Pruning(desk)
+        self._heated: Teaching | None = None  # whose heat maps the pictures hold
         self.pictures = ArchivePictures(desk.archive)
         self.gallery = ExemplarGallery(self.pictures, height=460)
         self.gallery.on_decision(self.decide)
@@ -39,7 +42,7 @@ class SetPage:
         self.swap = button(
             desk.guard,
             "Swap object and background",
-            self._swap,
+            self._pruning.swap,
             tooltip="For heat maps that mark what is around it",
         )
         self.drop_outliers = button(desk.guard, "", self._drop_outliers)
@@ -59,80 +62,28 @@ class SetPage:
         self.gallery.title = plan.name
         self.gallery.mode = "prune" if desk.step == PRUNE else "retrieve"
         self.gallery.busy = desk.learning.busy
+        self._heat()
+        plan = self._pruning.shown(plan)
         self._show_items(plan)
         self._show_foot(plan)
 
     def decide(self, ids: Sequence[str], kept: bool) -> None:  # noqa: FBT001  (the gallery's callback)
         """Keep or drop images."""
-        desk, plan = self._desk, self._open_plan()
-        dropped = set(plan.dropped) - set(ids) if kept else set(plan.dropped) | set(ids)
-        changed = replace(plan, dropped=tuple(sorted(dropped)))
-        self._set(changed, "keep" if kept else "drop")
-        desk.changed()
+        self._pruning.keep(ids, kept=kept)
+        self._desk.changed()
 
     def mark(self, content_hash: str, sign: int) -> None:
         """More like this adds the archive's nearest; less like this drops it and its kind."""
-        plan, teaching = self._open_plan(), self._desk.teaching
-        if teaching is None:
-            raise InputError("The images are still being compared; try again in a moment.")
-        marks = {digest: old for digest, old in plan.marks if digest != content_hash}
-        if sign:
-            marks[content_hash] = sign
-        plan = replace(plan, marks=tuple(marks.items()))
-        if sign < 0:
-            self._set(
-                replace(plan, dropped=(*plan.dropped, *teaching.unlike(content_hash))), "less like this"
-            )
-        elif sign > 0:
-            self._desk.learning.run(lambda: self._extend(plan, content_hash))
-        else:
-            self._set(plan, "unmark")
+        self._pruning.mark(content_hash, sign)
         self._desk.changed()
 
     def command(self, name: str) -> None:
         """Undo, redo or load more."""
-        desk, plan = self._desk, self._open_plan()
         if name == "load_more":
-            desk.learning.run(lambda: self._extend(plan, ""))
-            return
-        scope = desk.session.scope(plan.name)
-        if (desk.session.undo(scope) if name == "undo" else desk.session.redo(scope)) is not None:
-            self._follow(self._open_plan())
-        desk.changed()
-
-    def _open_plan(self) -> Plan:
-        plan = self._desk.plan
-        if plan is None:
-            raise InputError("No concept is open; type one first.")
-        return plan
-
-    def _set(self, plan: Plan, what: str) -> None:
-        """Follow a changed plan, and keep it if that was possible."""
-        self._follow(plan)
-        self._desk.session.set_plan(plan, what=what, undoable=True)
-
-    def _follow(self, plan: Plan) -> None:
-        teaching = self._desk.teaching
-        if teaching is not None:
-            self._desk.teachings[plan.name] = teaching.follow(plan)
-            self._desk.judge(plan.name)
-            if self.gallery.heat:
-                self._heat()
-
-    def _extend(self, plan: Plan, like: str) -> None:
-        """Add the next images by score, or those like one of the set."""
-        teaching = self._desk.teachings[plan.name]
-        found = teaching.like(like, _ALIKE) if like else teaching.more(_MORE)
-        grown = teaching.add(found)
-        # What the curator did meanwhile counts: only the new images are put in.
-        latest = self._desk.session.plan(plan.name)
-        added = tuple(dict.fromkeys((*latest.added, *(image.content_hash for image in found))))
-        changed = replace(latest, added=added, marks=plan.marks if like else latest.marks)
-        self._desk.teachings[plan.name] = grown.follow(changed)
-        self._desk.session.set_plan(changed, what="more like this" if like else "load more", undoable=True)
-        self._desk.judge(plan.name)
-        if self.gallery.heat:
-            self._heat()
+            self._pruning.load_more()
+        else:
+            self._pruning.travel(name)
+        self._desk.changed()
 
     def _show_items(self, plan: Plan) -> None:
         teaching = self._desk.teaching
@@ -210,21 +161,17 @@ class SetPage:
         doubt = ambiguous(plan.name, desk.quality) if asked else ""
         say(self._doubt, sentence(doubt))
 
-    def _swap(self) -> None:
-        plan = self._open_plan()
-        self._set(replace(plan, swapped=not plan.swapped), "swap")
-
     def _drop_outliers(self) -> None:
-        teaching, plan = self._desk.teaching, self._open_plan()
+        teaching = self._desk.teaching
         if teaching is not None:
-            dropped = tuple(sorted({*plan.dropped, *teaching.outliers()}))
-            self._set(replace(plan, dropped=dropped), "drop outliers")
+            self._pruning.keep(teaching.outliers(), kept=False, what="drop outliers")
 
     def _heat(self) -> None:
         """Compute the heat maps that the gallery asks for, when they are switched on."""
         teaching = self._desk.teaching
-        if not self.gallery.heat or teaching is None:
+        if not self.gallery.heat or teaching is None or teaching is self._heated:
             return
+        self._heated = teaching
         for draft in (teaching.whole.draft, teaching.kept.draft):
             levels = torch.sigmoid(10 * (draft.scores - draft.threshold)) * 255  # (k, h, w)
             maps = levels.round().to(torch.uint8).numpy()
