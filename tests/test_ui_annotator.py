@@ -1,6 +1,9 @@
 """The Annotator without a browser: what the widgets would send is put into their callbacks."""
 
 import json
+import shutil
+from pathlib import Path
+from threading import Event, Timer, current_thread, main_thread
 
 import ipywidgets
 import numpy as np
@@ -14,8 +17,11 @@ from reco_assist.concepts import Quality
 from reco_assist.errors import ArchiveError
 from reco_assist.masks.edits import pack_edits
 from reco_assist.session import Session
+from reco_assist.session.teaching import first_look
 from reco_assist.ui import Annotator, Decision
 from reco_assist.ui.guard import Guarded
+
+OLD = Path(__file__).parent / "old" / "session-0.1"  # made by release 0.1
 
 
 @pytest.fixture
@@ -338,6 +344,80 @@ def test_more_and_less_like_this_and_load_more(place):
     assert all(item.kept and not item.feedback for item in gallery.items)
 
 
+def test_what_is_asked_while_images_are_added_is_done_in_order(place):
+    annotator = start(place, resume=True)
+    find(annotator, k=6)
+    annotator.set_page.next.click()
+    gallery = annotator.set_page.gallery
+    first, second, third = (item.id for item in gallery.items[:3])
+    gate = Event()
+    annotator.desk.learning.run(gate.wait)
+    for digest in (first, second):
+        send(gallery, type="feedback", id=digest, sign=1)
+    send(gallery, type="keep", ids=[third], kept=False, token="t")
+    shown = {item.id: item for item in gallery.items}  # at once, though nothing is done yet
+    assert (shown[first].feedback, shown[second].feedback, shown[third].kept) == (1, 1, False)
+    assert annotator.session.plan("mug").marks == ()
+    gate.set()
+    assert annotator.wait(60)
+    plan = annotator.session.plan("mug")
+    assert plan.marks == ((first, 1), (second, 1))
+    assert len(plan.added) == 12
+    assert plan.dropped == (third,)
+    assert len(gallery.items) == 18
+    sizes = []
+    for _ in range(3):
+        send(gallery, type="command", name="undo")
+        sizes.append((len(gallery.items), sum(not item.kept for item in gallery.items)))
+    assert sizes == [(18, 0), (12, 0), (6, 0)]
+
+
+def test_a_drop_while_more_is_loaded_is_not_overwritten(place, monkeypatch):
+    annotator = start(place, resume=True)
+    find(annotator, k=6)
+    annotator.set_page.next.click()
+    gallery = annotator.set_page.gallery
+    victim = gallery.items[2].id
+    kind = type(annotator.desk.teaching)
+    begun, gate, follow = Event(), Event(), kind.follow
+
+    def late(teaching, plan):
+        if current_thread() is not main_thread():
+            begun.set()
+            gate.wait(60)
+        return follow(teaching, plan)
+
+    monkeypatch.setattr(kind, "follow", late)
+    send(gallery, type="command", name="load_more")
+    assert begun.wait(60)
+    Timer(0.5, gate.set).start()  # whether or not the drop waits for what is loaded
+    send(gallery, type="keep", ids=[victim], kept=False, token="t")
+    assert annotator.wait(60)
+    assert annotator.session.plan("mug").dropped == (victim,)
+    assert [item.id for item in gallery.items if not item.kept] == [victim]
+    assert len(gallery.items) == 26
+
+
+def test_less_like_this_waits_for_the_lesson(place):
+    annotator = start(place, resume=True)
+    annotator.concept_page.word.value = "mug"
+    annotator.concept_page.k.value = 6
+    gate = Event()
+    annotator.desk.learning.run(gate.wait)
+    annotator.concept_page.find_button.click()
+    annotator.desk.looks["mug"] = first_look(annotator.desk.archive, annotator.session.plan("mug"))
+    annotator.desk.changed()
+    gallery = annotator.set_page.gallery
+    victim = gallery.items[1].id
+    send(gallery, type="feedback", id=victim, sign=-1)
+    assert gallery.error == ""
+    assert [item.id for item in gallery.items if item.feedback == -1] == [victim]
+    gate.set()
+    assert annotator.wait(60)
+    assert annotator.rail.error == ""
+    assert victim in annotator.session.plan("mug").dropped
+
+
 def test_boxes_drawn_on_any_image_lead(place):
     annotator = start(place, resume=True)
     page = annotator.concept_page
@@ -573,6 +653,188 @@ def test_cancelling_keeps_what_is_done(place):
     assert annotator.wait(60)
     assert len(annotator.session.results()) == 6
     assert "6 of 6" in annotator.review_page._status.value
+
+
+def add_concept(annotator, word, k=8):
+    send(annotator.rail, type="add")
+    find(annotator, word, k)
+
+
+def prune(annotator, count=3):
+    """Drop images until the kept set differs."""
+    annotator.desk.open(2)
+    gallery = annotator.set_page.gallery
+    send(gallery, type="keep", ids=[item.id for item in gallery.items[:count]], kept=False, token="t")
+    assert annotator.wait(60)
+
+
+def layers(annotator):
+    return [layer.name for layer in annotator.review_page.canvas.frame.layers]
+
+
+def test_the_canvas_follows_when_a_concept_is_removed(place):
+    annotator = start(place, resume=True)
+    find(annotator, "mug")
+    add_concept(annotator, "cat")
+    segment(annotator)
+    shown = annotator.review_page.canvas.frame.id
+    assert layers(annotator) == ["mug", "cat"]
+    annotator.desk.remove("mug")
+    annotator.desk.open(3)
+    assert (annotator.review_page.canvas.frame.id, layers(annotator)) == (shown, ["cat"])
+    cells = np.ones((4, 5), np.uint8)
+    send(annotator.review_page.canvas, pack_edits(cells), type="edit", id=shown, concept=0, rect=[2, 3, 5, 4])
+    assert annotator.session.strokes(shown, "cat").sum() == 20
+    assert not annotator.session.strokes(shown, "mug").any()
+
+
+def test_the_canvas_follows_when_a_concept_is_added(place):
+    annotator = start(place, resume=True)
+    find(annotator, "mug")
+    segment(annotator)
+    shown = annotator.review_page.canvas.frame.id
+    add_concept(annotator, "cat")
+    segment(annotator)
+    assert (annotator.review_page.canvas.frame.id, layers(annotator)) == (shown, ["mug", "cat"])
+    canvas = annotator.review_page.canvas
+    thresholds = list(canvas.thresholds)
+    send(canvas, type="decision", id=shown, action="accept", concept=0, thresholds=thresholds)
+    assert annotator.session.review(shown, "mug").decided
+    assert annotator.session.review(shown, "cat").decided
+    assert canvas.frame.id != shown
+
+
+def test_the_canvas_follows_what_others_change_and_not_its_own_strokes(place):
+    annotator = start(place, resume=True)
+    find(annotator)
+    segment(annotator)
+    canvas = annotator.review_page.canvas
+    frame = canvas.frame
+    cells = np.ones((4, 5), np.uint8)
+    send(canvas, pack_edits(cells), type="edit", id=frame.id, concept=0, rect=[2, 3, 5, 4])
+    send(canvas, type="threshold", id=frame.id, concept=0, value=60)
+    annotator.desk.changed()
+    assert canvas.frame is frame  # it shows them already, and a curator may be in the middle of the next
+    annotator.session.edit(frame.id, "mug", 0, 0, np.full((30, 40), 2, np.uint8))  # as a pull does
+    annotator.desk.changed()
+    assert (canvas.frame.layers[0].edits == 2).all()
+    assert canvas.frame.layers[0].threshold == 60
+
+
+def test_accepting_the_rest_is_one_entry_of_the_history(place):
+    annotator = start(place, resume=True)
+    find(annotator)
+    segment(annotator)
+    first = decide(annotator, "reject")
+    annotator.review_page.accept_rest.click()
+    assert not set(annotator.review_page.canvas.timeline) & {0}
+    send(annotator.review_page.canvas, type="command", name="undo")
+    states = [card.state for card in annotator.desk.cards]
+    assert states == ["rejected", *["pending"] * 5]
+    send(annotator.review_page.canvas, type="command", name="undo")
+    assert annotator.session.review(first, "mug").state == "pending"
+
+
+def test_masks_that_are_out_of_date_are_marked_and_made_anew(place):
+    annotator = start(place, resume=True)
+    find(annotator, k=12)
+    segment(annotator)
+    page, session = annotator.review_page, annotator.session
+    assert page.again_open.layout.display == page.again_all.layout.display == "none"
+    cells = pack_edits(np.ones((4, 5), np.uint8))
+    send(page.canvas, cells, type="edit", id=page.canvas.frame.id, concept=0, rect=[2, 3, 5, 4])
+    accepted = decide(annotator, "accept")
+    before = session.result(accepted).findings["mug"]
+    mask = session.drawn(accepted, "mug")
+    prune(annotator)
+    annotator.set_page.next.click()
+    assert annotator.rail.active == 3
+    assert "The masks of 6 images are not what “mug” would give now" in page._outdated.value
+    assert page.canvas.status == "This image's masks are out of date."
+    assert page.again_open.description == "Segment the 5 undecided anew"
+    assert page.again_all.description == "Segment all 6 anew"
+    page.view.click()
+    assert all(item.label.endswith("· out of date") for item in page.grid.items)
+    page.view.click()
+    annotator.desk.open(4)
+    assert "6 with masks that are out of date" in annotator.export_page._counts.value
+
+    annotator.desk.open(3)
+    page.again_open.click()
+    assert annotator.wait(60)
+    assert annotator.rail.error == ""
+    now = annotator.desk.concept("mug").digest
+    digests = {one.image.content_hash: one.findings["mug"].digest for one in session.results()}
+    assert digests.pop(accepted) == before.digest
+    assert set(digests.values()) == {now}
+    assert np.array_equal(session.drawn(accepted, "mug"), mask)
+    assert page.again_open.layout.display == "none"
+    assert page.again_all.description == "Segment all 1 anew"
+    assert page.canvas.status == ""
+
+    page.again_all.click()
+    assert annotator.wait(60)
+    assert session.result(accepted).findings["mug"].digest == now
+    same = np.array_equal(session.drawn(accepted, "mug"), mask)
+    assert session.review(accepted, "mug").decided == same
+    assert page._outdated.value == ""
+
+
+def test_undoing_a_prune_makes_the_masks_current_again(place):
+    annotator = start(place, resume=True)
+    find(annotator, k=12)
+    segment(annotator)
+    prune(annotator)
+    assert all(card.outdated for card in annotator.desk.cards)
+    again = start(place, resume=True)  # a restarted kernel knows it too
+    assert all(card.outdated for card in again.desk.cards)
+    again.desk.open(2)
+    send(again.set_page.gallery, type="command", name="undo")
+    assert again.wait(60)
+    assert not any(card.outdated for card in again.desk.cards)
+
+
+def test_the_chosen_concept_is_one_everywhere_and_survives(place):
+    annotator = start(place, resume=True)
+    find(annotator, "mug")
+    add_concept(annotator, "cat")
+    segment(annotator)
+    assert annotator.rail.concept == 1
+    assert annotator.review_page.canvas.active == "cat"
+    annotator.review_page.canvas.active = "mug"  # as the canvas does when it is chosen there
+    assert annotator.rail.concept == 0
+    assert annotator.desk.name == "mug"
+    assert annotator.rail.active == 3
+    send(annotator.rail, type="concept", index=1)
+    assert annotator.review_page.canvas.active == "cat"
+    again = start(place, resume=True)
+    again.desk.open(3)
+    assert again.desk.name == "cat"
+    assert (again.rail.concept, again.review_page.canvas.active) == (1, "cat")
+
+
+def test_a_session_of_release_0_1_goes_on(place):
+    shutil.copytree(OLD / "photos.session", place / "photos.session")
+    shutil.copytree(OLD / "targets", place / "old targets")
+    annotator = start(place, resume=True)
+    session = annotator.session
+    assert session.concepts == ("mug", "cat")
+    by_state = {card.state: card.result.image.content_hash for card in annotator.desk.cards}
+    accepted, rejected = by_state["accepted"], by_state["rejected"]
+    mask = session.mask(accepted, "mug")
+    assert mask[3:7, 2:7].all()
+    assert session.correction(accepted, "mug").threshold == 60
+    annotator.review_page.folder.value = str(place / "old targets")
+    segment(annotator)
+    assert len(session.results()) == 4
+    assert np.array_equal(session.mask(accepted, "mug"), mask)
+    assert session.review(rejected, "cat").state == "rejected"
+    send(annotator.review_page.canvas, type="command", name="undo")
+    assert session.review(rejected, "cat").state == "pending"
+    find(annotator, "gone", 4)  # whose history was left behind when it was removed
+    send(annotator.set_page.gallery, type="command", name="undo")
+    assert session.plan("gone").k == 4
+    assert session.undo(session.scope("mug")).what == "drop"
 
 
 def test_the_grid_decides_about_many(place):

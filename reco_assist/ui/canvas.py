@@ -114,6 +114,8 @@ class MaskCanvas(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships 
 
     Attributes:
         timeline: One byte per image of the job, a position in `STATES`.
+        active: Name of the chosen concept, which strokes and thresholds are about; of a frame without it
+            the first.
         status: One line about what goes on.
         error: One sentence about what failed; empty hides it.
         busy: Shows that work goes on.
@@ -127,6 +129,7 @@ class MaskCanvas(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships 
     _css = asset("mask_canvas.css")
 
     timeline = traitlets.Bytes().tag(sync=True)
+    active = traitlets.Unicode().tag(sync=True)
     status = traitlets.Unicode().tag(sync=True)
     error = traitlets.Unicode().tag(sync=True)
     busy = traitlets.Bool(default_value=False).tag(sync=True)

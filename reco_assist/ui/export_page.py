@@ -95,7 +95,9 @@ class ExportPage:
         self.export_button.disabled = self._desk.learning.busy
         counts = progress(self._desk.cards).counts
         said = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
-        say(self._counts, said and f"So far: {said}")
+        old = sum(bool(card.outdated) for card in self._desk.cards)
+        marked = f"; {old:,} with masks that are out of date, see Segment and review" if old else ""
+        say(self._counts, said and f"So far: {said}{marked}")
 
 
 def _check(label: str, *, on: bool = False) -> w.Checkbox:

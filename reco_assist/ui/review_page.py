@@ -1,28 +1,22 @@
 """Step 4: segment a folder, and decide about each image while the masks come in."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from threading import Event
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Sequence
 
 import ipywidgets as w
 
 from reco_assist.errors import ImageError, InputError
-from reco_assist.images import decode
-from reco_assist.session import STATES, Card, Order, Plan, Result, State, progress
+from reco_assist.session import STATES, Card, Order, Result, State, progress
 from reco_assist.ui.canvas import ConceptLayer, Decision, Edit, Frame, MaskCanvas
-from reco_assist.ui.desk import Desk
-from reco_assist.ui.gallery import ExemplarGallery, GalleryItem
+from reco_assist.ui.desk import Desk, Layer
+from reco_assist.ui.guard import Guarded
 from reco_assist.ui.parts import button, field, on_change, on_enter, page, row, say, show, text
-from reco_assist.ui.pictures import painted, picture
-
-if TYPE_CHECKING:
-    from reco_assist.segmenter import Predictor
+from reco_assist.ui.pictures import picture
+from reco_assist.ui.segmentation import Segmentation
+from reco_assist.ui.target_grid import TargetGrid
 
 REVIEW = 3
+_CHANGED = "The concepts of this image have changed since it was shown; look at it again."
 _ORDERS: dict[str, Order] = {"least certain first": "doubt", "most to learn first": "gain"}
-_THUMBNAIL = 320  # pixels
-_FEEDBACK: dict[State, Literal[-1, 1]] = {"accepted": 1, "absent": -1, "skipped": -1}  # in the grid
 
 
 class ReviewPage:
@@ -32,8 +26,8 @@ class ReviewPage:
         self._desk = desk
         self._cards: list[Card] = []
         self._shown = ""  # content hash of the image on the canvas
-        self._cancelled = Event()
-        self._line = ""
+        self._layers: tuple[Layer, ...] = ()  # what the canvas shows of it
+        self.segmentation = Segmentation(desk)
         self.folder = w.Text(placeholder="folder of the images to segment", layout=w.Layout(width="360px"))
         on_enter(desk.guard, self.folder, self.start)
         self.student = w.Text(
@@ -49,9 +43,16 @@ class ReviewPage:
         )
         on_change(desk.guard, self.order, "value", self._reorder)
         self.start_button = button(desk.guard, "Segment", self.start, "primary")
-        self.cancel_button = button(desk.guard, "Cancel", self._cancelled.set)
+        self.cancel_button = button(desk.guard, "Cancel", self.segmentation.cancel)
         self.bar = w.IntProgress(0, 0, 1)
-        self._status, self._hint = text("", "soft"), text("", "hint")
+        self._status, self._hint, self._outdated = text("", "soft"), text("", "hint"), text("", "hint")
+        self.again_open = button(desk.guard, "", self.start)
+        self.again_all = button(
+            desk.guard,
+            "",
+            lambda: self.start(decided=True),
+            tooltip="Decided ones too: where a mask comes out otherwise, its decision is taken back",
+        )
         self.accept_rest = button(desk.guard, "Accept them all", self._accept_rest)
         self.view = button(desk.guard, "Grid", self._toggle_view)
         self._figures, self._order_label = text("", "soft"), text("Order", "soft")
@@ -61,11 +62,15 @@ class ReviewPage:
         self.canvas.on_edit(self._edit)
         self.canvas.on_navigate(self.navigate)
         self.canvas.on_command(self.command)
-        self.grid = ExemplarGallery(_TargetPictures(desk), mode="review", title="All targets", height=520)
-        self.grid.on_decision(self._decide_many)
-        self.grid.on_feedback(self._deny)
-        self.grid.on_open(self._open)
-        self.grid.on_command(self.command)
+        self.canvas.observe(Guarded(lambda change: self._choose(change["new"]), desk.fail), "active")
+        self._targets = TargetGrid(
+            desk,
+            decide=self._decide_many,
+            deny=self._deny,
+            open_image=self._open,
+            command=self.command,
+        )
+        self.grid = self._targets.gallery
         show(self.grid, visible=False)
         self.next = button(desk.guard, "Export", lambda: desk.open(REVIEW + 1), "primary")
         self.widget = page(
@@ -76,6 +81,7 @@ class ReviewPage:
                     row(self.student, self.start_button, self.cancel_button, self.bar, self._status),
                 ),
             ),
+            row(self._outdated, self.again_open, self.again_all),
             row(self._hint, self.accept_rest),
             self.canvas,
             self.grid,
@@ -86,70 +92,13 @@ class ReviewPage:
         if desk.session.student is not None:
             self.student.value = desk.short(desk.session.student)
 
-    # --------------------------------------------------------------------------------------- the job
-
-    def start(self) -> None:
-        """Segment the folder that is named, with every concept of the job; what is done is not done again."""
-        desk, typed = self._desk, self.folder.value.strip()
-        if not typed:
-            raise InputError("No folder is named; type the folder of the images to segment.")
-        root = Path(typed).expanduser().absolute()
-        if not root.is_dir():
-            raise InputError(f"{root} is not a folder; type the folder of the images to segment.")
-        student = (
-            Path(self.student.value.strip()).expanduser().absolute() if self.student.value.strip() else None
-        )
-        if student is not None and not student.is_file():
-            raise InputError(f"{student} is not a file; type that of a student, or leave it empty.")
-        if desk.session.targets != root:
-            desk.session.targets = root
-        if desk.session.student != student:
-            desk.session.student = student
-        self._cancelled.clear()
-        self._line = "Learning the concepts …" if student is None else "Loading the student …"
-        desk.segmenting.run(self._segment)
-
-    def _segment(self) -> None:
-        from reco_assist.session import job  # noqa: PLC0415  (loads the models' modules)
-
-        desk = self._desk
-        targets = job.list_targets(desk.session)
-        predictor = self._concepts() if desk.session.student is None else self._trained(desk.session.student)
-        step = None
-        for step in job.segment(desk.session, predictor, targets, cancelled=self._cancelled):
-            self.bar.max, self.bar.value = max(1, step.total), step.done
-            self._line = f"{step.done:,} of {step.total:,}"
-            desk.changed()
-        skipped = step.skipped if step else ()
-        stopped = "; cancelled, Segment goes on" if self._cancelled.is_set() else ""
-        left_out = f"; {len(skipped)} could not be read: {skipped[0][1]}" if skipped else ""
-        self._line = f"{self._line} segmented{stopped}{left_out}"
-
-    def _concepts(self) -> "Predictor":
-        from reco_assist.segmenter import Segmenter  # noqa: PLC0415  (loads the models' modules)
-
-        desk = self._desk
-        names = [name for name in desk.session.concepts if desk.session.plan(name).begun]
-        if not names:
-            raise InputError(
-                "There is no concept to segment with; look for one in step 1, or name a student."
-            )
-        return Segmenter([desk.concept(name) for name in names], encoder=desk.encoder)
-
-    def _trained(self, file: Path) -> "Predictor":
-        """A student; what it finds becomes the job's concepts too."""
-        from reco_assist.student import Student, StudentSegmenter  # noqa: PLC0415  (as above)
-
-        session = self._desk.session
-        student = StudentSegmenter(Student.load(file))
-        for name in student.digests:
-            if name not in session.concepts:
-                session.set_plan(Plan(name))
-        return student
+    def start(self, *, decided: bool = False) -> None:
+        """Segment the folder that is named; what is up to date stays, decided masks too unless `decided`."""
+        self.segmentation.start(self.folder.value, self.student.value, decided=decided)
 
     def _reorder(self, order: Order) -> None:
         self._desk.session.order = order
-        self.grid.items = ()
+        self._targets.empty()
         self._count()
         if self._cards:
             self._show(self._next_open(""))
@@ -159,11 +108,14 @@ class ReviewPage:
     def decide(self, decision: Decision) -> None:
         """Keep a decision of the canvas and go on to the next image."""
         session = self._desk.session
+        chosen = self._named(decision.id, decision.concept)
         names = self._names(session.result(decision.id))
+        if len(names) != len(decision.thresholds):
+            raise InputError(_CHANGED)
         session.set_thresholds(decision.id, dict(zip(names, decision.thresholds, strict=True)))
         states = {name: session.review(decision.id, name).state for name in names}
         if decision.action == "absent":
-            session.decide(decision.id, {names[decision.concept]: "absent"})
+            session.decide(decision.id, {chosen: "absent"})
         else:
             still = [name for name in names if states[name] != "absent"] or names
             session.decide(decision.id, {name: self._state(decision, name) for name in still})
@@ -176,7 +128,7 @@ class ReviewPage:
 
     def navigate(self, where: str, index: int) -> None:
         """Show another image of the queue."""
-        ids = [card.result.image.content_hash for card in self._cards]
+        ids = self._hashes()
         if not ids:
             return
         if where == "unsure":
@@ -194,9 +146,10 @@ class ReviewPage:
         moved = session.undo() if name == "undo" else session.redo()
         if moved is not None:
             self._count()
-            about = moved.keys[0].split("/")[1]
-            if any(card.result.image.content_hash == about for card in self._cards):
-                self._show(about)
+            about = {key.split("/")[1] for key in moved.keys}
+            shown = [one for one in self._hashes() if one in about]
+            if shown:
+                self._show(shown[0])
         self._desk.changed()
 
     def refresh(self) -> None:
@@ -209,20 +162,21 @@ class ReviewPage:
         show(self.bar, visible=running)
         self.start_button.disabled = running
         self.canvas.busy = running
-        say(self._status, self._line)
+        stage = self.segmentation.stage
+        self.bar.max, self.bar.value = stage.total, stage.done
+        say(self._status, stage.line)
         self._count()
-        if not self._cards:
-            self._shown, self.canvas.frame = "", None
-        elif not self._shown:
-            self._show(self._next_open(""))
+        self.canvas.active = desk.name or ""
+        self._follow()
         self._place()
+        self._show_outdated(running=running)
         self._show_figures()
         show(self.canvas, visible=bool(self._cards) and self.grid.layout.display == "none")
         for one in (self.view, self._order_label, self.order):
             show(one, visible=bool(self._cards))
         show(self.next, visible=bool(self._cards))
         if self.grid.layout.display != "none":
-            self._fill_grid()
+            self._targets.fill(self._cards)
 
     def _state(self, decision: Decision, name: str) -> State:
         if decision.action == "accept":
@@ -234,15 +188,42 @@ class ReviewPage:
         return "accepted" if self._desk.session.drawn(content_hash, name).any() else "absent"
 
     def _threshold(self, content_hash: str, concept: int, value: int) -> None:
-        name = self._names(self._desk.session.result(content_hash))[concept]
-        self._desk.session.set_thresholds(content_hash, {name: value})
+        with self._desk.drawing:
+            self._desk.session.set_thresholds(content_hash, {self._named(content_hash, concept): value})
+            self._seen(content_hash)
 
     def _edit(self, edit: Edit) -> None:
-        name = self._names(self._desk.session.result(edit.id))[edit.concept]
-        self._desk.session.edit(edit.id, name, edit.x, edit.y, edit.cells)
+        name = self._named(edit.id, edit.concept)
+        with self._desk.drawing:
+            self._desk.session.edit(edit.id, name, edit.x, edit.y, edit.cells)
+            self._seen(edit.id)
 
     def _names(self, result: Result) -> list[str]:
-        return [name for name in self._desk.session.concepts if name in result.findings]
+        return [layer.name for layer in self._desk.layers(result)]
+
+    def _choose(self, name: str) -> None:
+        """Work on the concept that was chosen on the canvas."""
+        if name in self._desk.session.concepts and name != self._desk.name:
+            self._desk.select(name)
+            self._desk.changed()
+
+    def _hashes(self) -> list[str]:
+        return [card.result.image.content_hash for card in self._cards]
+
+    def _seen(self, content_hash: str) -> None:
+        """Take over what the canvas itself has just changed: it shows it already."""
+        if content_hash == self._shown:
+            self._layers = self._desk.layers(self._desk.session.result(content_hash))
+
+    def _follow(self) -> None:
+        """Show what the session says now, whoever changed it: another page, the job or a pull."""
+        known = self._hashes()
+        if not known:
+            self._shown, self._layers, self.canvas.frame = "", (), None
+        elif self._shown not in known:
+            self._show(self._next_open(""))
+        elif self._desk.layers(self._desk.session.result(self._shown)) != self._layers:
+            self._show(self._shown)
 
     def _next_open(self, after: str) -> str:
         """The first image of the order that is pending, else one that was skipped, else the last decided."""
@@ -256,6 +237,13 @@ class ReviewPage:
         self._cards = self._desk.cards
         self.canvas.timeline = bytes(STATES.index(card.state) for card in self._cards)
 
+    def _named(self, content_hash: str, position: int) -> str:
+        """The concept that stands at a position of an image's frame."""
+        names = self._names(self._desk.session.result(content_hash))
+        if position >= len(names):
+            raise InputError(_CHANGED)
+        return names[position]
+
     def _place(self) -> None:
         """Say where the shown image is now: the queue is sorted anew while results come in."""
         frame = self.canvas.frame
@@ -264,23 +252,25 @@ class ReviewPage:
                 self.canvas.move(index)
 
     def _show(self, content_hash: str) -> None:
+        with self._desk.drawing:
+            self._draw(content_hash)
+
+    def _draw(self, content_hash: str) -> None:
         session = self._desk.session
-        index = next(
-            i for i, card in enumerate(self._cards) if card.result.image.content_hash == content_hash
-        )
+        index = self._hashes().index(content_hash)
         result = self._cards[index].result
-        names = self._names(result)
+        self._layers = self._desk.layers(result)
         layers = [
             ConceptLayer(
-                name,
-                session.scores(content_hash, name),
-                session.correction(content_hash, name).threshold,
-                edits=session.strokes(content_hash, name),
-                colour=self._desk.colour(name),
-                presence=result.findings[name].probability,
-                absent=session.review(content_hash, name).state == "absent",
+                layer.name,
+                session.scores(content_hash, layer.name),
+                layer.correction.threshold,
+                edits=session.strokes(content_hash, layer.name),
+                colour=layer.colour,
+                presence=layer.finding.probability,
+                absent=layer.absent,
             )
-            for name in names
+            for layer in self._layers
         ]
         doubt = max(finding.doubt for finding in result.findings.values())
         self._shown = content_hash
@@ -296,8 +286,23 @@ class ReviewPage:
             tuple(layers),
             index,
             doubt,
-            exclusive=len(names) > 1,
+            exclusive=len(layers) > 1,
         )
+
+    def _show_outdated(self, *, running: bool) -> None:
+        """Mark masks that are older than what makes them, and offer to make them anew."""
+        old = [card for card in self._cards if card.outdated]
+        still = sum(card.open_outdated for card in old)
+        names = dict.fromkeys(name for card in old for name in card.outdated)
+        quoted = ", ".join(f"“{name}”" for name in names)
+        images = "1 image is" if len(old) == 1 else f"{len(old):,} images are"
+        say(self._outdated, f"The masks of {images} not what {quoted} would give now." if old else "")
+        self.again_open.description = f"Segment the {still:,} undecided anew"
+        self.again_all.description = f"Segment all {len(old):,} anew"
+        show(self.again_open, visible=bool(still) and not running)
+        show(self.again_all, visible=len(old) > still and not running)
+        shown = next((card for card in old if card.result.image.content_hash == self._shown), None)
+        self.canvas.status = "This image's masks are out of date." if shown else ""
 
     def _show_figures(self) -> None:
         figures = progress(self._cards)
@@ -320,7 +325,7 @@ class ReviewPage:
         self.view.description = "One at a time" if grid else "Grid"
         show(self.canvas, visible=not grid)
         show(self.grid, visible=grid)
-        self.grid.items = ()
+        self._targets.empty()
         self.refresh()
         if grid:
             self.grid.focus(self._shown)
@@ -332,31 +337,20 @@ class ReviewPage:
         self._show(content_hash)
         self._toggle_view()
 
-    def _fill_grid(self) -> None:
-        # What is decided goes to the front of the queue, but stays where it is under the curator's eyes.
-        places = {item.id: place for place, item in enumerate(self.grid.items)}
-        cards = sorted(self._cards, key=lambda card: places.get(card.result.image.content_hash, len(places)))
-        items = [
-            GalleryItem(
-                card.result.image.content_hash,
-                card.result.image.file_name,
-                max(finding.probability for finding in card.result.findings.values()),
-                kept=card.state not in {"rejected", "absent"},
-                feedback=_FEEDBACK.get(card.state, 0),
-            )
-            for card in cards
-        ]
-        if tuple(items) != self.grid.items:
-            self.grid.items = items
-
     def _decide_many(self, ids: Sequence[str], kept: bool) -> None:  # noqa: FBT001  (the gallery's callback)
-        for content_hash in ids:
-            names = self._names(self._desk.session.result(content_hash))
-            states = {name: self._accepted(content_hash, name) if kept else "rejected" for name in names}
-            self._desk.session.decide(content_hash, states)
+        session = self._desk.session
+        session.decide_many(
+            {
+                content_hash: {
+                    name: self._accepted(content_hash, name) if kept else "rejected"
+                    for name in self._names(session.result(content_hash))
+                }
+                for content_hash in ids
+            }
+        )
         self._desk.changed()
 
-    def _deny(self, content_hash: str, _: int) -> None:
+    def _deny(self, content_hash: str) -> None:
         """Say of an image of the grid that nothing is there."""
         names = self._names(self._desk.session.result(content_hash))
         self._desk.session.decide(content_hash, dict.fromkeys(names, "absent"))
@@ -365,31 +359,3 @@ class ReviewPage:
     def _accept_rest(self) -> None:
         left = [card.result.image.content_hash for card in self._cards if card.state == "pending"]
         self._decide_many(left, kept=True)
-
-
-class _TargetPictures:
-    """What the grid shows: targets under their masks."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-
-    def thumbnails(self, ids: Sequence[str]) -> Sequence[bytes]:
-        return [self._painted(content_hash, _THUMBNAIL) for content_hash in ids]
-
-    def preview(self, image_id: str) -> bytes:
-        return self._painted(image_id, 4 * _THUMBNAIL)
-
-    def heat_map(self, image_id: str) -> None:  # noqa: ARG002  (the protocol's)
-        return None
-
-    def _painted(self, content_hash: str, longest: int) -> bytes:
-        session = self._desk.session
-        result = session.result(content_hash)
-        names = [name for name in session.concepts if name in result.findings]
-        masks = [session.mask(content_hash, name) for name in names]
-        colours: Callable[[str], str] = self._desk.colour
-        try:
-            pixels = decode(result.path, reduce_to=longest).pixels
-        except ImageError:
-            return b""
-        return painted(pixels, masks, [colours(name) for name in names], longest)

@@ -716,6 +716,10 @@ var Layers = class {
   get current() {
     return this.all[this.active];
   }
+  /** @param {string} name of a concept; -1 where it is not in the image */
+  named(name) {
+    return this.all.findIndex((layer) => layer.concept.name === name);
+  }
   get thresholds() {
     return this.all.map((layer) => layer.threshold);
   }
@@ -1471,6 +1475,7 @@ var MaskCanvas = class {
       this.refresh();
     };
     watch(this.lifetime, this.model, {
+      active: () => this.follow(),
       timeline: refresh,
       status: refresh,
       error: refresh,
@@ -1531,7 +1536,7 @@ var MaskCanvas = class {
     this.layers?.rest();
     const sameImage = this.header?.id === header.id;
     const layers = new Layers(header, maps, edits, this.report(header));
-    layers.active = Math.min(this.layers?.active ?? 0, maps.length - 1);
+    layers.active = Math.max(0, layers.named(this.model.get("active")));
     this.show(header, layers, bitmap);
     if (!sameImage) this.viewport.fit();
     this.refresh();
@@ -1653,13 +1658,24 @@ var MaskCanvas = class {
   }
   /** @param {number} index of a concept */
   choose(index) {
+    if (!this.layers?.all[index]) return;
+    this.activate(index);
+    save(this.model, "active", this.layers.current.concept.name);
+    this.say(this.layers.current.concept.name);
+  }
+  /** Another part of the panel, or another view of the image, chose a concept. */
+  follow() {
+    const index = this.layers?.named(this.model.get("active")) ?? -1;
+    if (index >= 0 && index !== this.layers?.active) this.activate(index);
+  }
+  /** @param {number} index of a concept that is there */
+  activate(index) {
     const { layers } = this;
-    if (!layers?.all[index]) return;
+    if (!layers) return;
     layers.rest();
     layers.active = index;
     this.painter.redraw("masks");
     this.refresh();
-    this.say(layers.current.concept.name);
   }
 };
 

@@ -54,6 +54,11 @@ export class Layers {
     return this.all[this.active];
   }
 
+  /** @param {string} name of a concept; -1 where it is not in the image */
+  named(name) {
+    return this.all.findIndex((layer) => layer.concept.name === name);
+  }
+
   get thresholds() {
     return this.all.map((layer) => layer.threshold);
   }

@@ -3,6 +3,7 @@
 /**
  * @typedef {object} Traits
  * @property {DataView} timeline one byte per image of the job, a position in STATES
+ * @property {string} active name of the chosen concept, which the whole panel shares
  * @property {string} status one line about what goes on
  * @property {string} error one sentence about what failed
  * @property {boolean} busy the kernel is at work

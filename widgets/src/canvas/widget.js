@@ -82,6 +82,7 @@ export class MaskCanvas {
       this.refresh();
     };
     /** @type {typeof watch<Traits>} */ (watch)(this.lifetime, this.model, {
+      active: () => this.follow(),
       timeline: refresh,
       status: refresh,
       error: refresh,
@@ -148,7 +149,7 @@ export class MaskCanvas {
     this.layers?.rest();
     const sameImage = this.header?.id === header.id;
     const layers = new Layers(header, maps, edits, this.report(header));
-    layers.active = Math.min(this.layers?.active ?? 0, maps.length - 1);
+    layers.active = Math.max(0, layers.named(this.model.get("active")));
     this.show(header, layers, bitmap);
     if (!sameImage) this.viewport.fit();
     this.refresh();
@@ -287,12 +288,25 @@ export class MaskCanvas {
 
   /** @param {number} index of a concept */
   choose(index) {
+    if (!this.layers?.all[index]) return;
+    this.activate(index);
+    save(this.model, "active", this.layers.current.concept.name);
+    this.say(this.layers.current.concept.name);
+  }
+
+  /** Another part of the panel, or another view of the image, chose a concept. */
+  follow() {
+    const index = this.layers?.named(this.model.get("active")) ?? -1;
+    if (index >= 0 && index !== this.layers?.active) this.activate(index);
+  }
+
+  /** @param {number} index of a concept that is there */
+  activate(index) {
     const { layers } = this;
-    if (!layers?.all[index]) return;
+    if (!layers) return;
     layers.rest();
     layers.active = index;
     this.painter.redraw("masks");
     this.refresh();
-    this.say(layers.current.concept.name);
   }
 }

@@ -1,0 +1,110 @@
+"""TargetGrid: all targets under their masks, to decide about many at once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+from reco_assist.errors import ImageError
+from reco_assist.images import decode
+from reco_assist.session import Card, State
+from reco_assist.ui.desk import Desk
+from reco_assist.ui.gallery import ExemplarGallery, GalleryItem
+from reco_assist.ui.pictures import painted
+
+_THUMBNAIL = 320  # pixels
+_FEEDBACK: Mapping[State, Literal[-1, 1]] = {"accepted": 1, "absent": -1, "skipped": -1}
+
+
+class TargetGrid:
+    """The grid of a review; what is decided in it is told.
+
+    Args:
+        desk: The state.
+        decide: Called with content hashes and whether their masks are right.
+        deny: Called with the content hash of an image that shows nothing.
+        open_image: Called with the content hash of an image to work on.
+        command: See `ExemplarGallery.on_command`.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        *,
+        decide: Callable[[Sequence[str], bool], None],
+        deny: Callable[[str], None],
+        open_image: Callable[[str], None],
+        command: Callable[[str], None],
+    ) -> None:
+        self._pictures = TargetPictures(desk)
+        self.gallery = ExemplarGallery(self._pictures, mode="review", title="All targets", height=520)
+        self.gallery.on_decision(decide)
+        self.gallery.on_feedback(lambda content_hash, _: deny(content_hash))
+        self.gallery.on_open(open_image)
+        self.gallery.on_command(command)
+
+    def empty(self) -> None:
+        """Forget in what order images were shown."""
+        self.gallery.items = ()
+
+    def fill(self, cards: Sequence[Card]) -> None:
+        """Show these images, those that are shown already where they are, with their masks of this moment."""
+        # What is decided goes to the front of the queue, but stays where it is under the curator's eyes.
+        places = {item.id: place for place, item in enumerate(self.gallery.items)}
+        items = [
+            GalleryItem(
+                card.result.image.content_hash,
+                card.result.image.file_name + (" · out of date" if card.outdated else ""),
+                max(finding.probability for finding in card.result.findings.values()),
+                kept=card.state not in {"rejected", "absent"},
+                feedback=_FEEDBACK.get(card.state, 0),
+            )
+            for card in sorted(
+                cards, key=lambda card: places.get(card.result.image.content_hash, len(places))
+            )
+        ]
+        if tuple(items) != self.gallery.items:
+            self.gallery.items = items
+        if changed := self._pictures.changed({item.id for item in items}):
+            self.gallery.refresh_thumbnails(changed)
+
+
+class TargetPictures:
+    """Targets under their masks, as `GallerySource` wants them."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._sent: dict[str, object] = {}  # what thumbnails were painted from, by content hash
+
+    def changed(self, known: set[str]) -> list[str]:
+        """Images of those known whose thumbnails show something else than the session says."""
+        return [one for one, sight in self._sent.items() if one in known and sight != self._sight(one)]
+
+    def thumbnails(self, ids: Sequence[str]) -> Sequence[bytes]:
+        """See `GallerySource`."""
+        self._sent.update({content_hash: self._sight(content_hash) for content_hash in ids})
+        return [self._painted(content_hash, _THUMBNAIL) for content_hash in ids]
+
+    def preview(self, image_id: str) -> bytes:
+        """See `GallerySource`."""
+        return self._painted(image_id, 4 * _THUMBNAIL)
+
+    def heat_map(self, image_id: str) -> None:  # noqa: ARG002  (the protocol's)
+        """There is none."""
+        return
+
+    def _sight(self, content_hash: str) -> object:
+        session = self._desk.session
+        return [
+            (layer.name, layer.colour, layer.finding, layer.correction)
+            for layer in self._desk.layers(session.result(content_hash))
+        ]
+
+    def _painted(self, content_hash: str, longest: int) -> bytes:
+        session = self._desk.session
+        result = session.result(content_hash)
+        layers = self._desk.layers(result)
+        masks = [session.mask(content_hash, layer.name) for layer in layers]
+        try:
+            pixels = decode(result.path, reduce_to=longest).pixels
+        except ImageError:
+            return b""
+        return painted(pixels, masks, [layer.colour for layer in layers], longest)
