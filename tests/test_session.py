@@ -208,6 +208,8 @@ def test_a_target_is_done_until_its_file_or_a_concept_changes(job):
     assert not job.session.is_done("a.png", path, {**NAMES, "mug": "new"})
     assert not job.session.is_done("a.png", path, {**NAMES, "fork": "digest-f"})
     job.session.decide(digest, {"mug": "accepted"})
+    assert not job.session.is_done("a.png", path, {**NAMES, "mug": "new"})  # the spoon has another rival
+    job.session.decide(digest, {"spoon": "rejected"})
     assert job.session.is_done("a.png", path, {**NAMES, "mug": "new"})
     path.write_bytes(path.read_bytes() + b"0")
     assert not job.session.is_done("a.png", path, NAMES)

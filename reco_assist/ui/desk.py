@@ -135,7 +135,7 @@ class Desk:
     def choose(self, name: str | None) -> None:
         """Work on another concept, or on a new one, on a page that can show it."""
         self.select(name)
-        if name is None or not self.session.plan(name).begun:
+        if name is None or (self.step in {1, 2} and not self.session.plan(name).begun):
             self.step = 0
         self.error = ""
         if name is not None and self.step in {1, 2}:
