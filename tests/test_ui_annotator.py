@@ -823,7 +823,6 @@ def test_a_session_of_release_0_1_goes_on(place):
     accepted, rejected = by_state["accepted"], by_state["rejected"]
     mask = session.mask(accepted, "mug")
     assert mask[3:7, 2:7].all()
-    assert session.correction(accepted, "mug").threshold == 60
     annotator.review_page.folder.value = str(place / "old targets")
     segment(annotator)
     assert len(session.results()) == 4
