@@ -6,6 +6,7 @@ Prints the waiting times of twenty parallel predictions against as many one afte
 /health and /setup meanwhile. Loopback only.
 """
 
+import os
 import shutil
 import socket
 import statistics
@@ -25,6 +26,8 @@ from reco_assist.formats import label_config
 
 SAMPLES = Path(__file__).parents[1] / "reco_assist" / "samples"
 REQUESTS = 20
+TOKEN = "benchmark"
+SHOWN = {"Authorization": f"Bearer {TOKEN}"}
 
 
 def row(name: str, seconds: list[float]) -> str:
@@ -47,7 +50,8 @@ def main() -> None:
     url = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "reco_assist.cli", "serve", "--concept", str(folder / "mug.concept")]
     command += ["--files", str(SAMPLES / "targets"), "--state", str(folder / "state"), "--port", str(port)]
-    server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    environment = {**os.environ, "RECO_ASSIST_TOKEN": TOKEN}
+    server = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment)
     try:
         while not answers(url):
             time.sleep(0.1)
@@ -74,7 +78,7 @@ def measure(url: str) -> None:
         begun = time.perf_counter()
         task = {"id": 1, "data": {"image": f"/data/local-files/?d={name}"}}
         content = {"project": "1", "label_config": label_config(["mug"]), "tasks": [task]}
-        httpx.post(f"{url}/predict", json=content, timeout=100).raise_for_status()
+        httpx.post(f"{url}/predict", json=content, timeout=100, headers=SHOWN).raise_for_status()
         return time.perf_counter() - begun
 
     predict(names[0])  # loads what is loaded late
@@ -83,7 +87,7 @@ def measure(url: str) -> None:
     one_by_one = time.perf_counter() - begun
     health, setup = [], []
     begun = time.perf_counter()
-    with httpx.Client() as client, ThreadPoolExecutor(REQUESTS) as pool:
+    with httpx.Client(headers=SHOWN) as client, ThreadPoolExecutor(REQUESTS) as pool:
         waiting = [pool.submit(predict, name) for name in names]
         while not all(answer.done() for answer in waiting):
             for path, waits in (("/health", health), ("/setup", setup)):

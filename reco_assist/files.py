@@ -209,7 +209,9 @@ def inside(folder: Path, name: str, *, links: bool = False) -> Path:
     """
     path = PurePosixPath(name)
     place = folder / path
-    climbs = path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name
+    # A drive or another machine, where there are such: Windows would ask it before anything is checked.
+    rooted = path.is_absolute() or bool(Path(name).anchor)
+    climbs = rooted or ".." in path.parts or not path.parts or "\0" in name
     if climbs or not (links or place.resolve().is_relative_to(folder.resolve())):
         raise InputError(f"The file name {name!r} leads out of {folder}; rename the file, or leave it out.")
     return place

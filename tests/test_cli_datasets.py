@@ -91,7 +91,7 @@ def test_report_and_import(place):
         (["report", "old.json", "--images", "nowhere"], "no folder"),
         (["import", "photos", "--images", "photos", "--session", "y.session"], "names the numbers"),
         (["serve", "--concept", "photos", "--files", "photos"], "no concept file"),
-        (["serve", "--concept", "old.json", "--host", "0.0.0.0"], "RECO_ASSIST_TOKEN"),
+        (["serve", "--concept", "old.json", "--project", "mugs"], "--server"),
     ],
 )
 def test_what_cannot_be_done_is_said(place, words, reason, monkeypatch):

@@ -23,10 +23,12 @@ from reco_assist.concepts.corrections import begin, correct, read_correction
 from reco_assist.errors import ImageError, InputError
 from reco_assist.formats import label_config
 from reco_assist.masks import rle
-from reco_assist.serving import ImageStore, Teacher, create_app
+from reco_assist.serving import ImageStore, ProjectModels, create_app
+from reco_assist.serving.events import Event, read_webhook
 from reco_assist.serving.journal import CorrectionLog
 
 CONFIG = label_config(["thing", "other"])
+SHOWN = {"Authorization": "Bearer s3cret"}
 
 
 @pytest.fixture(scope="module")
@@ -85,14 +87,25 @@ def annotation(number, result, name, action="ANNOTATION_CREATED"):
     }
 
 
-def teacher(concept, photos, **options):
-    return Teacher([concept], ImageStore((photos,)), encoder=FakeEncoder(), **options)
+def models(concept, photos, **options):
+    return ProjectModels([concept], ImageStore((photos,)), encoder=FakeEncoder(), **options)
+
+
+def asking(app, **options):
+    """A client as Label Studio is one."""
+    options.setdefault("headers", SHOWN)
+    return TestClient(app, base_url="http://127.0.0.1:9090", raise_server_exceptions=False, **options)
 
 
 @pytest.fixture
 def client(concept, photos):
-    with TestClient(create_app(teacher(concept, photos)), raise_server_exceptions=False) as made:
+    with asking(create_app(models(concept, photos), token="s3cret")) as made:
         yield made
+
+
+def teach(made, project, number, name, result):
+    made.note(Event(project, number, None if result is None else tuple(result), data=task(1, name)["data"]))
+    made.learn(project)
 
 
 def predicted(client, names=("a/001.png",), project="7.1700000000", **params):
@@ -146,7 +159,7 @@ def test_the_contract(client):
     ],
 )
 def test_bad_requests_are_refused_in_a_sentence(client, content, status):
-    answer = client.post("/predict", content=content)
+    answer = client.post("/predict", content=content, headers={"content-type": "application/json"})
     assert answer.status_code == status
     assert len(answer.json()["detail"]) > 10
 
@@ -271,16 +284,16 @@ def test_other_events_teach_nothing(client, event):
 
 
 def test_corrections_survive_a_kill_and_are_saved_as_concepts(concept, photos, tmp_path):
-    first = teacher(concept, photos, log=CorrectionLog(tmp_path / "state"))
-    event = {"project": "7", "annotation": 5, "task": task(1, "a/001.png"), "result": [stroke()]}
+    first = models(concept, photos, log=CorrectionLog(tmp_path / "state"))
+    (event,) = read_webhook(annotation(5, [stroke()], "a/001.png"))
     first.note(event)  # acknowledged, then killed before it was learnt
     with (tmp_path / "state" / "corrections.jsonl").open("ab") as file:
         file.write(b'{"project": "7", "anno')  # killed while writing
-    second = teacher(concept, photos, log=CorrectionLog(tmp_path / "state"))
+    second = models(concept, photos, log=CorrectionLog(tmp_path / "state"))
     assert second.version("7") == first.version("7")
     second.load()
     assert second.version("7") != first.version("7")
-    first.learn(event)
+    first.learn("7")
     assert second.version("7") == first.version("7")  # learnt late is learnt the same
     assert (tmp_path / "state" / "project-7" / "thing.concept").is_file()
 
@@ -299,28 +312,27 @@ def test_a_student_answers_until_somebody_corrects(concept, photos):
                 names = ("thing", "unasked")
                 yield Prediction(image, tuple(Region(name, rle.encode(mask), 0.9) for name in names))
 
-    made = teacher(concept, photos, student=Student())
-    assert made.version("7") != teacher(concept, photos).version("7")
+    made = models(concept, photos, student=Student())
+    assert made.version("7") != models(concept, photos).version("7")
     (first,) = made.predict("7", [task(1, "a/001.png")], CONFIG)
     assert len(first["result"]) == 1
     assert pixels(first)[3:9, 4:30].all()
     assert pixels(first).sum() == 6 * 26
-    event = {"project": "7", "annotation": 5, "task": task(1, "a/001.png"), "result": [stroke()]}
-    made.learn(event)
+    teach(made, "7", 5, "a/001.png", [stroke()])
     (second,) = made.predict("7", [task(1, "a/001.png")], CONFIG)
     assert not np.array_equal(pixels(second), pixels(first))
     assert made.predict("8", [task(1, "a/001.png")], CONFIG)[0]["result"] == first["result"]
 
 
 def test_an_absent_concept_is_passed_over_after_the_correction(concept, photos):
-    made = teacher(concept, photos)
+    made = models(concept, photos)
     made.load()
     named = next(
         name
         for name in ("a/001.png", "b/002.png", "a/003.png", "b/004.png", "a/005.png")
         if made.predict("7", [task(1, name)], CONFIG)[0]["result"]
     )
-    made.learn({"project": "7", "annotation": 9, "task": task(1, named), "result": []})
+    teach(made, "7", 9, named, [])
     assert made.predict("7", [task(1, named)], CONFIG)[0]["result"] == []
 
 
@@ -348,8 +360,8 @@ def test_corrections_move_a_concept_by_their_number_and_not_by_their_order(conce
 
 
 def test_a_token_is_asked_for_everywhere_but_at_health(concept, photos):
-    app = create_app(teacher(concept, photos), token="s3cret ü")
-    with TestClient(app) as client:
+    app = create_app(models(concept, photos), token="s3cret ü")
+    with asking(app, headers={}) as client:
         assert client.get("/health").status_code == 200
         password = base64.b64encode("anyone:s3cret ü".encode()).decode()
         for header, status in [
@@ -388,13 +400,13 @@ class Running:
 
 def test_twenty_requests_at_once_are_answered_and_health_never_waits(concept, photos):
     """With a model that takes a quarter of a second for each image."""
-    slow = Teacher([concept], ImageStore((photos,)), encoder=FakeEncoder(delay=0.25))
+    slow = ProjectModels([concept], ImageStore((photos,)), encoder=FakeEncoder(delay=0.25))
     content = {"project": "7", "label_config": CONFIG}
-    with Running(create_app(slow)) as url, ThreadPoolExecutor(20) as pool:
+    with Running(create_app(slow, token="s3cret")) as url, ThreadPoolExecutor(20) as pool:
 
         def ask(number):
             tasks = [task(number, photo(number))]
-            return httpx.post(f"{url}/predict", json={**content, "tasks": tasks}, timeout=60)
+            return httpx.post(f"{url}/predict", json={**content, "tasks": tasks}, timeout=60, headers=SHOWN)
 
         answers = [pool.submit(ask, number) for number in range(20)]
         waits = 0
@@ -402,14 +414,14 @@ def test_twenty_requests_at_once_are_answered_and_health_never_waits(concept, ph
             assert (
                 httpx.get(f"{url}/health", timeout=1).json()["status"] == "UP"
             )  # Label Studio waits a second
-            setup = httpx.post(f"{url}/setup", json={"project": "7"}, timeout=3)
+            setup = httpx.post(f"{url}/setup", json={"project": "7"}, timeout=3, headers=SHOWN)
             assert setup.status_code == 200
             waits += 1
             time.sleep(0.05)
         results = [answer.result() for answer in answers]
     assert [one.status_code for one in results] == [200] * 20
     bodies = [one.json()["results"][0] for one in results]
-    alone = teacher(concept, photos)
+    alone = models(concept, photos)
     for number, body in enumerate(bodies):  # each got the answer for its own image
         assert body == alone.predict("7", [task(number, photo(number))], CONFIG)[0]
     assert waits
@@ -417,11 +429,18 @@ def test_twenty_requests_at_once_are_answered_and_health_never_waits(concept, ph
 
 def test_what_cannot_be_answered_in_time_is_refused_and_not_computed(concept, photos):
     encoder = FakeEncoder(delay=0.5)
-    slow = Teacher([concept], ImageStore((photos,)), encoder=encoder)
+    slow = ProjectModels([concept], ImageStore((photos,)), encoder=encoder)
     slow.load()
     content = {"project": "7", "label_config": CONFIG, "tasks": [task(1, "a/001.png")]}
-    with Running(create_app(slow, limit=0.8, waiting=6)) as url, ThreadPoolExecutor(10) as pool:
-        answers = list(pool.map(lambda _: httpx.post(f"{url}/predict", json=content, timeout=30), range(10)))
+    with (
+        Running(create_app(slow, token="s3cret", limit=0.8, waiting=6)) as url,
+        ThreadPoolExecutor(10) as pool,
+    ):
+
+        def ask(_):
+            return httpx.post(f"{url}/predict", json=content, timeout=30, headers=SHOWN)
+
+        answers = list(pool.map(ask, range(10)))
         codes = sorted(answer.status_code for answer in answers)
         assert codes[0] == 200
         assert codes[-1] == 503
@@ -430,4 +449,4 @@ def test_what_cannot_be_answered_in_time_is_refused_and_not_computed(concept, ph
         assert all(answer.headers["retry-after"] for answer in refused)
         time.sleep(1)
         assert len(encoder.batches) < 10
-        assert httpx.post(f"{url}/predict", json=content, timeout=30).status_code == 200
+        assert ask(0).status_code == 200

@@ -1,6 +1,7 @@
 """The backend with a real Label Studio server, its real editor in Chromium, and the real command."""
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -56,6 +57,10 @@ class Backend:
             assert time.monotonic() < until, self._log.read_text()
             time.sleep(0.1)
 
+    def token(self):
+        """The one that was made and printed at the start; --project told the server of it."""
+        return re.search(r"token of this start: (\S+)", self._log.read_text())[1]
+
     def stop(self):
         self._process.terminate()
         try:
@@ -81,7 +86,7 @@ def project(label_studio, samples, encoder, tmp_path_factory):
         done = push(server, title("serving"), made, ["mug"], model_version="pushed", images=source)
         backend = Backend(label_studio, tmp_path, tmp_path / "mug.concept", done.project)
         try:
-            yield server, done.project, made, tmp_path / "state"
+            yield server, done.project, made, tmp_path / "state", backend.token()
         finally:
             backend.stop()
 
@@ -152,7 +157,7 @@ def submit_a_stroke(label_studio, project, task):
 def test_the_server_gets_predictions_and_a_correction_in_the_editor_changes_the_next_one(
     label_studio, project
 ):
-    server, number, made, state = project
+    server, number, made, state, _ = project
     listed = tasks(server, number)
     ids = [task["id"] for task in listed]
 
@@ -222,9 +227,9 @@ def test_the_server_gets_predictions_and_a_correction_in_the_editor_changes_the_
 def test_an_existing_connection_is_kept(label_studio, project):
     from reco_assist.serving.connecting import connect
 
-    server, number, *_ = project
+    server, number, *_, token = project
     (known,) = server.get("/api/ml/", project=number)
-    connect(server, str(number), known["url"], None)
+    connect(server, str(number), known["url"], token)
     assert [one["id"] for one in server.get("/api/ml/", project=number)] == [known["id"]]
     assert len(server.get("/api/webhooks/", project=number)) == 1
     assert httpx.get(f"{known['url']}/health").json()["status"] == "UP"

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reco_assist.cli.options import Device, Quiet, Verbose, say, set_up
-from reco_assist.errors import InputError
+from reco_assist.errors import InputError, StorageError
 
 if TYPE_CHECKING:
     from reco_assist.concepts import Concept
     from reco_assist.label_studio import Server
+    from reco_assist.serving import ImageStore, ProjectModels
     from reco_assist.student import StudentSegmenter
 
 TOKEN = "RECO_ASSIST_TOKEN"  # noqa: S105  (the name of the variable)
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
 def serve(
@@ -41,6 +41,12 @@ def serve(
         Path, typer.Option(help="Where corrections are kept, and the concepts they have taught.")
     ] = Path("reco-backend"),
     host: Annotated[str, typer.Option(help="The address to listen at.")] = "127.0.0.1",
+    public_host: Annotated[
+        str | None,
+        typer.Option(
+            help="The name by which Label Studio reaches this machine, if it is another than --host."
+        ),
+    ] = None,
     port: Annotated[int, typer.Option(help="The port to listen at.")] = 9090,
     device: Device = "auto",
     verbose: Verbose = 0,
@@ -48,23 +54,61 @@ def serve(
 ) -> None:
     """Predict for Label Studio: in batches, for what an annotator marks, and better with each correction.
 
-    Anywhere but on this machine itself, requests must show the token of the variable RECO_ASSIST_TOKEN, as
-    the password of basic authentication or as a bearer. A student predicts in place of the concepts it was
-    trained on, until a correction teaches a project's concept more than it knows.
+    Requests must show a token, as the password of basic authentication or as a bearer: that of the variable
+    RECO_ASSIST_TOKEN, or one that is made and printed at each start. --project tells the server of it. A
+    student predicts in place of the concepts it was trained on, until a correction teaches a project's
+    concept more than it knows.
 
     Example: reco-assist serve --concept concepts --server http://localhost:8080 --project mugs
     """
     set_up(verbose=verbose, quiet=quiet)
+    import secrets
+
     import uvicorn
 
+    from reco_assist.files import make_folder, only_writer
+    from reco_assist.serving import create_app
+
+    if project is not None and server is None:
+        raise InputError("a project is connected on its server: name it by --server")
+    busy = StorageError(f"another backend keeps its corrections in {state}: name another folder by --state")
+    with only_writer(make_folder(state), busy=busy):
+        models, images, connected = _models(concept, student, server, files, state, device)
+        token = os.environ.get(TOKEN, "").strip()
+        secret = token or secrets.token_urlsafe(32)
+        own = f"http://{_bracketed(host)}:{port}"
+        say(f"serving {', '.join(map(repr, models.names))} at {own}; stop by Control-C", quiet=quiet)
+        if not token:
+            unknown = project is None  # nobody else tells Label Studio of it
+            say(f"token of this start: {secret} (set {TOKEN} to keep one)", quiet=quiet and not unknown)
+        if project is not None and connected is not None:
+            told = own if public_host is None else f"http://{_bracketed(public_host)}:{port}"
+            _connect_soon(connected, project, own, told, secret, quiet=quiet)
+        app = create_app(
+            models,
+            token=secret,
+            hosts=[host, *filter(None, [public_host])],
+            origins=[] if connected is None else [connected.url],
+        )
+        try:
+            uvicorn.run(app, host=host, port=port, log_level="warning", access_log=verbose > 0)
+        finally:
+            images.close()
+
+
+def _models(
+    concept: list[Path],
+    student: Path | None,
+    server: str | None,
+    files: list[Path] | None,
+    state: Path,
+    device: str,
+) -> "tuple[ProjectModels, ImageStore, Server | None]":
     from reco_assist.encoders import load_encoder
     from reco_assist.label_studio import Server
-    from reco_assist.serving import ImageStore, Teacher, create_app
+    from reco_assist.serving import ImageStore, ProjectModels
     from reco_assist.serving.journal import CorrectionLog
 
-    token = os.environ.get(TOKEN, "").strip() or None
-    if host not in _LOOPBACK and token is None:
-        raise InputError(f"anybody could reach {host}: set {TOKEN} to a secret of your choice first")
     concepts = _concepts(concept)
     connected = None if server is None else Server(server)
     for folder in files or ():
@@ -77,18 +121,14 @@ def serve(
     images = ImageStore(tuple(files or ()), connected)
     encoder = None if device == "auto" else load_encoder(concepts[0].provenance.encoder, device=device)
     trained = None if student is None else _student(student, [one.name for one in concepts], device)
-    teacher = Teacher(concepts, images, log=CorrectionLog(state), encoder=encoder, student=trained)
-    app = create_app(teacher, token=token)
-    names = ", ".join(repr(one.name) for one in concepts)
-    say(f"serving {names} at http://{host}:{port}; stop by Control-C", quiet=quiet)
-    if project is not None:
-        if connected is None:
-            raise InputError("a project is connected on its server: name it by --server")
-        _connect_soon(connected, project, f"http://{host}:{port}", token, quiet=quiet)
-    try:
-        uvicorn.run(app, host=host, port=port, log_level="warning", access_log=verbose > 0)
-    finally:
-        images.close()
+    models = ProjectModels(
+        concepts, images, log=CorrectionLog(state), encoder=encoder, student=trained, server=connected
+    )
+    return models, images, connected
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _concepts(paths: list[Path]) -> "list[Concept]":
@@ -116,7 +156,7 @@ def _student(path: Path, names: list[str], device: str) -> "StudentSegmenter":
     return found
 
 
-def _connect_soon(server: "Server", project: str, url: str, token: str | None, *, quiet: bool) -> None:
+def _connect_soon(server: "Server", project: str, own: str, told: str, token: str, *, quiet: bool) -> None:
     """Connect in the background: the server looks whether the backend answers, which it does in a moment."""
     import time
     from threading import Thread
@@ -130,11 +170,11 @@ def _connect_soon(server: "Server", project: str, url: str, token: str | None, *
         try:
             for _ in range(100):
                 try:
-                    httpx.get(f"{url}/health", timeout=1, trust_env=False)  # our own: no proxy knows it
+                    httpx.get(f"{own}/health", timeout=1, trust_env=False)  # our own: no proxy knows it
                     break
                 except httpx.HTTPError:
                     time.sleep(0.1)
-            say(connect(server, project, url, token), quiet=quiet)
+            say(connect(server, project, told, token), quiet=quiet)
         except RecoAssistError as error:
             say(f"error: {error}")
 

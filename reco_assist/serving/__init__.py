@@ -2,6 +2,6 @@
 
 from reco_assist.serving.app import create_app
 from reco_assist.serving.images import ImageStore
-from reco_assist.serving.teacher import Teacher
+from reco_assist.serving.models import ProjectModels
 
-__all__ = ["ImageStore", "Teacher", "create_app"]
+__all__ = ["ImageStore", "ProjectModels", "create_app"]

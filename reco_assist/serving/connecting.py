@@ -9,7 +9,7 @@ _TITLE = "reco-assist"
 _ACTIONS = ["ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"]
 
 
-def connect(server: Server, project: str, url: str, token: str | None) -> str:
+def connect(server: Server, project: str, url: str, token: str) -> str:
     """Connect the backend to a project and have it told of annotations. Doing it again changes nothing.
 
     Args:
@@ -33,11 +33,9 @@ def connect(server: Server, project: str, url: str, token: str | None) -> str:
         "title": _TITLE,
         "url": url,
         "is_interactive": True,
-        **(
-            {"auth_method": "BASIC_AUTH", "basic_auth_user": _TITLE, "basic_auth_pass": token}
-            if token
-            else {}
-        ),
+        "auth_method": "BASIC_AUTH",
+        "basic_auth_user": _TITLE,
+        "basic_auth_pass": token,
     }
     same = [one["id"] for one in known if one["url"].rstrip("/") == url]
     if same:
@@ -51,7 +49,7 @@ def connect(server: Server, project: str, url: str, token: str | None) -> str:
         "send_for_all_actions": False,
         "actions": _ACTIONS,
         "is_active": True,
-        "headers": {"Authorization": f"Bearer {token}"} if token else {},
+        "headers": {"Authorization": f"Bearer {token}"},
     }
     hooked = server.get("/api/webhooks/", CONNECTED, project=found.id)
     hooks = [one["id"] for one in hooked if one["url"] == hook["url"]]

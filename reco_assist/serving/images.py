@@ -2,12 +2,13 @@
 
 import os
 from hashlib import sha256
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from tempfile import TemporaryDirectory
 from threading import Lock
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from reco_assist.errors import ImageError
+from reco_assist.files import inside, remove_file, write_bytes
 from reco_assist.label_studio import Server
 
 _KEPT = 256  # fetched images that stay on disk
@@ -59,12 +60,15 @@ class ImageStore:
 
     def _below(self, name: str) -> Path | None:
         """A file below one of the roots, links followed; None if there is none."""
+        name = name.lstrip("/")
+        if PureWindowsPath(name).anchor:  # a drive or another machine, which Windows would ask already
+            return None
         for root in self._roots:
             try:
-                path = Path(os.path.realpath(root / name.lstrip("/")))
+                path = Path(os.path.realpath(inside(root, name, links=True)))
                 if path.is_relative_to(root) and path.is_file():
                     return path
-            except (OSError, ValueError):  # a name that no file can have
+            except (OSError, ValueError):  # a name that no file can have, or that leads out of the folder
                 continue
         return None
 
@@ -77,8 +81,8 @@ class ImageStore:
             data = server.fetch(address)
             if data is None:
                 raise ImageError(f"{server.url} does not give the image {address!r}; is it still there?")
-            path.write_bytes(data)
+            write_bytes(path, data)
             stale = sorted(Path(self._folder.name).iterdir(), key=lambda one: one.stat().st_mtime)[:-_KEPT]
             for one in stale:
-                one.unlink()
+                remove_file(one)
         return path
