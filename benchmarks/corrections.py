@@ -23,12 +23,12 @@ import httpx
 import numpy as np
 import uvicorn
 from PIL import Image
-from reco_assist.export import label_config
 
 from reco_assist.archive import Archive
 from reco_assist.concepts import Concept, learn_concept
 from reco_assist.concepts.corrections import Correction, read_correction
 from reco_assist.encoders import Encoder, load_encoder
+from reco_assist.formats import label_config
 from reco_assist.masks import brush
 from reco_assist.serving import ImageStore, ProjectModels, create_app
 from reco_assist.serving.journal import CorrectionLog
