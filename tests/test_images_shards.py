@@ -29,11 +29,11 @@ from reco_assist.images import (
     is_there,
     list_images,
     open_shard,
+    parquet_files,
     places,
     read_bytes,
     status,
 )
-from reco_assist.images import shards as shard_module
 from reco_assist.label_studio.images import Upload
 from reco_assist.segmenter import Segmenter
 
@@ -324,7 +324,7 @@ def test_members_are_uploaded_like_files(tmp_path, photos, write):
 
 
 def test_row_groups_that_would_fill_memory_are_refused(tmp_path, photos, monkeypatch):
-    monkeypatch.setattr(shard_module, "_LARGEST_GROUP", 100)
+    monkeypatch.setattr(parquet_files, "_LARGEST_GROUP", 100)
     write_parquet(tmp_path / "x.parquet", photos)
     with pytest.raises(ImageError, match="smaller ones"):
         read_bytes(tmp_path / "x.parquet#0.img")

@@ -14,11 +14,12 @@ from reco_assist.images.places import (
     is_remote,
     note,
     noted,
+    reason,
     unnamed_store,
 )
 from reco_assist.images.reading import Decoded, content_hash, decode, read_bytes
 from reco_assist.images.resizing import squash, thumbnail
-from reco_assist.images.shards import SUFFIXES, Shard, hint, is_shard, is_there, open_shard, reason, status
+from reco_assist.images.shards import SUFFIXES, Shard, hint, is_shard, is_there, open_shard, status
 
 __all__ = [
     "MAX_BYTES",

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from reco_assist.errors import ImageError, InputError, RecoAssistWarning
 from reco_assist.files import OUTPUT_MARKER
-from reco_assist.images.places import address, entries, is_folder, is_remote, note
-from reco_assist.images.shards import SUFFIXES, is_shard, open_shard, reason
+from reco_assist.images.places import address, entries, is_folder, is_remote, note, reason
+from reco_assist.images.shards import SUFFIXES, is_shard, open_shard
 
 ARCHIVE_SUFFIX = ".reco"
 """Ending of archive folders."""

@@ -15,9 +15,11 @@ where it leads. So a store is opened only where the user named it: see `allow_st
 """
 
 import errno
+import io
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -188,6 +190,21 @@ def open_file(path: Path) -> BinaryIO:
     return cast("BinaryIO", store.open_input_file(key))
 
 
+@contextmanager
+def open_buffered(path: Path, ahead: int) -> Iterator[BinaryIO]:
+    """A file or an object of which some bytes are read ahead.
+
+    Args:
+        path: Of the file.
+        ahead: How many.
+
+    Raises:
+        OSError: It is missing, or cannot be read.
+    """
+    with open_file(path) as file, io.BufferedReader(_Raw(file), ahead) as buffered:
+        yield buffered
+
+
 def is_folder(path: Path) -> bool:
     """Whether objects lie below a path of a store.
 
@@ -263,6 +280,36 @@ def _store(root: str) -> "tuple[Any, str]":
     except (ArrowException, ValueError) as error:
         raise OSError(errno.EINVAL, f"this Arrow cannot open {root} ({error})") from error
     return store, str(base)
+
+
+class _Raw(io.RawIOBase):
+    """Arrow's files as Python's buffers take them."""
+
+    def __init__(self, file: Any) -> None:  # noqa: ANN401  (a file of Python or Arrow)
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return int(self._file.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def reason(error: BaseException) -> str:
+    """What an error of the system or of Arrow says, in a line."""
+    said = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return said.splitlines()[0].strip().rstrip(".")[:200] if said.strip() else type(error).__name__
 
 
 def _note_of(path: Path, info: "FileInfo") -> Note:

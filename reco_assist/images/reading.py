@@ -12,8 +12,8 @@ from PIL import Image
 
 from reco_assist.errors import ImageError, InputError
 from reco_assist.image_files import MAX_BYTES, MAX_PIXELS, damage, memory_short, open_image
-from reco_assist.images.places import address, is_remote, open_file, part
-from reco_assist.images.shards import read_member, reason
+from reco_assist.images.places import address, is_remote, open_file, part, reason
+from reco_assist.images.shards import read_member
 
 _BACKDROP = (128, 128, 128)
 

@@ -1,0 +1,137 @@
+"""The images in the rows of a Parquet file, which may be anybody's."""
+
+import errno
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from itertools import accumulate
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from reco_assist.images.parquet_pages import unpacked_size
+from reco_assist.images.places import Note, open_buffered, open_file, reason
+
+if TYPE_CHECKING:
+    from pyarrow import ChunkedArray
+
+_LARGEST_GROUP = 1 << 30
+_PER_ROW = 16  # bytes that Arrow takes for a row besides its value
+_HEADER = 1 << 12
+_PREFERRED = ("image", "img", "jpg", "jpeg", "png", "webp", "bytes", "content", "image_bytes")
+
+
+class ParquetImages:
+    """The images of a Parquet file, a row group at a time.
+
+    Args:
+        shard: Its address.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: No column, or more than one, can be that of the images.
+    """
+
+    def __init__(self, shard: str) -> None:
+        from pyarrow.parquet import ParquetFile  # noqa: PLC0415  (only Parquet files need Arrow here)
+
+        self._path = Path(shard)
+        with _one_kind_of_error():
+            about = ParquetFile(open_file(self._path))
+            self._column, self._nested = _image_column(about.schema_arrow)
+            self._leaf = self._column if self._nested is None else f"{self._column}.{self._nested}"
+            # Values stay encoded: a few bytes may stand for a large image in each of a million rows.
+            self._file: ParquetFile = ParquetFile(
+                open_file(self._path), metadata=about.metadata, read_dictionary=[self._leaf]
+            )
+            groups = range(about.num_row_groups)
+            self._ends = list(accumulate(about.metadata.row_group(group).num_rows for group in groups))
+        self.rows = self._ends[-1] if self._ends else 0
+        self._group = -1
+        self._values: ChunkedArray | None = None
+        self._lock = Lock()  # Arrow's readers are for one thread
+
+    def read(self, row: int, most: int) -> bytes:
+        """The bytes of a row, at most one more than `most`.
+
+        Raises:
+            OSError: There is no such row, or it cannot be read.
+        """
+        if row >= self.rows:
+            raise FileNotFoundError(errno.ENOENT, f"the file has {self.rows:,} rows only")
+        group = bisect_right(self._ends, row)
+        with self._lock, _one_kind_of_error():
+            if group != self._group:
+                self._load(group)
+            assert self._values is not None
+            value = self._values[row - self._ends[group] + len(self._values)]
+            if self._nested is not None and value.is_valid:
+                value = value[self._nested]
+            if not value.is_valid:
+                return b""
+            value = value.dictionary[value.index.as_py()]
+            return memoryview(value.as_buffer())[: most + 1].tobytes()
+
+    def _load(self, group: int) -> None:
+        about = self._file.metadata.row_group(group)
+        columns = [about.column(i) for i in range(about.num_columns)]
+        (column,) = (one for one in columns if one.path_in_schema == self._leaf)
+        starts = (column.dictionary_page_offset, column.data_page_offset)
+        with open_buffered(self._path, _HEADER) as file:
+            start = min(one for one in starts if one)
+            size = unpacked_size(file, start, column.total_compressed_size)
+        if size + max(column.num_values, about.num_rows) * _PER_ROW > _LARGEST_GROUP:
+            raise OSError(errno.EFBIG, "its row groups exceed 1 GiB; write it with smaller ones")
+        self._values, self._group = None, -1  # not two at once
+        values = self._file.read_row_group(group, columns=[self._leaf])[self._column]
+        if len(values) != about.num_rows:
+            raise OSError(errno.EIO, "a row group has other rows than it states")
+        self._values, self._group = values, group
+
+
+@lru_cache(maxsize=4)
+def parquet_images(shard: str, status: Note) -> ParquetImages:  # noqa: ARG001  (a changed one is opened anew)
+    """The images of a Parquet file; the last few files stay open. See `ParquetImages`."""
+    return ParquetImages(shard)
+
+
+@contextmanager
+def _one_kind_of_error() -> Iterator[None]:
+    """Arrow raises errors of several kinds for a damaged file.
+
+    Raises:
+        OSError: The file is damaged.
+    """
+    from pyarrow import ArrowException  # noqa: PLC0415
+
+    try:
+        yield
+    except (ArrowException, TypeError, KeyError, OverflowError, MemoryError) as error:
+        raise OSError(errno.EIO, f"it is damaged ({reason(error)})") from error
+
+
+def _image_column(schema: Any) -> tuple[str, str | None]:  # noqa: ANN401  (an Arrow schema)
+    """Name of the column with the images, and of its field where it is a struct, as of Hugging Face."""
+    from pyarrow import types  # noqa: PLC0415
+
+    def is_bytes(kind: Any) -> bool:  # noqa: ANN401
+        return bool(types.is_binary(kind) or types.is_large_binary(kind))
+
+    found: dict[str, str | None] = {}
+    for field in schema:
+        if is_bytes(field.type):
+            found[field.name] = None
+        elif types.is_struct(field.type) and any(
+            one.name == "bytes" and is_bytes(one.type) for one in field.type
+        ):
+            found[field.name] = "bytes"
+    name = next((one for one in _PREFERRED if one in found), None)
+    if name is None and len(found) == 1:
+        name = next(iter(found))
+    if name is None:
+        raise ValueError(
+            f"its columns are {', '.join(schema.names)[:80]}, of which {len(found)} hold bytes and none is "
+            "called image; name the column of the encoded images so"
+        )
+    return name, found[name]
