@@ -12,12 +12,14 @@ Widget = TypeVar("Widget", bound=w.DOMWidget)
 
 
 def text(content: str = "", *kinds: str) -> w.HTML:
-    """A line of text, shown as it is and never as HTML. Kinds: label, soft, hint."""
-    return with_classes(w.HTML(escape(content)), *(f"ra-{kind}" for kind in kinds))
+    """A line of text, shown as it is and never as HTML; none takes no room. Kinds: label, soft, hint."""
+    line = with_classes(w.HTML(escape(content)), *(f"ra-{kind}" for kind in kinds))
+    show(line, visible=bool(content))
+    return line
 
 
 def say(line: w.HTML, content: str) -> None:
-    """Change a line made by `text`; an empty one takes no room."""
+    """Change a line made by `text`."""
     line.value = escape(content)
     show(line, visible=bool(content))
 

@@ -88,8 +88,6 @@ class ServerPage:
             self._push_part,
             self._pull_part,
         )
-        for one in (self._pushed, self._push_note, self._pulled, self._learnt):
-            say(one, "")
         self._show_corrections()
 
     def push(self) -> None:
