@@ -103,11 +103,12 @@ class ConceptPage:
         """Retrieve what the page asks for, and open the next one."""
         desk, name = self._desk, self.word.value.strip()
         asked = replace(self.plan.question(), name=name, k=self.k.value)
+        unnamed = desk.name is None  # the first concept that is added is chosen at once
         known = desk.session.plan(name) if name in desk.session.concepts else None
         if known is None or not known.begun or known.question() != asked or desk.is_stale(name):
             desk.session.set_plan(replace(asked, begun=True), what="find")
             desk.forget(name)
-        if desk.name is None:
+        if unnamed:
             desk.session.draft = Plan("")
         desk.select(name)
         desk.step = 1
