@@ -69,7 +69,7 @@ SAVE = """
 import sys
 from pathlib import Path
 from reco_assist.session import store
-store._SNAPSHOT_EVERY = 7
+store._SNAPSHOT_AFTER = 1500
 session = store.Store(Path(sys.argv[1]))
 for number in range(1, 100_000):
     session.put("count", {"last": number, f"key/{number % 50}": "x" * 2000}, scope="s")
@@ -268,7 +268,7 @@ def test_an_export_that_fails_keeps_the_last_one(reviewed, fault):
 @pytest.mark.parametrize("fault", ["full disk", "permissions", "unplugged", MEMORY])
 def test_a_session_that_cannot_be_written_keeps_what_was_reported(reviewed, fault, monkeypatch):
     job, _ = reviewed
-    monkeypatch.setattr(store, "_SNAPSHOT_EVERY", 10)
+    monkeypatch.setattr(store, "_SNAPSHOT_AFTER", 2000)
     folder, session = job.folder / "job.session", job.session
     digest = session.results()[0].image.content_hash
     saved = []

@@ -11,7 +11,7 @@ from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.errors import InputError, StorageError
 from reco_assist.images import content_hash
 from reco_assist.masks.edits import apply_edits
-from reco_assist.session import Choice, Example, Plan, Session, export, progress, queue
+from reco_assist.session import Choice, Example, Plan, ReviewQueue, Session, export, queue
 from reco_assist.session.records import AUTOMATIC
 
 NAMES = {"mug": "digest-m", "spoon": "digest-s"}
@@ -363,13 +363,13 @@ def test_images_that_teach_most_come_first_and_no_two_alike_in_a_row(job):
 def test_figures_of_a_review(job):
     empty = np.zeros((2, *SHAPE), np.uint8)
     digests = [job.add(f"{n}.png", seed=n, probability=0.5, maps=empty) for n in range(30)]
-    assert progress(queue(job.session)).acceptance is None
-    assert progress(queue(job.session)).positives_left == pytest.approx(15)
+    assert ReviewQueue(job.session).progress.acceptance is None
+    assert ReviewQueue(job.session).progress.positives_left == pytest.approx(15)
     for digest in digests[:5]:
         job.session.decide(digest, dict.fromkeys(NAMES, "accepted"))
     for digest in digests[5:25]:
         job.session.decide(digest, dict.fromkeys(NAMES, "rejected"))
-    figures = progress(queue(job.session))
+    figures = ReviewQueue(job.session).progress
     assert (figures.acceptance, figures.recent, figures.left) == (0, 20, 5)
     assert figures.counts["accepted"] == 5
     # (5 + 1) accepted where 12.5 + 1 were expected, on the 2.5 expected among those left
@@ -382,7 +382,7 @@ def test_the_hint_comes_when_positives_have_run_out(job):
     digests = [job.add(f"{n}.png", seed=n, probability=0.3, maps=empty) for n in range(24)]
     for digest in digests[:20]:
         job.session.decide(digest, dict.fromkeys(NAMES, "rejected"))
-    hint = progress(queue(job.session)).hint
+    hint = ReviewQueue(job.session).progress.hint
     assert "unlikely to pay" in hint
     assert "0 were accepted" in hint
 

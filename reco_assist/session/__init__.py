@@ -4,7 +4,8 @@
 """
 
 from reco_assist.session.exporting import FORMATS, Choice, Exported, export
-from reco_assist.session.progress import Card, Progress, progress, queue
+from reco_assist.session.progress import Progress
+from reco_assist.session.queue import Card, ReviewQueue, queue
 from reco_assist.session.records import STATES, Example, Finding, Order, Plan, Result, Review, State
 from reco_assist.session.session import Session
 
@@ -21,9 +22,9 @@ __all__ = [
     "Progress",
     "Result",
     "Review",
+    "ReviewQueue",
     "Session",
     "State",
     "export",
-    "progress",
     "queue",
 ]

@@ -24,7 +24,7 @@ class Fold:
     """The state after some lines of a log, which may come from anybody.
 
     Attributes:
-        state: JSON values by key.
+        state: JSON values by key. Keys that begin alike, up to their first slash, are found by `items`.
         histories: By scope.
         count: Changes.
         last: When the last of them was made, as ISO 8601 in UTC.
@@ -32,6 +32,7 @@ class Fold:
 
     def __init__(self) -> None:
         self.state: dict[str, Any] = {}
+        self._alike: dict[str, dict[str, None]] = {}
         self.histories: dict[str, History] = {}
         self.count = 0
         self.last: str | None = None
@@ -62,10 +63,13 @@ class Fold:
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise FormatError("A line of the log is no change that can follow those before it.") from error
         for key, (_, after) in changes.items():
+            alike = self._alike.setdefault(key.partition("/")[0], {})
             if after is None:
                 self.state.pop(key, None)
+                alike.pop(key, None)
             else:
                 self.state[key] = after
+                alike[key] = None
         self.count, self.last = self.count + 1, at
         self._hash.update(line)
         if forget:
@@ -91,6 +95,15 @@ class Fold:
         if move is None:
             history.undone.clear()
         (history.undone if move == "undo" else history.done).append((what, changes))
+
+    def items(self, prefix: str) -> list[tuple[str, Any]]:
+        """(rest of the key, value) of the keys that begin with a prefix, in the order of their creation.
+
+        Args:
+            prefix: What lies before the keys' first slash is looked up; without one, all keys are.
+        """
+        alike = self._alike.get(prefix.partition("/")[0], ()) if "/" in prefix else self.state
+        return [(key[len(prefix) :], self.state[key]) for key in alike if key.startswith(prefix)]
 
     def record(self) -> dict[str, Any]:
         """All of it, as JSON."""
@@ -123,6 +136,8 @@ class Fold:
             if (known, fold.sha256) != (fold.count, record["sha256"]):
                 raise ValueError("another log")
             fold.state = dict(record["state"])
+            for key in fold.state:
+                fold._alike.setdefault(key.partition("/")[0], {})[key] = None
             fold.histories = {
                 scope: History(*([(what, _pairs(changes)) for what, changes in stack] for stack in stacks))
                 for scope, stacks in record["histories"].items()

@@ -1,39 +1,16 @@
-"""How a review goes: what comes next, how much is left, and whether going on pays."""
+"""How a review goes: how much is left, and whether going on pays."""
 
 from dataclasses import dataclass
 
-from reco_assist.session.freshness import Freshness
-from reco_assist.session.order import review_order, unpack_looks
-from reco_assist.session.records import STATES, Result, Review, State
-from reco_assist.session.session import Session
+import numpy as np
+from numpy.typing import NDArray
 
+from reco_assist.session.records import STATES, State
+
+_DECIDED = tuple(STATES.index(state) for state in ("accepted", "rejected", "absent"))
 _RECENT = 20
-_PARTED = 500  # images that are parted by their looks: a queue is made anew after each decision
 _POOR = 0.1  # of the last decisions accepted: below it positives have become rare
 _FEW = 0.05  # of the positives so far: when fewer are left, they are not worth the looking
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """One image of the queue.
-
-    Attributes:
-        result: The segmented target.
-        state: Of the image: pending while any of its concepts is.
-        doubt: Of its least certain concept that is still open.
-        gain: How much its review may teach: the largest doubt or disagreement about a concept that is open.
-        when: Number of its last decision.
-        outdated: Concepts whose masks were made before something changed.
-        open_outdated: Whether one of these is still open.
-    """
-
-    result: Result
-    state: State
-    doubt: float
-    gain: float
-    when: int
-    outdated: tuple[str, ...] = ()
-    open_outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,59 +37,23 @@ class Progress:
         return self.counts["pending"] + self.counts["skipped"]
 
 
-def queue(session: Session) -> list[Card]:
-    """All segmented images: those decided as they were decided, then the open ones in the session's order.
+def figures(states: NDArray[np.uint8], chances: NDArray[np.float64]) -> Progress:
+    """Figures about a review.
 
-    Skipped ones come last, so that they are met again once the rest is done.
+    Args:
+        states: (n,) uint8 of each image, positions in `STATES`; those of decided images as they were decided.
+        chances: (n,) float64 probability that any concept is in each image, 0 to 1.
     """
-    names = set(session.concepts)
-    fresh = Freshness(session)
-    cards = [
-        _card(session, result, fresh.outdated(result))
-        for result in session.results()
-        if names & result.findings.keys()
-    ]
-
-    def place(card: Card) -> tuple[int, float, str]:
-        if card.state in {"pending", "skipped"}:
-            late = 1 + (card.state == "skipped")
-            return late, -card.doubt if late == 1 else card.when, card.result.image.file_name
-        return 0, card.when, ""
-
-    cards.sort(key=place)
-    return cards if session.order == "doubt" else _by_gain(cards)
-
-
-def _by_gain(cards: list[Card]) -> list[Card]:
-    """Cards in their places, the pending ones so that those come first whose review teaches most."""
-    pending = [card for card in cards if card.state == "pending"]
-    pending.sort(key=lambda card: -card.gain)  # stable: else by doubt and name
-    near = pending[:_PARTED]
-    first = next((i for i, card in enumerate(cards) if card.state == "pending"), len(cards))
-    done = cards[:first]
-    order = review_order(
-        [card.gain for card in near],
-        unpack_looks([card.result.look for card in near]),
-        seen=unpack_looks([card.result.look for card in done]),
-    )
-    return [*done, *(near[i] for i in order), *pending[_PARTED:], *cards[first + len(pending) :]]
-
-
-def progress(cards: list[Card]) -> Progress:
-    """Figures about a review, from its queue."""
-    counts: dict[State, int] = dict.fromkeys(STATES, 0)
-    for card in cards:
-        counts[card.state] += 1
-    decided = [card for card in cards if card.state in {"accepted", "rejected", "absent"}]
-    recent = decided[-_RECENT:]
-    accepted = sum(card.state == "accepted" for card in recent)
-    rate = accepted / len(recent) if recent else None
+    counted = np.bincount(states, minlength=len(STATES))  # (5,)
+    counts = {state: int(count) for state, count in zip(STATES, counted, strict=True)}
+    still = ~np.isin(states, _DECIDED)  # (n,)
+    recent = states[~still][-_RECENT:]  # at most (20,)
+    accepted = int((recent == STATES.index("accepted")).sum())
+    rate = accepted / len(recent) if len(recent) else None
     # The segmenter's own probabilities, corrected by how they fared with this curator.
-    expected = sum(_chance(card) for card in decided)
-    correction = (counts["accepted"] + 1) / (expected + 1)
-    open_cards = [card for card in cards if card.state in {"pending", "skipped"}]
-    remaining = sum(min(1.0, _chance(card) * correction) for card in open_cards)
-    hint = _hint(rate, len(recent), counts["accepted"], len(open_cards), remaining)
+    correction = (counts["accepted"] + 1) / (float(chances[~still].sum()) + 1)
+    remaining = float(np.minimum(1, chances[still] * correction).sum())
+    hint = _hint(rate, len(recent), counts["accepted"], int(still.sum()), remaining)
     return Progress(counts, rate, len(recent), remaining, hint)
 
 
@@ -127,31 +68,3 @@ def _hint(rate: float | None, recent: int, accepted: int, left: int, remaining: 
     if rate == 1:
         return f"The last {recent} were all accepted, and the {left} left are surer: accept them all?"
     return ""
-
-
-def _card(session: Session, result: Result, outdated: tuple[str, ...]) -> Card:
-    digest = result.image.content_hash
-    names = [name for name in session.concepts if name in result.findings]
-    reviews = {name: session.review(digest, name) for name in names}
-    still = [result.findings[name] for name in names if not reviews[name].decided]
-    return Card(
-        result,
-        _state(list(reviews.values())),
-        max((one.doubt for one in still), default=0.0),
-        max((max(one.doubt, one.disagreement) for one in still), default=0.0),
-        max((review.when for review in reviews.values()), default=0),
-        outdated,
-        any(name not in reviews or not reviews[name].decided for name in outdated),
-    )
-
-
-def _state(reviews: list[Review]) -> State:
-    """One state for an image: what is open comes first, then the best that was said."""
-    found = {review.state for review in reviews}
-    order: tuple[State, ...] = ("pending", "skipped", "accepted", "rejected", "absent")
-    return next((state for state in order if state in found), "pending")
-
-
-def _chance(card: Card) -> float:
-    """Probability that any concept is in the image."""
-    return max((finding.probability for finding in card.result.findings.values()), default=0.0)

@@ -11,6 +11,7 @@ moment loses nothing but a line that was being written.
 import getpass
 import logging
 import os
+from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
@@ -38,7 +39,8 @@ FORMAT = 1
 LOG = "audit.jsonl"
 _SNAPSHOT = "snapshot.json"
 _LOCK = "session.lock"
-_SNAPSHOT_EVERY = 200  # changes
+_SNAPSHOT_AFTER = 1 << 20  # bytes of the log, at least; and as many as the last snapshot has
+_RECENT = 1000  # changes whose keys are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,8 @@ class Store:
         self.who = who or _login()
         self.mutex = RLock()
         self._closed = False
-        self._since_snapshot = 0
+        self._since_snapshot = self._snapshot_size = 0  # bytes
+        self._recent: deque[tuple[int, tuple[str, ...]]] = deque(maxlen=_RECENT)
         with ExitStack() as lock:
             if not locked:
                 lock.enter_context(only_session(folder))
@@ -91,6 +94,15 @@ class Store:
         """Whether the store was closed."""
         return self._closed
 
+    def touched(self, since: int) -> set[str] | None:
+        """Keys that were changed after so many changes; None where that is not remembered any more."""
+        with self.mutex:
+            if since == self.count:
+                return set()
+            if since < 0 or not self._recent or self._recent[0][0] > since + 1:
+                return None
+            return {key for number, keys in self._recent if number > since for key in keys}
+
     def get(self, key: str) -> Any:  # noqa: ANN401  (any JSON value)
         """The value of a key, None where there is none. Do not change it in place."""
         return self._fold.state.get(key)
@@ -98,7 +110,7 @@ class Store:
     def items(self, prefix: str) -> list[tuple[str, Any]]:
         """(rest of the key, value) of the keys that begin with a prefix, in the order of their creation."""
         with self.mutex:
-            return [(k[len(prefix) :], v) for k, v in self._fold.state.items() if k.startswith(prefix)]
+            return self._fold.items(prefix)
 
     def put(
         self, what: str, values: Mapping[str, Any], *, scope: str | None = None, forget: str | None = None
@@ -172,8 +184,9 @@ class Store:
         with uninterrupted():
             self._log.append(line)
             self._fold.add(event, line)
-        self._since_snapshot += 1
-        if self._since_snapshot >= _SNAPSHOT_EVERY:
+        self._recent.append((self._fold.count, tuple(event["changes"])))
+        self._since_snapshot += len(line)
+        if self._since_snapshot >= max(_SNAPSHOT_AFTER, self._snapshot_size):
             self._snapshot()
 
     def _replay(self) -> Fold:
@@ -186,21 +199,27 @@ class Store:
                     f"Line {fold.count + 2} of {self._log.path} is damaged; run 'reco-assist doctor "
                     f"{self.folder} --repair', which leaves it out."
                 ) from error
-            self._since_snapshot += 1
+            self._since_snapshot += len(line)
         return fold
 
     def _remembered(self) -> Fold:
         """What the snapshot holds; nothing if there is none or it is not of this log."""
         try:
             path = unlinked(self.folder / _SNAPSHOT)
-            return Fold.of(parse_json(path.read_bytes(), path), self._log.lines())
+            data = path.read_bytes()
+            fold = Fold.of(parse_json(data, path), self._log.lines())
         except (OSError, FormatError):
             return Fold()
+        self._snapshot_size = len(data)
+        return fold
 
     def _snapshot(self) -> None:
+        """Keep the state. Its cost is shared by as many bytes of changes, however large the session is."""
         self._since_snapshot = 0
         try:
-            write_bytes(self.folder / _SNAPSHOT, json_line(self._fold.record()))
+            data = json_line(self._fold.record())
+            self._snapshot_size = len(data)
+            write_bytes(self.folder / _SNAPSHOT, data)
         except StorageError as error:  # the log, which counts, has been written
             log.warning("The next opening of %s takes longer: %s", self.folder, error)
 

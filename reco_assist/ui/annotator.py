@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import ipywidgets as w
 
 from reco_assist.archive import Archive
-from reco_assist.session import Session, progress
+from reco_assist.session import Session
 from reco_assist.ui.concept_page import ConceptPage
 from reco_assist.ui.desk import Desk
 from reco_assist.ui.export_page import ExportPage
@@ -168,7 +168,7 @@ class Annotator:
         any_begun = any(desk.session.plan(name).begun for name in desk.session.concepts)
         found = len(teaching.images) if teaching else 0
         kept = len(teaching.kept.draft.images) if teaching else 0
-        figures = progress(desk.cards)
+        figures = desk.queue.progress
         total = sum(figures.counts.values())
         exported = bool(desk.session.store.items("export/"))
         accepted = figures.counts["accepted"]
@@ -192,7 +192,7 @@ class Annotator:
     def _offer(self) -> None:
         """Ask whether to go on with the session that was found."""
         session, guard = self.desk.session, self.desk.guard
-        figures = progress(self.desk.cards)
+        figures = self.desk.queue.progress
         total = sum(figures.counts.values())
         names = ", ".join(f"“{name}”" for name in session.concepts) or "no concept yet"
         reviewed = f", {total - figures.left:,} of {total:,} images reviewed" if total else ""

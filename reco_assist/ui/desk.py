@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from reco_assist.archive import Archive
 from reco_assist.errors import RecoAssistError
 from reco_assist.files import make_folder
-from reco_assist.session import Card, Plan, Session, queue
+from reco_assist.session import Card, Plan, ReviewQueue, Session
 from reco_assist.session.freshness import note_concept
 from reco_assist.session.records import Correction, Finding, Result
 from reco_assist.ui.canvas import PALETTE
@@ -69,7 +69,7 @@ class Desk:
         self._judged: dict[str, tuple[Lesson, Quality | None]] = {}
         self._questions: dict[str, Plan] = {}  # what the loaded lessons answer
         self.error = ""
-        self._queue: tuple[int, list[Card]] = (-1, [])
+        self.queue = ReviewQueue(session)
         self._listeners: list[Callable[[], None]] = []
         self.drawing = RLock()
         self.learning = Lane(fail=self.fail, changed=self.changed)
@@ -151,10 +151,7 @@ class Desk:
     @property
     def cards(self) -> list[Card]:
         """The queue of the review."""
-        count = self.session.store.count
-        if self._queue[0] != count:  # every change counts it up
-            self._queue = (count, queue(self.session))
-        return self._queue[1]
+        return self.queue.cards
 
     @property
     def plan(self) -> Plan | None:

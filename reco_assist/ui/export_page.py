@@ -6,7 +6,7 @@ from typing import Literal
 import ipywidgets as w
 
 from reco_assist.errors import InputError
-from reco_assist.session import Choice, export, progress
+from reco_assist.session import Choice, export
 from reco_assist.session.exporting import Format
 from reco_assist.ui.desk import Desk
 from reco_assist.ui.parts import button, field, page, row, say, text
@@ -93,7 +93,7 @@ class ExportPage:
         if self._desk.step != EXPORT:
             return
         self.export_button.disabled = self._desk.learning.busy
-        counts = progress(self._desk.cards).counts
+        counts = self._desk.queue.progress.counts
         said = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
         old = sum(bool(card.outdated) for card in self._desk.cards)
         marked = f"; {old:,} with masks that are out of date, see Segment and review" if old else ""

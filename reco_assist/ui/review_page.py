@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import ipywidgets as w
 
 from reco_assist.errors import ImageError, InputError
-from reco_assist.session import STATES, Card, Order, Result, State, progress
+from reco_assist.session import Card, Order, Result, State
 from reco_assist.ui.canvas import ConceptLayer, Decision, Edit, Frame, MaskCanvas
 from reco_assist.ui.desk import Desk, Layer
 from reco_assist.ui.guard import Guarded
@@ -101,7 +101,7 @@ class ReviewPage:
         self._targets.empty()
         self._count()
         if self._cards:
-            self._show(self._next_open(""))
+            self._show(self._desk.queue.next_open(""))
 
     # ------------------------------------------------------------------------------------ the review
 
@@ -121,7 +121,7 @@ class ReviewPage:
             session.decide(decision.id, {name: self._state(decision, name) for name in still})
         self._count()
         if all(session.review(decision.id, name).state != "pending" for name in names):
-            self._show(self._next_open(decision.id))
+            self._show(self._desk.queue.next_open(decision.id))
         else:
             self._show(decision.id)
         self._desk.changed()
@@ -132,7 +132,7 @@ class ReviewPage:
         if not ids:
             return
         if where == "unsure":
-            self._show(self._next_open(self._shown))
+            self._show(self._desk.queue.next_open(self._shown))
             return
         position = {"next": index + 1, "previous": index - 1, "go": index}[where]
         self._show(ids[min(len(ids) - 1, max(0, position))])
@@ -217,25 +217,16 @@ class ReviewPage:
 
     def _follow(self) -> None:
         """Show what the session says now, whoever changed it: another page, the job or a pull."""
-        known = self._hashes()
-        if not known:
+        if not self._cards:
             self._shown, self._layers, self.canvas.frame = "", (), None
-        elif self._shown not in known:
-            self._show(self._next_open(""))
+        elif self._desk.queue.position(self._shown) is None:
+            self._show(self._desk.queue.next_open(""))
         elif self._desk.layers(self._desk.session.result(self._shown)) != self._layers:
             self._show(self._shown)
 
-    def _next_open(self, after: str) -> str:
-        """The first image of the order that is pending, else one that was skipped, else the last decided."""
-        for wanted in ("pending", "skipped"):
-            for card in self._cards:
-                if card.state == wanted and card.result.image.content_hash != after:
-                    return card.result.image.content_hash
-        return after or self._cards[-1].result.image.content_hash
-
     def _count(self) -> None:
         self._cards = self._desk.cards
-        self.canvas.timeline = bytes(STATES.index(card.state) for card in self._cards)
+        self.canvas.timeline = self._desk.queue.states
 
     def _named(self, content_hash: str, position: int) -> str:
         """The concept that stands at a position of an image's frame."""
@@ -247,18 +238,19 @@ class ReviewPage:
     def _place(self) -> None:
         """Say where the shown image is now: the queue is sorted anew while results come in."""
         frame = self.canvas.frame
-        for index, card in enumerate(self._cards):
-            if frame is not None and card.result.image.content_hash == frame.id and index != frame.index:
-                self.canvas.move(index)
+        index = None if frame is None else self._desk.queue.position(frame.id)
+        if frame is not None and index is not None and index != frame.index:
+            self.canvas.move(index)
 
     def _show(self, content_hash: str) -> None:
         with self._desk.drawing:
             self._draw(content_hash)
 
     def _draw(self, content_hash: str) -> None:
-        session = self._desk.session
-        index = self._hashes().index(content_hash)
-        result = self._cards[index].result
+        desk, session = self._desk, self._desk.session
+        index, result = desk.queue.position(content_hash), session.result(content_hash)
+        if index is None:  # nothing of the job is in it any more
+            return
         self._layers = self._desk.layers(result)
         layers = [
             ConceptLayer(
@@ -305,7 +297,7 @@ class ReviewPage:
         self.canvas.status = "This image's masks are out of date." if shown else ""
 
     def _show_figures(self) -> None:
-        figures = progress(self._cards)
+        figures = self._desk.queue.progress
         say(self._hint, figures.hint)
         show(self.accept_rest, visible=figures.acceptance == 1 and bool(figures.hint))
         if not self._cards:
