@@ -35,8 +35,8 @@ from reco_assist.label_studio import Server
 sys.modules["reco_assist.label_studio.push"]._BATCH = 2
 once = Server.once
 
-def noisy(self, method, path, **content):
-    answer = once(self, method, path, **content)
+def noisy(self, method, path, *form, **content):
+    answer = once(self, method, path, *form, **content)
     print(method, path, flush=True)
     return answer
 
@@ -165,8 +165,8 @@ def test_ctrl_c_stops_a_push_and_a_pull_which_go_on_when_run_again(
     child = start(label_studio, *arguments)
     child.stdout.readline()
     go(child)
-    while not re.match(after, child.stdout.readline()):
-        pass
+    while not re.match(after, line := child.stdout.readline()):
+        assert line, child.communicate()[1]
     child.send_signal(signal.SIGINT)
     told = child.communicate()[1]
     assert child.returncode == 130, told
