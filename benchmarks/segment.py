@@ -13,7 +13,6 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -22,7 +21,8 @@ from synthetic import in_own_process, peak, resident, table, write_photographs
 from reco_assist import Archive, Segmenter, learn_concept, load_encoder
 from reco_assist.concepts import Concept
 from reco_assist.encoders.batches import encode_files
-from reco_assist.segmenter import Journal, Target, run
+from reco_assist.runs import Run
+from reco_assist.segmenter import Target
 
 SAMPLES = Path(__file__).parents[1] / "reco_assist" / "samples" / "archive"
 ROWS = {
@@ -35,13 +35,6 @@ ROWS = {
 _BATCH = 8
 
 
-def batches(paths: list[Path], times: int) -> Iterator[list[Target]]:
-    """Targets in batches, some times over under other names."""
-    for turn in range(times):
-        for start in range(0, len(paths), _BATCH):
-            yield [Target(path, f"{turn}/{path.name}") for path in paths[start : start + _BATCH]]
-
-
 def measure(row: str, folder: Path) -> dict[str, float]:
     """Seconds an image and extra peak memory of one pass."""
     paths = sorted((folder / "photographs").iterdir())
@@ -51,12 +44,13 @@ def measure(row: str, folder: Path) -> dict[str, float]:
     times = 4 if row.endswith("4") else 1
     before, begun = resident(), time.perf_counter()
     if row == "bare":
-        for batch in batches(paths, times):
-            encode_files(encoder, [target.path for target in batch])
+        for start in range(0, len(paths), _BATCH):
+            encode_files(encoder, paths[start : start + _BATCH])
     else:
         segmenter = Segmenter([concept], encoder=encoder, presence="off", refine=row.removesuffix("4"))
-        for _ in run(segmenter, batches(paths, times), Journal(folder / row / "journal.jsonl", {})):
-            pass
+        targets = [Target(path, f"{turn}/{path.name}") for turn in range(times) for path in paths]
+        with Run.open(folder / row, segmenter, targets) as run:
+            run.segment(progress=False)
     seconds = (time.perf_counter() - begun) / (times * len(paths))
     return {"seconds": seconds, "memory": peak() - before}
 

@@ -16,9 +16,9 @@ from pathlib import Path
 from fakes import FakeEncoder
 
 from reco_assist.archive import Archive
-from reco_assist.cli.segment import export, list_targets, run_job
 from reco_assist.concepts import learn_concept
 from reco_assist.retrieval import box_exemplar
+from reco_assist.runs import Run, list_targets
 from reco_assist.segmenter import Segmenter
 
 home, out = map(Path, sys.argv[1:])
@@ -33,8 +33,9 @@ concepts = [
 for concept in concepts:
     concept.save(out / f"{concept.name}.concept")
 segmenter = Segmenter(concepts, encoder=encoder, presence="off")
-journal = run_job(segmenter, list_targets(home / "targets", out), out, {}, progress=False)
-export(journal, segmenter.about(), out, ["coco", "label-studio"], {})
+with Run.open(out, segmenter, list_targets(home / "targets", out=out)) as run:
+    run.segment(progress=False)
+    run.export(["coco", "label-studio"])
 """
 
 

@@ -24,14 +24,15 @@ from typer.testing import CliRunner
 
 from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.archive import AddReport, Archive, decoding
-from reco_assist.cli import segment as command
 from reco_assist.cli.app import app
 from reco_assist.concepts import learn_concept
 from reco_assist.errors import StorageError
 from reco_assist.files import make_output_folder, only_writer
 from reco_assist.formats import write_label_studio
 from reco_assist.images import content_hash
-from reco_assist.segmenter import Journal, Segmenter
+from reco_assist.runs import Run, list_targets, run
+from reco_assist.runs.journal import Journal
+from reco_assist.segmenter import Segmenter
 from reco_assist.session import Choice, Session, export, store
 from reco_assist.session.session import REVIEW
 from reco_assist.session.store import Store
@@ -614,8 +615,9 @@ def calm(tmp_path_factory):
 
 
 def segment(segmenter, photos, out):
-    done = command.run_job(segmenter, command.list_targets(photos, out), out, {}, progress=False)
-    command.export(done, segmenter.about(), out, command.FORMATS, {})
+    with Run.open(out, segmenter, list_targets(photos, out=out)) as opened:
+        opened.segment(progress=False)
+        opened.export()
 
 
 @LINUX
@@ -624,7 +626,7 @@ def test_a_disturbed_segment_run_goes_on_to_the_bytes_of_a_calm_one(calm, tmp_pa
     folder, segmenter, expected = calm
     photos, out = tmp_path / "photos", tmp_path / "out"
     shutil.copytree(folder / "photos", photos)
-    monkeypatch.setattr(command, "_BATCH", 2)
+    monkeypatch.setattr(run, "BATCH", 2)
     if fault == "memory":
         Image.new("RGB", (6000, 5000)).save(photos / "large.png")
     append = Journal.append
@@ -691,13 +693,14 @@ import sys
 from pathlib import Path
 from fakes import FakeEncoder
 import reco_assist.student as student
-from reco_assist.cli import app, segment
+from reco_assist.cli import app
 from reco_assist.concepts import Concept
-from reco_assist.segmenter import Segmenter, journal
+from reco_assist.runs import journal, run
+from reco_assist.segmenter import Segmenter
 concept, photos, out = sys.argv[1:]
 encoder = FakeEncoder(delay=0.3)
 student.load_predictor = lambda *a, **o: Segmenter([Concept.load(concept)], encoder=encoder, presence="off")
-segment._BATCH = 2
+run.BATCH = 2
 append = journal.Journal.append
 
 def noisy(self, *arguments):

@@ -18,7 +18,6 @@ from shards import write_parquet, write_tar, write_webdataset
 
 from reco_assist.annotations import ImageRef
 from reco_assist.archive import Archive, Where
-from reco_assist.cli.segment import list_targets, root_of
 from reco_assist.concepts import learn_concept
 from reco_assist.errors import ImageError, InputError, RecoAssistWarning
 from reco_assist.images import (
@@ -35,6 +34,7 @@ from reco_assist.images import (
     status,
 )
 from reco_assist.label_studio.images import Upload
+from reco_assist.runs import list_targets, root_of
 from reco_assist.segmenter import Segmenter
 
 
@@ -189,10 +189,10 @@ def test_an_archive_of_shards_is_that_of_the_folder(tmp_path, photos, write):
     concept = learn_concept(archive, "mug", k=6)
     assert concept.digest == learn_concept(folder, "mug", k=6).digest or concept.provenance.archive
     segmenter = Segmenter([concept], encoder=archive.encoder, presence="off")
-    ours = segmenter.segment(list_targets(shards[0], tmp_path / "out"))
+    ours = segmenter.segment(list_targets(shards[0], out=tmp_path / "out"))
     theirs = {
         one.image.content_hash: one
-        for one in segmenter.segment(list_targets(photos[0].parents[1], tmp_path / "out"))
+        for one in segmenter.segment(list_targets(photos[0].parents[1], out=tmp_path / "out"))
     }
     assert len(ours) == 4
     for one in ours:
@@ -304,7 +304,7 @@ def test_an_archive_of_an_s3_bucket_is_that_of_the_folder(s3, tmp_path, photos):
     )
     concept = learn_concept(archive, "mug", k=6)
     segmenter = Segmenter([concept], encoder=archive.encoder, presence="off")
-    targets = list_targets(Path("s3://bucket/photos"), tmp_path / "out")
+    targets = list_targets(Path("s3://bucket/photos"), out=tmp_path / "out")
     assert [target.file_name for target in targets][-1] == "bad.jpg"
     segmented = segmenter.segment(targets)
     assert len(segmented) == 5

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from fakes import FakeEncoder, write_photos
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
+from reco_assist.segmenter.distributed import Segmenting
 
 from reco_assist.archive import Archive
 from reco_assist.archive.decoding import DecodePool
@@ -27,7 +28,6 @@ from reco_assist.images import (
     places,
     read_bytes,
 )
-from reco_assist.segmenter.distributed import Segmenting
 from reco_assist.segmenter.targets import load
 
 FORGED = "s3://bucket?endpoint_override={host}&scheme=http/a.jpg"

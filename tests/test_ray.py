@@ -14,11 +14,11 @@ from fakes import FakeEncoder, write_photos
 from shards import write_parquet, write_webdataset
 
 from reco_assist.archive import Archive, decoding
-from reco_assist.cli.segment import list_targets
 from reco_assist.cluster import Cluster
 from reco_assist.concepts import learn_concept
 from reco_assist.errors import EncoderError
-from reco_assist.segmenter import Journal, Segmenter, Target, run
+from reco_assist.runs import Run, list_targets
+from reco_assist.segmenter import Segmenter, Target
 
 ray = pytest.importorskip("ray", reason="the extra ray is not installed")
 soak = pytest.mark.soak  # each run on the cluster starts workers, which takes some ten seconds
@@ -75,13 +75,15 @@ def segmented(archive, paths, cluster, folder, *, begun=0):
     """Journals of a local run, and of one on the cluster that goes on after so many batches made here."""
     segmenter = Segmenter([learn_concept(archive, "mug", k=6)], encoder=archive.encoder, presence="off")
     targets = [Target(path, path.name) for path in paths]
-    batches = [targets[start : start + 16] for start in range(0, len(targets), 16)]
     journals = []
     for name, where in (("local", None), ("ray", cluster)):
-        journal = Journal(folder / name / "journal.jsonl", {})
-        if where is not None:
-            assert len(list(run(segmenter, iter(batches[:begun]), journal))) == begun
-        assert sum(run(segmenter, iter(batches), journal, cluster=where)) == len(targets)
+        if where is not None and begun:
+            with Run.open(folder / name, segmenter, targets[: 16 * begun]) as run:
+                run.segment()
+        with Run.open(folder / name, segmenter, targets) as run:
+            assert run.done == (0 if where is None else 16 * begun)
+            run.segment(cluster=where)
+            assert run.done == len(targets)
         journals.append((folder / name / "journal.jsonl").read_bytes())
     return journals
 
@@ -138,7 +140,7 @@ def test_shards_are_read_by_the_workers(cluster, photos, tmp_path, write):
         assert row["thumbnail"] == theirs[content_hash]["thumbnail"]
     again = distributed.add(shards, cluster=cluster)
     assert (again.added, again.known) == (0, 70)
-    targets = [target.path for target in list_targets(shards[1], tmp_path / "out")]
+    targets = [target.path for target in list_targets(shards[1], out=tmp_path / "out")]
     journals = segmented(distributed, targets, cluster, tmp_path)
     assert journals[0] == journals[1]
     assert b'"regions":[{' in journals[0]

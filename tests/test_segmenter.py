@@ -18,11 +18,11 @@ from PIL import Image
 
 from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.archive import Archive
-from reco_assist.cli.segment import export, list_targets, run_job
 from reco_assist.concepts import learn_concept
 from reco_assist.errors import EncoderError, ImageError, InputError
 from reco_assist.formats import label_map
 from reco_assist.masks import rle
+from reco_assist.runs import Run, list_targets
 from reco_assist.segmenter import Segmented, Segmenter, Skipped, Target, maps
 from reco_assist.segmenter.segmenter import region_score
 
@@ -214,11 +214,10 @@ CHILD = """
 import sys
 from pathlib import Path
 from fakes import FakeEncoder
-from reco_assist.cli.segment import export, list_targets, run_job
 from reco_assist.concepts import Concept
-from reco_assist.segmenter import Segmenter, journal
-import reco_assist.cli.segment as command
-command._BATCH = 2
+from reco_assist.runs import Run, journal, list_targets, run
+from reco_assist.segmenter import Segmenter
+run.BATCH = 2
 photos, concept, out, delay = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4])
 append = journal.Journal.append
 def noisy(self, *args):
@@ -227,8 +226,9 @@ def noisy(self, *args):
 journal.Journal.append = noisy
 concepts = [Concept.load(concept)]
 segmenter = Segmenter(concepts, encoder=FakeEncoder(delay=delay), presence="off")
-done = run_job(segmenter, list_targets(photos, out), out, {}, progress=False)
-export(done, segmenter.about(), out, command.FORMATS, {})
+with Run.open(out, segmenter, list_targets(photos, out=out)) as opened:
+    opened.segment(progress=False)
+    opened.export()
 """
 
 
@@ -239,12 +239,13 @@ def test_images_that_differ_in_their_suffix_alone_keep_a_label_map_each(concepts
     for name, photo in zip(("x.bmp", "x.png"), photos, strict=False):
         Image.open(photo).save(folder / name)
     segmenter = Segmenter(concepts[:1], encoder=FakeEncoder(), presence="off")
-    done = run_job(segmenter, list_targets(folder, out), out, {}, progress=False)
-    export(done, segmenter.about(), out, ["png"], {})
-    for prediction in done.predictions():
+    with Run.open(out, segmenter, list_targets(folder, out=out)) as run:
+        run.segment(progress=False)
+        run.export(["png"])
+        first, second = run.predictions()
+    for prediction in (first, second):
         with Image.open(out / "masks" / f"{prediction.image.file_name}.png") as found:
             np.testing.assert_array_equal(np.asarray(found), label_map(prediction, ["mug"]))
-    first, second = done.predictions()
     assert first.regions != second.regions
 
 

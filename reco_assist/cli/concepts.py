@@ -138,11 +138,11 @@ def compare(
     Example: reco-assist concepts compare anna.concept ben.concept --images photos --sheet differences.png
     """
     set_up(verbose=verbose, quiet=quiet)
-    from reco_assist.cli.segment import list_targets
     from reco_assist.concepts import Concept, rename_concept
     from reco_assist.encoders import load_encoder
     from reco_assist.errors import InputError
     from reco_assist.masks import rle
+    from reco_assist.runs import list_targets
     from reco_assist.segmenter import Segmenter
 
     if len(concepts) < 2:
@@ -152,7 +152,7 @@ def compare(
     if len(set(names)) < len(names):
         names = [str(path) for path in concepts]
     loaded = [rename_concept(Concept.load(path), name) for path, name in zip(concepts, names, strict=True)]
-    targets = list_targets(images, Path(".reco-nowhere"))
+    targets = list_targets(images)
     encoder = load_encoder(loaded[0].provenance.encoder, device=device)
     segmenter = Segmenter(loaded, encoder=encoder, overlap=True, instances="none")
     found: list[tuple[float, Prediction]] = []

@@ -33,10 +33,10 @@ def demo(
     """
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.archive import Archive
-    from reco_assist.cli.segment import FORMATS, export, list_targets, run_job
     from reco_assist.concepts import learn_concept
     from reco_assist.encoders import load_encoder
     from reco_assist.files import make_output_folder, write_bytes
+    from reco_assist.runs import Run, list_targets
     from reco_assist.segmenter import Segmenter
 
     begun = time.perf_counter()
@@ -62,14 +62,12 @@ def demo(
         quiet=quiet,
     )
 
-    options: dict[str, Any] = {}
-    targets = list_targets(samples / "targets", out)
-    segmenter = Segmenter(concepts, encoder=encoder)
-    journal = run_job(segmenter, targets, out, options, progress=not quiet)
-    export(journal, segmenter.about(), out, FORMATS, options)
-    say(f"3. segmented {len(targets)} other images and exported COCO, Label Studio and PNG", quiet=quiet)
-
-    scores = _compare(journal.predictions(), samples, truth, out)
+    targets = list_targets(samples / "targets", out=out)
+    with Run.open(out, Segmenter(concepts, encoder=encoder), targets) as run:
+        run.segment(progress=not quiet)
+        run.export()
+        say(f"3. segmented {len(targets)} other images and exported COCO, Label Studio and PNG", quiet=quiet)
+        scores = _compare(run.predictions(), samples, truth, out)
     seconds = round(time.perf_counter() - begun, 1)
     report = {"concepts": scores, "seconds": seconds}
     write_bytes(out / "report.json", (json_module.dumps(report, indent=1) + "\n").encode())

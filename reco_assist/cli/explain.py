@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     from reco_assist.concepts import Concept
     from reco_assist.formats import Dataset
 
-CONCEPTS = "concepts"
-"""Folder in a run's results that keeps the Concepts it was made with, by digest."""
-
 
 def explain(
     out: Annotated[Path, typer.Argument(help="The results of 'reco-assist segment'.")],
@@ -78,6 +75,7 @@ def _explain(dataset: "Dataset", out: Path, file_name: str, archive: "Archive | 
 
 def _concept(out: Path, digest: str) -> "Concept":
     from reco_assist.concepts import Concept
+    from reco_assist.runs import CONCEPTS
 
     path = out / CONCEPTS / f"{digest}.concept"
     concept = Concept.load(path)

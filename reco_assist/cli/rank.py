@@ -9,7 +9,6 @@ import typer
 from tqdm.auto import tqdm
 
 from reco_assist.cli.options import Device, EncoderName, Json, Quiet, Verbose, print_json, say, set_up
-from reco_assist.cli.segment import list_targets
 from reco_assist.errors import InputError
 
 
@@ -36,10 +35,11 @@ def rank(
     """
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.files import make_output_folder, only_writer, write_bytes
+    from reco_assist.runs import list_targets
     from reco_assist.session.ranking import Ranking
     from reco_assist.student import load_predictor
 
-    targets = list_targets(images, out)
+    targets = list_targets(images, out=out)
     predictor = load_predictor(files, encoder=encoder, device=device)
     other = None if second is None else load_predictor([second], encoder=encoder, device=device)
     if other is not None and not set(other.digests) & set(predictor.digests):

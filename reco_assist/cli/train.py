@@ -8,7 +8,6 @@ import typer
 from tqdm.auto import tqdm
 
 from reco_assist.cli.options import Device, Json, Quiet, Verbose, print_json, say, set_up
-from reco_assist.cli.segment import list_targets
 
 
 def train(
@@ -47,6 +46,7 @@ def train(
     """
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.files import make_output_folder, only_writer
+    from reco_assist.runs import list_targets
     from reco_assist.student import (
         FROZEN,
         Design,
@@ -68,7 +68,7 @@ def train(
         recipe = replace(recipe, iterations=iterations, check_every=min(500, max(1, iterations // 10)))
     if minutes is not None:
         recipe = replace(recipe, check_every=50, patience=0)  # how long to train was said
-    targets = list_targets(images, out)
+    targets = list_targets(images, out=out)
     corrections = [read_corrections(path, names) for path in corrected or ()]
     with only_writer(make_output_folder(out)):
         examples = Examples(

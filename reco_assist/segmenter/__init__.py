@@ -1,8 +1,6 @@
 """Segmentation: images and Concepts in, probability maps and masks out."""
 
 from reco_assist.concepts import REFINE_SIDE
-from reco_assist.segmenter.batches import Batch
-from reco_assist.segmenter.journal import Journal, run
 from reco_assist.segmenter.maps import Refine, full_size, refined
 from reco_assist.segmenter.predictor import Predictor, predict
 from reco_assist.segmenter.segmenter import AUTOMATIC, Decision, Instances, Segmenter, region_score
@@ -11,10 +9,8 @@ from reco_assist.segmenter.targets import Loaded, Segmented, Skipped, Target, lo
 __all__ = [
     "AUTOMATIC",
     "REFINE_SIDE",
-    "Batch",
     "Decision",
     "Instances",
-    "Journal",
     "Loaded",
     "Predictor",
     "Refine",
@@ -27,5 +23,4 @@ __all__ = [
     "predict",
     "refined",
     "region_score",
-    "run",
 ]

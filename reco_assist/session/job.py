@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+from reco_assist import runs
 from reco_assist.errors import InputError
-from reco_assist.images import list_images
 from reco_assist.segmenter import Predictor, Skipped, Target
 from reco_assist.session.session import Session
 
@@ -37,13 +37,9 @@ def list_targets(session: Session) -> list[Target]:
     Raises:
         InputError: No folder was chosen, or it is missing or holds no image.
     """
-    root = session.targets
-    if root is None:
+    if session.targets is None:
         raise InputError("No target folder was chosen; name the folder of the images to segment.")
-    found = [Target(path, path.relative_to(root).as_posix()) for path in list_images([root])]
-    if not found:
-        raise InputError(f"{root} holds no images (JPEG, PNG, WebP, TIFF, BMP or GIF); name another folder.")
-    return found
+    return runs.list_targets(session.targets, named=False)
 
 
 def segment(

@@ -1,13 +1,14 @@
 """A finished batch of a run, and how it is made and written down."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
 from reco_assist.masks import Rle
-from reco_assist.segmenter.predictor import Predictor
-from reco_assist.segmenter.targets import Skipped, Target
+from reco_assist.runs.crashes import crashing, marked
+from reco_assist.segmenter import Predictor, Skipped, Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,24 @@ def make_batch(
     reasons |= {result.target: result.reason for result in results if isinstance(result, Skipped)}
     skipped = [(target.file_name, reasons[target]) for target in targets if target in reasons]
     return Batch(tuple(predictions), tuple(skipped))
+
+
+def make_batches(segmenter: Predictor, batches: Iterable[Sequence[Target]], mark: Path) -> Generator[Batch]:
+    """Segment batches in this process.
+
+    Args:
+        segmenter: What makes the masks.
+        batches: Of targets.
+        mark: A file that is there while this goes on; where an earlier process died, its first batch is made
+            without the images that crash a decoder.
+
+    Raises:
+        StorageError: The mark cannot be made.
+    """
+    with marked(mark) as died:
+        for number, targets in enumerate(batches):
+            without = crashing(targets) if died and number == 0 else None
+            yield make_batch(segmenter, targets, without=without)
 
 
 def _prediction(record: Mapping[str, Any]) -> Prediction:

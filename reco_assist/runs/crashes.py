@@ -12,7 +12,7 @@ from reco_assist.archive.decoding import DecodePool, DecodeProcess, DecoderCrash
 from reco_assist.concepts import REFINE_SIDE
 from reco_assist.errors import ImageError, StorageError
 from reco_assist.files import remove_file, write_bytes
-from reco_assist.segmenter.targets import Target
+from reco_assist.segmenter import Target
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Segmenting on a Ray cluster: whole batches go out, their masks come back in order."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import astuple
 from itertools import islice
 from pathlib import Path
@@ -13,9 +13,8 @@ from reco_assist.cluster import Cluster, worker_errors
 from reco_assist.concepts import Concept
 from reco_assist.encoders import Encoder
 from reco_assist.images import Note, allow_stores, allowed_stores, hint, note
-from reco_assist.segmenter.batches import Batch, make_batch
-from reco_assist.segmenter.segmenter import Segmenter
-from reco_assist.segmenter.targets import Target
+from reco_assist.runs.batches import Batch, make_batch
+from reco_assist.segmenter import Segmenter, Target
 
 _WINDOW = 4096  # batches in memory at once
 _Columns = dict[str, Any]
@@ -23,7 +22,7 @@ _Columns = dict[str, Any]
 
 def make_batches(
     cluster: Cluster, segmenter: Segmenter, batches: Iterator[Sequence[Target]]
-) -> Iterator[tuple[Sequence[Target], Batch]]:
+) -> Generator[Batch]:
     """Segment batches on a cluster; they come in their order, and equal those made here."""
     ray = cluster.connect()
     _, options = cluster.workers(ray)
@@ -39,8 +38,8 @@ def make_batches(
         )
         made = (record for block in data.iter_batches(batch_size=None) for record in block["batch"])
         with worker_errors(ray):
-            for targets, record in zip(window, made, strict=True):
-                yield targets, Batch.of(json.loads(str(record)))
+            for _, record in zip(window, made, strict=True):
+                yield Batch.of(json.loads(str(record)))
 
 
 class Segmenting:

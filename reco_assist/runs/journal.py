@@ -1,0 +1,111 @@
+"""The journal of a run: every finished batch on disk at once, so that a killed run goes on where it was.
+
+One line of JSON for each batch, synced before the next batch begins. A line cut short by a kill is dropped,
+and its batch, which has the same images, is made again.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from reco_assist.errors import FormatError
+from reco_assist.files import make_folder
+from reco_assist.images import status
+from reco_assist.json_files import JsonLog, json_line
+from reco_assist.runs.batches import Batch
+from reco_assist.segmenter import Target
+
+FORMAT = 1
+
+Stamp = tuple[int, int] | None
+"""Bytes and modification time (nanoseconds) of a file; None where it cannot be looked at."""
+
+
+class Journal:
+    """Finished batches of one run. A run with other settings begins a new journal.
+
+    Args:
+        path: The journal's file.
+        settings: Everything that decides the results, as JSON values.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        # The bytes of the first line are those of every release, so that older runs go on.
+        head = json.dumps(
+            {"format": FORMAT, "settings": dict(settings)},
+            ensure_ascii=False,
+            sort_keys=True,
+            separators=(",", ":"),
+        )
+        make_folder(path.parent)
+        self._log = JsonLog(path, head.encode() + b"\n")
+        self._keys = list(_keys(self._log))
+        self._log.cut(len(self._keys))
+
+    def __len__(self) -> int:
+        """Finished batches."""
+        return len(self._keys)
+
+    def holds(self, position: int, key: str) -> bool:
+        """Whether the batch at a position is finished and has this key."""
+        return position < len(self._keys) and self._keys[position] == key
+
+    def cut(self, count: int) -> None:
+        """Keep the first batches only; others stay on disk until the next is appended."""
+        del self._keys[count:]
+        self._log.cut(count)
+
+    def append(self, key: str, batch: Batch) -> None:
+        """Add a finished batch; it is on disk when this returns.
+
+        Raises:
+            StorageError: It cannot be written; what was there stays.
+        """
+        self._log.append(json_line({"batch": key, **batch.record()}))
+        self._keys.append(key)
+
+    def batches(self) -> Iterator[Batch]:
+        """The finished batches, read from disk one at a time.
+
+        Raises:
+            FormatError: One is not as a run writes it.
+        """
+        for number, record in enumerate(self._log.records(), 1):
+            try:
+                yield Batch.of(record)
+            except (KeyError, TypeError, ValueError) as error:
+                raise FormatError(
+                    f"Batch {number} of {self._log.path} is damaged ({str(error)[:80]}); remove that file "
+                    "and run again."
+                ) from error
+
+
+def _keys(log: JsonLog) -> Iterator[str]:
+    """The keys of the batches up to the first line that is none; it and what follows are made again."""
+    try:
+        for record in log.records():
+            if not isinstance(record, dict) or "batch" not in record:
+                return
+            yield str(record["batch"])
+    except FormatError:
+        return
+
+
+def stamp(target: Target) -> Stamp:
+    """Size and time of a target's file; None if it cannot be looked at."""
+    try:
+        found = status(target.path)
+    except OSError:
+        return None
+    return found.bytes, found.mtime_ns
+
+
+def key_of(targets: Sequence[Target], stamps: Sequence[Stamp]) -> str:
+    """What says that a batch is of these files, unchanged."""
+    facts = [(target.file_name, *(one or (-1, -1))) for target, one in zip(targets, stamps, strict=True)]
+    return sha256(json.dumps(facts).encode()).hexdigest()
