@@ -209,5 +209,5 @@ class Run:
         if not path.is_file():
             return {}, []
         last = read_coco(path)
-        known = {name: int(number) for name, number in last.concepts.items()}
+        known = {name: number for name, number in last.concepts.items() if isinstance(number, int)}
         return known, [str(one["file_name"]) for one in last.images.values()]
