@@ -15,13 +15,13 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
+from reco_assist.annotations.decide import Rule
 from reco_assist.archive import Archive
 from reco_assist.cli.app import app
 from reco_assist.concepts import Concept
 from reco_assist.errors import RecoAssistError
 from reco_assist.images import decode
 from reco_assist.label_studio import Server
-from reco_assist.segmenter import Decision
 from reco_assist.session import Session
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "bad-input.md"
@@ -112,7 +112,7 @@ CASES = {
     ),
     # segmenting
     "a concept file that is not there": segment,
-    "`--threshold 7`": lambda folder: Decision.of(7, "components", overlap=False),
+    "`--threshold 7`": lambda folder: Rule.of(7, "components", overlap=False),
     "`--format tiff`": lambda folder: segment(folder, "--format", "tiff"),
     # COCO files
     "a COCO file that is no JSON": lambda folder: run(

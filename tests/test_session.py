@@ -65,13 +65,6 @@ def decoded(document, concept):
     return masks
 
 
-def test_the_automatic_threshold_is_the_segmenters():
-    # Here, so that processes which use `Job` start without torch.
-    from reco_assist.segmenter import AUTOMATIC as SEGMENTER_AUTOMATIC
-
-    assert AUTOMATIC == SEGMENTER_AUTOMATIC
-
-
 def test_a_plan_survives_and_can_be_undone(tmp_path):
     session = Session.open(tmp_path / "a.session")
     example = Example("/photos/a.jpg", "0" * 64, (1, 2, 3, 4))

@@ -3,14 +3,11 @@
 from reco_assist.concepts import REFINE_SIDE
 from reco_assist.segmenter.maps import Refine, full_size, refined
 from reco_assist.segmenter.predictor import Predictor, predict
-from reco_assist.segmenter.segmenter import AUTOMATIC, Decision, Instances, Segmenter, region_score
+from reco_assist.segmenter.segmenter import Segmenter
 from reco_assist.segmenter.targets import Loaded, Segmented, Skipped, Target, load
 
 __all__ = [
-    "AUTOMATIC",
     "REFINE_SIDE",
-    "Decision",
-    "Instances",
     "Loaded",
     "Predictor",
     "Refine",
@@ -22,5 +19,4 @@ __all__ = [
     "load",
     "predict",
     "refined",
-    "region_score",
 ]

@@ -1,6 +1,6 @@
 """From features to refined probability maps: what a Concept says about each pixel of an image."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -90,24 +90,3 @@ def full_size(maps: NDArray[np.float32], width: int, height: int) -> NDArray[np.
         resized = np.asarray(Image.fromarray(one).resize((width, height), Image.Resampling.BILINEAR))
         into[:] = np.rint(np.clip(resized, 0, 1) * 255)
     return levels
-
-
-def masks_of(maps: NDArray[np.uint8], level: int, *, overlap: bool) -> Iterator[NDArray[np.bool_]]:
-    """The mask of each map (K, H, W), one (H, W) at a time: hundreds of large ones would not fit the memory.
-
-    Args:
-        maps: Bytes as of `full_size`.
-        level: From which a pixel belongs to a concept, 1 to 255.
-        overlap: Let concepts share pixels; otherwise a pixel belongs to the likeliest, the first among
-            equals.
-    """
-    if overlap or len(maps) == 1:
-        yield from (one >= level for one in maps)
-        return
-    best = np.full(maps.shape[1:], level - 1, np.uint8)  # (H, W)
-    owner = np.full(maps.shape[1:], -1, np.int16)  # (H, W)
-    for k, one in enumerate(maps):
-        above = one > best  # (H, W)
-        best[above] = one[above]
-        owner[above] = k
-    yield from (owner == k for k in range(len(maps)))

@@ -1,26 +1,23 @@
 """Segment images with one or many Concepts."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit, logit
 from torch import Tensor
 
-from reco_assist.annotations import Prediction, Region, Verdict
+from reco_assist.annotations import Prediction, Verdict
+from reco_assist.annotations.decide import Instances, Rule
 from reco_assist.concepts import REFINE_SIDE, Concept, Method, Presence
 from reco_assist.encoders import Encoder, Features, compact_cells, load_encoder
 from reco_assist.encoders.batches import BATCH, encode_within_memory, pixels_of
 from reco_assist.errors import InputError
-from reco_assist.masks.components import encode_labels, label, split_touching
 from reco_assist.segmenter.maps import (
     Refine,
     full_size,
-    masks_of,
     probability,
     refined,
     score_maps,
@@ -28,71 +25,8 @@ from reco_assist.segmenter.maps import (
 from reco_assist.segmenter.predictor import predict
 from reco_assist.segmenter.targets import Loaded, Segmented, Skipped, Target, load
 
-Instances = Literal["components", "split", "none"]
-
 # What refines best: the paper's method stays what was published.
 _BEST: Mapping[Method, Refine] = {"assist": "objects", "paper": "crf"}
-
-AUTOMATIC = 128
-"""The byte of a refined map that the automatic decision takes as the threshold."""
-
-# Logistic fit on 2,180 regions by benchmarks/calibration.py: calibration error .03 on concepts left out.
-_SCORE = (0.718, 1.011, -5.136)
-_SMALLEST = 0.001  # share of the image; smaller components are specks
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """From maps to regions; whatever made the maps.
-
-    Attributes:
-        level: Byte of a map from which a pixel belongs to a concept.
-        instances: See `Segmenter`.
-        overlap: See `Segmenter`.
-    """
-
-    level: int = AUTOMATIC
-    instances: Instances = "components"
-    overlap: bool = False
-
-    @classmethod
-    def of(cls, threshold: float | Literal["auto"], instances: Instances, *, overlap: bool) -> "Decision":
-        """A decision at a share of the probability.
-
-        Raises:
-            InputError: The threshold lies outside 0 to 1.
-        """
-        if threshold != "auto" and not 0 <= threshold <= 1:
-            raise InputError(f"the threshold is {threshold}: give a number from 0 to 1, or auto")
-        level = AUTOMATIC if threshold == "auto" else max(1, round(255 * threshold))
-        return cls(level, instances, overlap)
-
-    def __call__(self, segmented: Segmented) -> Prediction:
-        """Regions of the maps at the threshold."""
-        masks = masks_of(segmented.maps, self.level, overlap=self.overlap)
-        regions = [
-            region
-            for verdict, mask, levels in zip(segmented.verdicts, masks, segmented.maps, strict=True)
-            if mask.any()
-            for region in self._regions(verdict, mask, levels)
-        ]
-        return Prediction(segmented.image, tuple(regions), segmented.verdicts)
-
-    def _regions(self, verdict: Verdict, mask: NDArray[np.bool_], levels: NDArray[np.uint8]) -> list[Region]:
-        smallest = max(1, round(_SMALLEST * mask.size))
-        if self.instances == "none":
-            labels = mask.astype(np.int32)
-        else:
-            labels = label(mask, min_area=smallest)
-            if self.instances == "split":
-                labels = split_touching(labels, levels, min_area=smallest)
-        count = int(labels.max())
-        sums = np.bincount(labels.ravel(), levels.ravel(), count + 1)[1:]
-        areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-        return [
-            Region(verdict.concept, rle, region_score(verdict.probability, float(total / area / 255)))
-            for rle, total, area in zip(encode_labels(labels), sums, areas, strict=True)
-        ]
 
 
 class Segmenter:
@@ -136,7 +70,7 @@ class Segmenter:
         names = [concept.name for concept in concepts]
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise InputError(f"two concepts are named {twice!r}: rename one, or leave it out")
-        self._decision = Decision.of(threshold, instances, overlap=overlap)
+        self._rule = Rule.of(threshold, instances, overlap=overlap)
         self.concepts = tuple(concepts)
         self.encoder = encoder or load_encoder(concepts[0].provenance.encoder)
         for concept in concepts:
@@ -190,7 +124,7 @@ class Segmenter:
 
     def decide(self, segmented: Segmented) -> Prediction:
         """Regions of the maps at the threshold."""
-        return self._decision(segmented)
+        return self._rule(segmented.image, segmented.verdicts, segmented.maps)
 
     def _refined(self, images: Sequence[Loaded], features: Features) -> Iterator[Segmented]:
         verdicts = self._verdicts(features)
@@ -238,15 +172,3 @@ class Segmenter:
                 [Verdict(concept.name, bool(s > 0), round(Presence.probability(float(s)), 4)) for s in above]
             )
         return [list(row) for row in zip(*columns, strict=True)]
-
-
-def region_score(presence: float, level: float) -> float:
-    """Probability that a region covers the object it is on with an IoU of at least one half.
-
-    Args:
-        presence: Probability that the image has the concept, 0 to 1.
-        level: Mean refined probability inside the region, 0 to 1.
-    """
-    p, q = np.clip(presence, 1e-4, 1 - 1e-4), np.clip(level, 0.005, 0.995)
-    weight, slope, offset = _SCORE
-    return round(float(expit(weight * logit(p) + slope * logit(q) + offset)), 4)

@@ -2,22 +2,18 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from reco_assist.annotations import Prediction, Region, Verdict
+from reco_assist.annotations import Prediction, Region, Verdict, decide
 from reco_assist.datasets import hold_out
 from reco_assist.errors import InputError
 from reco_assist.files import inside, make_output_folder, remove_file
 from reco_assist.formats import keep_numbers, write_coco, write_label_maps, write_label_studio
-from reco_assist.masks import encode_labels, label
 from reco_assist.session.records import Result
 from reco_assist.session.session import Session
 from reco_assist.version import __version__
@@ -190,37 +186,19 @@ def _prediction(session: Session, result: Result, choice: Choice) -> Prediction 
             continue
         state = session.review(digest, name).state
         if state == "accepted" or (choice.undecided and state in {"pending", "skipped"}):
-            human = state == "accepted"
-            mask = session.mask(digest, name)
-            score = 1.0 if human else finding.probability
-            regions += _regions(name, mask, None if human else session.scores(digest, name), score, choice)
-            seen = bool(mask.any())
-            verdicts.append(Verdict(name, seen, float(seen)) if human else finding.verdict(name))
+            verdict, mask = finding.verdict(name), session.mask(digest, name)
+            levels = session.scores(digest, name)
+            found = decide.regions(verdict, mask, levels, instances=choice.instances)
+            if state == "accepted":  # somebody has looked
+                found = [replace(one, score=1.0) for one in found]
+                verdict = Verdict(name, bool(found), float(bool(found)))
+            regions += found
+            verdicts.append(verdict)
             listed = True
         elif state == "absent" or (choice.negatives and state == "rejected"):
             verdicts.append(Verdict(name, present=False, probability=0.0))
             listed |= choice.absent if state == "absent" else True
     return Prediction(result.image, tuple(regions), tuple(verdicts)) if listed else None
-
-
-def _regions(
-    concept: str,
-    mask: NDArray[np.bool_],
-    scores: NDArray[np.uint8] | None,
-    probability: float,
-    choice: Choice,
-) -> list[Region]:
-    """Regions of a mask; together they are the mask, to the pixel. Scores are None for accepted masks."""
-    if not mask.any():
-        return []
-    labels = label(mask) if choice.instances == "components" else mask.astype(np.int32)  # (H, W)
-    count = int(labels.max())
-    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]  # (count,)
-    sums = areas * 255 if scores is None else np.bincount(labels.ravel(), scores.ravel(), count + 1)[1:]
-    return [
-        Region(concept, mask_rle, round(float(total / area / 255 * probability), 4))
-        for mask_rle, total, area in zip(encode_labels(labels), sums, areas, strict=True)
-    ]
 
 
 def _write(

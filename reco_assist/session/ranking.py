@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from reco_assist.annotations.decide import AUTOMATIC
 from reco_assist.files import make_output_folder
 from reco_assist.json_files import JsonLog, json_line
-from reco_assist.segmenter import AUTOMATIC, Predictor, Segmented, Skipped, Target
+from reco_assist.segmenter import Predictor, Segmented, Skipped, Target
 from reco_assist.session.order import disagreement, doubt, pack_look, review_order, unpack_looks
 
 log = logging.getLogger("reco_assist")

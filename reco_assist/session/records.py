@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from reco_assist.annotations import ImageRef, Verdict
+from reco_assist.annotations.decide import AUTOMATIC
 from reco_assist.masks import Rle
 
 State = Literal["pending", "accepted", "rejected", "absent", "skipped"]
@@ -14,9 +15,6 @@ STATES: tuple[State, ...] = get_args(State)
 Order = Literal["doubt", "gain"]
 """How open images are reviewed: the least certain first; or by what they may teach, where disagreement with
 what was found before counts too, and no two alike come in a row."""
-
-AUTOMATIC = 128
-"""The threshold, a byte, that a mask has until somebody moves it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reco_assist.annotations import ImageRef, Verdict
+from reco_assist.annotations.decide import AUTOMATIC, claimed, despeckled
 from reco_assist.errors import InputError, StorageError
 from reco_assist.files import make_folder, rename, write_bytes
 from reco_assist.image_files import load_map
 from reco_assist.images import decode, perceptual_hash
-from reco_assist.masks import label
 from reco_assist.masks.edits import apply_edits, check_threshold, pack_edits, unpack_edits
 from reco_assist.session.freshness import matches, rivals_of
 from reco_assist.session.order import disagreement, doubt, pack_look
-from reco_assist.session.records import AUTOMATIC, Correction, Finding, Order, Plan, Result, Review, State
+from reco_assist.session.records import Correction, Finding, Order, Plan, Result, Review, State
 from reco_assist.session.store import LOG, Moved, Store
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 REVIEW = "review"
 """The scope of undo that decisions belong to."""
 
-_SMALLEST = 0.001  # share of the image; smaller pieces of a map are specks
 _OPEN: dict[Path, "Session"] = {}  # sessions of this process by folder
 
 
@@ -335,11 +334,9 @@ class Session:
             free &= ~self.mask(image.content_hash, name)
         names = list(digests)
         still = [k for k, name in enumerate(names) if name not in fixed]
-        winner = maps[still].argmax(0) if still else np.zeros(0)  # (H, W), a position in `still`
-        for place, k in enumerate(still):
+        for k, owned in zip(still, claimed(maps[still], free=free), strict=True):
             name, verdict = names[k], verdicts[k]
-            scores: NDArray[np.uint8] = np.where(free & (winner == place), maps[k], np.uint8(0))  # (H, W)
-            scores = scores if specks else despeckled(scores)
+            scores = owned if specks else despeckled(owned)  # (H, W)
             findings[name] = Finding(
                 digests[name],
                 verdict.present,
@@ -561,14 +558,6 @@ class Session:
         # Concept names are any text; file names are not.
         name = sha256(concept.encode()).hexdigest()[:16]
         return make_folder(self.folder / "maps" / content_hash[:2]) / f"{content_hash}-{name}.png"
-
-
-def despeckled(scores: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A map (H, W) uint8 without the specks that would stand alone at the automatic threshold."""
-    mask = scores >= AUTOMATIC
-    kept = label(mask, min_area=max(1, round(_SMALLEST * mask.size))) > 0
-    clean: NDArray[np.uint8] = np.where(mask & ~kept, np.uint8(0), scores)
-    return clean
 
 
 def _png(scores: NDArray[np.uint8]) -> bytes:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from reco_assist.annotations import Prediction, Verdict
+from reco_assist.annotations.decide import Instances, Rule
 from reco_assist.concepts import Concept
 from reco_assist.encoders import load_encoder
 from reco_assist.encoders.batches import pixels_of
@@ -16,8 +17,6 @@ from reco_assist.encoders.load import pick_device
 from reco_assist.errors import InputError
 from reco_assist.segmenter import (
     REFINE_SIDE,
-    Decision,
-    Instances,
     Loaded,
     Predictor,
     Refine,
@@ -68,7 +67,7 @@ class StudentSegmenter:
         overlap: bool = False,
     ) -> None:
         self.student = student
-        self._decision = Decision.of(threshold, instances, overlap=overlap)
+        self._rule = Rule.of(threshold, instances, overlap=overlap)
         self._device = pick_device(device)
         self._network = student.network().to(self._device)
         self._refine = refine or "objects"
@@ -108,7 +107,7 @@ class StudentSegmenter:
 
     def decide(self, segmented: Segmented) -> Prediction:
         """Regions of the maps at the threshold."""
-        return self._decision(segmented)
+        return self._rule(segmented.image, segmented.verdicts, segmented.maps)
 
     @torch.inference_mode()
     def _segmented(self, image: Loaded) -> Segmented:

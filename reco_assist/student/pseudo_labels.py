@@ -9,6 +9,7 @@ from PIL import Image
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from reco_assist.annotations import Verdict
+from reco_assist.annotations.decide import AUTOMATIC, owners
 
 BAND = 0.01
 """Half the width of the ignored band along boundaries, as a share of the image's side."""
@@ -47,7 +48,7 @@ def pseudo_label(
     chances = levels.astype(np.float32) / 255  # (K, S, S)
     likeliest = chances.max(0)  # (S, S)
     everything = np.concatenate([1 - likeliest[None], chances])  # (1 + K, S, S)
-    classes = np.where(likeliest >= 0.5, chances.argmax(0) + 1, 0).astype(np.uint8)  # (S, S)
+    classes = (owners(levels, level=AUTOMATIC) + 1).astype(np.uint8)  # (S, S)
     first, second = np.sort(everything, axis=0)[[-1, -2]]  # (S, S) each
     absent = float(np.prod([1 - one.probability for one in verdicts if not one.present]))
     trust = np.array([absent, *(one.probability for one in verdicts)], np.float32)  # (1 + K,)
