@@ -15,7 +15,7 @@ from reco_assist.errors import InputError, StorageError
 from reco_assist.runs import Run, list_targets, root_of, run
 from reco_assist.segmenter import Segmenter
 
-OLDER = Path(__file__).parent / "expected" / "run-0.1.0"
+OLDER = Path(__file__).parent / "old" / "run-0.1"  # made by release 0.1
 OPTIONS = {
     "refine": "auto",
     "threshold": "auto",
@@ -104,7 +104,7 @@ def test_what_is_gone_or_changed_when_it_is_exported_is_left_out_and_said(concep
 
 @pytest.fixture
 def older(tmp_path, monkeypatch):
-    """Photographs and results of `segment` at commit 07aabad, with the times that they had."""
+    """Photographs and results of `segment`, with the times that they had."""
     shutil.copytree(OLDER, tmp_path / "older")
     for path in (tmp_path / "older" / "photos").iterdir():
         os.utime(path, ns=(1_700_000_000_000_000_000,) * 2)
