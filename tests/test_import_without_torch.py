@@ -8,7 +8,19 @@ HEAVY = ("torch", "timm", "open_clip", "transformers", "sentence_transformers", 
 
 @pytest.mark.parametrize(
     "package",
-    ["export", "evaluation", "datasets", "label_studio", "annotations", "masks", "images", "files", "errors"],
+    [
+        "formats",
+        "evaluation",
+        "datasets",
+        "label_studio",
+        "annotations",
+        "masks",
+        "images",
+        "image_files",
+        "json_files",
+        "files",
+        "errors",
+    ],
 )
 def test_a_fresh_interpreter_loads_no_torch(package):
     code = f"import sys, reco_assist.{package}; print(*[name for name in {HEAVY} if name in sys.modules])"
