@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def _picture(width, height):
+def picture_of(width, height):
     file = io.BytesIO()
     Image.new("RGB", (width, height), (90, 120, 90)).save(file, "PNG")
     return file.getvalue()
@@ -33,7 +33,9 @@ def _say_images(widget, sizes):
     records = [(row, 0.5, np.nan, np.nan, np.nan, 1, 0, 0) for row in range(2)]
     widget.say({"type": "state"}, [np.array(records, _RECORD).tobytes()])
     known = [(name, size) for name, size in zip(names, sizes, strict=True) if size]
-    widget.say({"type": "thumbs", "ids": [name for name, _ in known]}, [_picture(*size) for _, size in known])
+    widget.say(
+        {"type": "thumbs", "ids": [name for name, _ in known]}, [picture_of(*size) for _, size in known]
+    )
     for name, _ in known:
         widget.page.locator(f".ra-tile[data-id={name}] img[src]").wait_for()
 
@@ -43,7 +45,7 @@ def _see(widget, name, size, key):
     page = widget.page
     page.locator(f".ra-tile[data-id={name}]").click()
     page.keyboard.press(key)
-    widget.say({"type": "preview", "id": name}, [_picture(*size)])
+    widget.say({"type": "preview", "id": name}, [picture_of(*size)])
     page.wait_for_function("(w) => document.querySelector('.ra-preview img').naturalWidth === w", arg=size[0])
     return page.locator(".ra-preview .ra-picture").bounding_box()
 

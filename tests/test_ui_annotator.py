@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Timer, current_thread, main_thread
 
@@ -57,14 +58,17 @@ def segment(annotator):
     assert annotator.rail.error == ""
 
 
-def decide(annotator, action, concept=0):
+def decide(annotator, action, concept=None):
     frame = annotator.review_page.canvas.frame
+    concept = concept or frame.layers[0].name
     thresholds = annotator.review_page.canvas.thresholds
     annotator.review_page.decide(Decision(frame.id, action, concept, thresholds))
     return frame.id
 
 
 def send(widget, *buffers, **message):
+    if widget.__class__.__name__ == "MaskCanvas":
+        message = {"token": "t", "revision": widget._revision, **message}
     widget._handle_custom_msg(message, [memoryview(buffer) for buffer in buffers])
 
 
@@ -98,12 +102,12 @@ def test_the_whole_loop(place):  # noqa: PLR0915  (it is the whole loop)
     canvas = annotator.review_page.canvas
     assert len(canvas.timeline) == 6
     shown = canvas.frame
-    send(canvas, type="threshold", id=shown.id, concept=0, value=60)
+    send(canvas, type="threshold", concept="mug", value=60)
     cells = np.ones((4, 5), np.uint8)
-    send(canvas, pack_edits(cells), type="edit", id=shown.id, concept=0, rect=[2, 3, 5, 4])
+    send(canvas, pack_edits(cells), type="edit", concept="mug", rect=[2, 3, 5, 4])
     seen = annotator.session.drawn(shown.id, "mug")
     assert np.array_equal(seen[3:7, 2:7], cells.astype(bool))
-    send(canvas, type="decision", id=shown.id, action="accept", concept=0, thresholds=[60])
+    send(canvas, type="decision", action="accept", concept="mug", thresholds={"mug": 60})
     assert annotator.session.review(shown.id, "mug").state == "accepted"
     assert canvas.frame.id != shown.id
     rejected = decide(annotator, "reject")
@@ -564,7 +568,7 @@ def test_two_concepts_share_the_images(place):
     assert [layer.name for layer in frame.layers] == ["mug", "spoon"]
     assert frame.exclusive
     assert not ((frame.layers[0].scores > 0) & (frame.layers[1].scores > 0)).any()
-    decide(annotator, "absent", concept=1)
+    decide(annotator, "absent", concept="spoon")
     assert canvas.frame.id == frame.id
     assert canvas.frame.layers[1].absent
     decide(annotator, "reject")
@@ -609,7 +613,7 @@ def test_a_decision_keeps_the_thresholds_that_were_seen(place):
     segment(annotator)
     frame = annotator.review_page.canvas.frame
     # The slider's own message may come after the key's.
-    annotator.review_page.decide(Decision(frame.id, "accept", 0, (37,)))
+    annotator.review_page.decide(Decision(frame.id, "accept", "mug", {"mug": 37}))
     assert annotator.session.correction(frame.id, "mug").threshold == 37
 
 
@@ -683,7 +687,7 @@ def test_the_canvas_follows_when_a_concept_is_removed(place):
     annotator.desk.open(3)
     assert (annotator.review_page.canvas.frame.id, layers(annotator)) == (shown, ["cat"])
     cells = np.ones((4, 5), np.uint8)
-    send(annotator.review_page.canvas, pack_edits(cells), type="edit", id=shown, concept=0, rect=[2, 3, 5, 4])
+    send(annotator.review_page.canvas, pack_edits(cells), type="edit", concept="cat", rect=[2, 3, 5, 4])
     assert annotator.session.strokes(shown, "cat").sum() == 20
     assert not annotator.session.strokes(shown, "mug").any()
 
@@ -697,8 +701,7 @@ def test_the_canvas_follows_when_a_concept_is_added(place):
     segment(annotator)
     assert (annotator.review_page.canvas.frame.id, layers(annotator)) == (shown, ["mug", "cat"])
     canvas = annotator.review_page.canvas
-    thresholds = list(canvas.thresholds)
-    send(canvas, type="decision", id=shown, action="accept", concept=0, thresholds=thresholds)
+    send(canvas, type="decision", action="accept", concept="mug", thresholds=canvas.thresholds)
     assert annotator.session.review(shown, "mug").decided
     assert annotator.session.review(shown, "cat").decided
     assert canvas.frame.id != shown
@@ -711,8 +714,8 @@ def test_the_canvas_follows_what_others_change_and_not_its_own_strokes(place):
     canvas = annotator.review_page.canvas
     frame = canvas.frame
     cells = np.ones((4, 5), np.uint8)
-    send(canvas, pack_edits(cells), type="edit", id=frame.id, concept=0, rect=[2, 3, 5, 4])
-    send(canvas, type="threshold", id=frame.id, concept=0, value=60)
+    send(canvas, pack_edits(cells), type="edit", concept="mug", rect=[2, 3, 5, 4])
+    send(canvas, type="threshold", concept="mug", value=60)
     annotator.desk.changed()
     assert canvas.frame is frame  # it shows them already, and a curator may be in the middle of the next
     annotator.session.edit(frame.id, "mug", 0, 0, np.full((30, 40), 2, np.uint8))  # as a pull does
@@ -742,7 +745,7 @@ def test_masks_that_are_out_of_date_are_marked_and_made_anew(place):
     page, session = annotator.review_page, annotator.session
     assert page.again_open.layout.display == page.again_all.layout.display == "none"
     cells = pack_edits(np.ones((4, 5), np.uint8))
-    send(page.canvas, cells, type="edit", id=page.canvas.frame.id, concept=0, rect=[2, 3, 5, 4])
+    send(page.canvas, cells, type="edit", concept="mug", rect=[2, 3, 5, 4])
     accepted = decide(annotator, "accept")
     before = session.result(accepted).findings["mug"]
     mask = session.drawn(accepted, "mug")
@@ -893,16 +896,11 @@ def test_strokes_of_an_image_that_is_gone_are_refused_in_words(place):
     annotator = start(place, resume=True)
     find(annotator)
     segment(annotator)
-    annotator.review_page.canvas.error = ""
-    send(
-        annotator.review_page.canvas,
-        pack_edits(np.ones((1, 1), np.uint8)),
-        type="edit",
-        id="0" * 64,
-        concept=0,
-        rect=[0, 0, 1, 1],
-    )
-    assert "not among the segmented" in annotator.review_page.canvas.error
+    canvas = annotator.review_page.canvas
+    canvas.frame = replace(canvas.frame, id="0" * 64)
+    canvas.error = ""
+    send(canvas, pack_edits(np.ones((1, 1), np.uint8)), type="edit", concept="mug", rect=[0, 0, 1, 1])
+    assert "not among the segmented" in canvas.error
 
 
 def test_names_are_text_and_never_html(place):

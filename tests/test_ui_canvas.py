@@ -17,12 +17,29 @@ class Wire:
     def __init__(self):
         self.canvas = MaskCanvas()
         self.sent = []
-        self.canvas.send = lambda content, buffers=None: self.sent.append((content, buffers or []))
+        self.frames = []
+        self.outcome = ""
+        self.canvas.send = self._hear
+
+    def _hear(self, content, buffers=None):
+        self.sent.append((content, buffers or []))
+        if content["type"] == "frame":
+            self.frames.append(content)
 
     def receive(self, *buffers, **message):
+        """What the browser says of the frame that is shown; gives what is sent before the answer."""
         self.sent.clear()
-        self.canvas._handle_custom_msg(message, [memoryview(buffer) for buffer in buffers])
-        return self.sent
+        told = {"token": "t", "revision": self.revision, **message}
+        self.canvas._handle_custom_msg(told, [memoryview(buffer) for buffer in buffers])
+        [*sent, (answer, _)] = self.sent
+        assert (answer["type"], answer["token"]) == ("answer", "t")
+        self.outcome = answer["outcome"]
+        return sent
+
+    @property
+    def revision(self):
+        """Of the last frame that was sent."""
+        return self.frames[-1]["revision"] if self.frames else 0
 
 
 def make_frame(count=2, **changes):
@@ -61,7 +78,7 @@ def test_nothing_to_show_is_said(wire):
     wire.sent.clear()
     wire.canvas.frame = None
     assert wire.sent == [({"type": "empty"}, [])]
-    assert wire.canvas.edits == ()
+    assert wire.canvas.edits == {}
 
 
 @pytest.mark.parametrize(
@@ -79,8 +96,9 @@ def test_nothing_to_show_is_said(wire):
         ),
         ((ConceptLayer("x", np.zeros(SHAPE, np.uint8), 9, edits=np.zeros((1, 1), np.uint8)),), "sizes"),
         ((ConceptLayer("x", np.zeros(SHAPE, np.uint8), 0),), "threshold of 0"),
+        ((ConceptLayer("x", np.zeros(SHAPE, np.uint8), 9),) * 2, "each concept once"),
     ],
-    ids=["none", "float", "flat", "two sizes", "edits' size", "threshold"],
+    ids=["none", "float", "flat", "two sizes", "edits' size", "threshold", "two of a name"],
 )
 def test_frames_that_cannot_be_shown_are_refused(wire, layers, reason):
     with pytest.raises(InputError, match=reason):
@@ -92,14 +110,14 @@ def test_a_stroke_is_kept_reported_and_shown_to_a_later_view(wire):
     heard = []
     wire.canvas.on_edit(heard.append)
     cells = np.array([[1, 2, 0], [2, 2, 1]], np.uint8)
-    wire.receive(pack_edits(cells), type="edit", id="hash", concept=1, rect=[4, 2, 3, 2])
+    wire.receive(pack_edits(cells), type="edit", concept="concept 1", rect=[4, 2, 3, 2])
     [edit] = heard
-    assert (edit.id, edit.concept, edit.x, edit.y) == ("hash", 1, 4, 2)
+    assert (edit.id, edit.concept, edit.x, edit.y) == ("hash", "concept 1", 4, 2)
     assert np.array_equal(edit.cells, cells)
     expected = np.zeros(SHAPE, np.uint8)
     expected[2:4, 4:7] = cells
-    assert np.array_equal(wire.canvas.edits[1], expected)
-    assert not wire.canvas.edits[0].any()
+    assert np.array_equal(wire.canvas.edits["concept 1"], expected)
+    assert not wire.canvas.edits["concept 0"].any()
     [(_, buffers)] = wire.receive(type="ready")
     assert np.array_equal(unpack_edits(zlib.decompress(buffers[4]), SHAPE), expected)
 
@@ -108,33 +126,62 @@ def test_the_owners_arrays_are_not_written_into():
     edits = np.zeros(SHAPE, np.uint8)
     wire = Wire()
     wire.canvas.frame = make_frame(layers=(ConceptLayer("x", np.zeros(SHAPE, np.uint8), 9, edits=edits),))
-    wire.receive(pack_edits(np.ones((1, 1), np.uint8)), type="edit", id="hash", concept=0, rect=[0, 0, 1, 1])
+    wire.receive(pack_edits(np.ones((1, 1), np.uint8)), type="edit", concept="x", rect=[0, 0, 1, 1])
     assert not edits.any()
-    assert wire.canvas.edits[0].sum() == 1
-    assert apply_edits(np.zeros(SHAPE, np.uint8), 9, wire.canvas.edits[0]).sum() == 1
+    assert wire.canvas.edits["x"].sum() == 1
+    assert apply_edits(np.zeros(SHAPE, np.uint8), 9, wire.canvas.edits["x"]).sum() == 1
 
 
-def test_a_late_message_does_not_touch_the_next_image(wire):
+LATE = [
+    pytest.param({"type": "edit", "concept": "concept 0", "rect": [0, 0, 1, 1]}, id="edit"),
+    pytest.param({"type": "threshold", "concept": "concept 0", "value": 7}, id="threshold"),
+    pytest.param(
+        {"type": "decision", "action": "accept", "concept": "concept 0", "thresholds": {"concept 0": 7}},
+        id="decision",
+    ),
+]
+
+
+@pytest.mark.parametrize("message", LATE)
+@pytest.mark.parametrize("frame", [make_frame(1), None], ids=["another frame", "no frame"])
+def test_a_late_message_is_answered_and_not_applied(wire, message, frame):
     heard = []
-    wire.canvas.on_edit(heard.append)
-    wire.canvas.on_threshold(lambda *given: heard.append(given))
-    wire.receive(
-        pack_edits(np.ones((1, 1), np.uint8)), type="edit", id="previous", concept=0, rect=[0, 0, 1, 1]
-    )
-    wire.receive(type="threshold", id="previous", concept=0, value=7)
-    assert not wire.canvas.edits[0].any()
-    assert wire.canvas.thresholds == (100, 101)
-    assert heard[0].id == "previous"
-    assert heard[1] == ("previous", 0, 7)
+    for listen in (wire.canvas.on_edit, wire.canvas.on_decision, wire.canvas.on_threshold):
+        listen(lambda *given: heard.append(given))
+    old = wire.revision
+    # The same image, with one concept less: a position would now be another concept's.
+    wire.canvas.frame = frame
+    before = wire.canvas.thresholds, wire.canvas.edits
+    wire.receive(pack_edits(np.ones((1, 1), np.uint8)), revision=old, **message)
+    assert wire.outcome == "stale"
+    assert heard == []
+    assert (wire.canvas.thresholds, str(wire.canvas.edits)) == (before[0], str(before[1]))
+    assert wire.canvas.error == ""
+
+
+def test_every_frame_has_a_revision_of_its_own_and_keeps_it_for_later_views(wire):
+    wire.canvas.frame = wire.canvas.frame
+    wire.receive(type="ready")
+    revisions = [frame["revision"] for frame in wire.frames]
+    assert revisions[0] < revisions[1] == revisions[2]
 
 
 def test_decisions_carry_the_thresholds_that_were_seen(wire):
     heard = []
     wire.canvas.on_decision(heard.append)
-    wire.receive(type="threshold", id="hash", concept=1, value=7)
-    wire.receive(type="decision", id="hash", action="accept", concept=1, thresholds=[100, 7])
-    assert heard == [Decision("hash", "accept", 1, (100, 7))]
-    assert wire.canvas.thresholds == (100, 7)
+    wire.receive(type="threshold", concept="concept 1", value=7)
+    thresholds = {"concept 0": 100, "concept 1": 7}
+    wire.receive(type="decision", action="accept", concept="concept 1", thresholds=thresholds)
+    assert heard == [Decision("hash", "accept", "concept 1", thresholds)]
+    assert wire.canvas.thresholds == thresholds
+    assert wire.outcome == "applied"
+
+
+def test_the_answer_comes_after_the_frame_that_a_decision_brings(wire):
+    wire.canvas.on_decision(lambda _: setattr(wire.canvas, "frame", make_frame(id="next")))
+    [(frame, _)] = wire.receive(type="decision", action="skip", concept="concept 0", thresholds={})
+    assert (frame["type"], frame["id"]) == ("frame", "next")
+    assert wire.outcome == "applied"
 
 
 def test_navigation_and_commands_reach_their_owner(wire):
@@ -151,7 +198,8 @@ def test_a_failure_is_told_in_the_panel(wire):
         raise StorageError("The disk is full; free some space.")
 
     wire.canvas.on_decision(fail)
-    wire.receive(type="decision", id="hash", action="accept", concept=0, thresholds=[1, 1])
+    wire.receive(type="decision", action="accept", concept="concept 0", thresholds={})
+    assert wire.outcome == "failed"
     assert wire.canvas.error == "The disk is full; free some space."
 
 

@@ -14,7 +14,7 @@ from reco_assist.files import make_folder
 from reco_assist.session import Card, Plan, ReviewQueue, Session
 from reco_assist.session.freshness import note_concept
 from reco_assist.session.records import Correction, Finding, Result
-from reco_assist.ui.canvas import PALETTE
+from reco_assist.ui.frame import PALETTE
 from reco_assist.ui.guard import Guarded
 from reco_assist.ui.lane import Lane
 

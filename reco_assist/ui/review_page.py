@@ -1,13 +1,14 @@
 """Step 4: segment a folder, and decide about each image while the masks come in."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import ipywidgets as w
 
 from reco_assist.errors import ImageError, InputError
 from reco_assist.session import Card, Order, Result, State
-from reco_assist.ui.canvas import ConceptLayer, Decision, Edit, Frame, MaskCanvas
+from reco_assist.ui.canvas import MaskCanvas
 from reco_assist.ui.desk import Desk, Layer
+from reco_assist.ui.frame import ConceptLayer, Decision, Edit, Frame
 from reco_assist.ui.guard import Guarded
 from reco_assist.ui.parts import button, field, on_change, on_enter, page, row, say, show, text
 from reco_assist.ui.pictures import picture
@@ -57,11 +58,11 @@ class ReviewPage:
         self.view = button(desk.guard, "Grid", self._toggle_view)
         self._figures, self._order_label = text("", "soft"), text("Order", "soft")
         self.canvas = MaskCanvas(height=520)
-        self.canvas.on_decision(self.decide)
-        self.canvas.on_threshold(self._threshold)
-        self.canvas.on_edit(self._edit)
-        self.canvas.on_navigate(self.navigate)
-        self.canvas.on_command(self.command)
+        self.canvas.on_decision(self._alone(self.decide))
+        self.canvas.on_threshold(self._alone(self._threshold))
+        self.canvas.on_edit(self._alone(self._edit))
+        self.canvas.on_navigate(self._alone(self.navigate))
+        self.canvas.on_command(self._alone(self.command))
         self.canvas.observe(Guarded(lambda change: self._choose(change["new"]), desk.fail), "active")
         self._targets = TargetGrid(
             desk,
@@ -108,14 +109,12 @@ class ReviewPage:
     def decide(self, decision: Decision) -> None:
         """Keep a decision of the canvas and go on to the next image."""
         session = self._desk.session
-        chosen = self._named(decision.id, decision.concept)
-        names = self._names(session.result(decision.id))
-        if len(names) != len(decision.thresholds):
-            raise InputError(_CHANGED)
-        session.set_thresholds(decision.id, dict(zip(names, decision.thresholds, strict=True)))
+        names = list(decision.thresholds)
+        self._check(decision.id, names)
+        session.set_thresholds(decision.id, dict(decision.thresholds))
         states = {name: session.review(decision.id, name).state for name in names}
         if decision.action == "absent":
-            session.decide(decision.id, {chosen: "absent"})
+            session.decide(decision.id, {decision.concept: "absent"})
         else:
             still = [name for name in names if states[name] != "absent"] or names
             session.decide(decision.id, {name: self._state(decision, name) for name in still})
@@ -125,6 +124,15 @@ class ReviewPage:
         else:
             self._show(decision.id)
         self._desk.changed()
+
+    def _alone(self, act: Callable[..., None]) -> Callable[..., None]:
+        """What the curator does, with no drawing by the segmenting thread between its steps."""
+
+        def acted(*given: object) -> None:
+            with self._desk.drawing:
+                act(*given)
+
+        return acted
 
     def navigate(self, where: str, index: int) -> None:
         """Show another image of the queue."""
@@ -187,16 +195,15 @@ class ReviewPage:
         """What accepting means: that an empty mask is right says that there is nothing."""
         return "accepted" if self._desk.session.drawn(content_hash, name).any() else "absent"
 
-    def _threshold(self, content_hash: str, concept: int, value: int) -> None:
-        with self._desk.drawing:
-            self._desk.session.set_thresholds(content_hash, {self._named(content_hash, concept): value})
-            self._seen(content_hash)
+    def _threshold(self, content_hash: str, concept: str, value: int) -> None:
+        self._check(content_hash, [concept])
+        self._desk.session.set_thresholds(content_hash, {concept: value})
+        self._seen(content_hash)
 
     def _edit(self, edit: Edit) -> None:
-        name = self._named(edit.id, edit.concept)
-        with self._desk.drawing:
-            self._desk.session.edit(edit.id, name, edit.x, edit.y, edit.cells)
-            self._seen(edit.id)
+        self._check(edit.id, [edit.concept])
+        self._desk.session.edit(edit.id, edit.concept, edit.x, edit.y, edit.cells)
+        self._seen(edit.id)
 
     def _names(self, result: Result) -> list[str]:
         return [layer.name for layer in self._desk.layers(result)]
@@ -228,12 +235,10 @@ class ReviewPage:
         self._cards = self._desk.cards
         self.canvas.timeline = self._desk.queue.states
 
-    def _named(self, content_hash: str, position: int) -> str:
-        """The concept that stands at a position of an image's frame."""
-        names = self._names(self._desk.session.result(content_hash))
-        if position >= len(names):
+    def _check(self, content_hash: str, names: Sequence[str]) -> None:
+        """See that an image still has concepts that it was shown with."""
+        if not set(names) <= set(self._names(self._desk.session.result(content_hash))):
             raise InputError(_CHANGED)
-        return names[position]
 
     def _place(self) -> None:
         """Say where the shown image is now: the queue is sorted anew while results come in."""

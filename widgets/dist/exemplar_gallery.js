@@ -156,10 +156,11 @@ function plural(count, noun) {
   return `${count.toLocaleString()} ${noun}${count === 1 ? "" : "s"}`;
 }
 var PATIENCE = 8e3;
+var NO_ANSWER = "The kernel does not answer. It may be busy with another cell, or stopped: then run this cell again.";
 function waitingText({ busy, status, received, since }) {
   if (busy) return status || "Working…";
   if (received) return "";
-  return performance.now() - since > PATIENCE - 100 ? "The kernel does not answer. It may be busy with another cell, or stopped: then run this cell again." : "Waiting for the kernel…";
+  return performance.now() - since > PATIENCE - 100 ? NO_ANSWER : "Waiting for the kernel…";
 }
 
 // src/shared/keys.js

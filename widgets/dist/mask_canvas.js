@@ -160,6 +160,78 @@ async function inflate(buffer) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
+// src/shared/words.js
+function splitLabel(label, tail, whole = tail) {
+  const letters = [...label];
+  if (letters.length <= whole) return [label, ""];
+  return [letters.slice(0, -tail).join(""), letters.slice(-tail).join("")];
+}
+function plural(count, noun) {
+  return `${count.toLocaleString()} ${noun}${count === 1 ? "" : "s"}`;
+}
+var PATIENCE = 8e3;
+var NO_ANSWER = "The kernel does not answer. It may be busy with another cell, or stopped: then run this cell again.";
+function waitingText({ busy, status, received, since }) {
+  if (busy) return status || "Working…";
+  if (received) return "";
+  return performance.now() - since > PATIENCE - 100 ? NO_ANSWER : "Waiting for the kernel…";
+}
+
+// src/canvas/inputs.js
+var Inputs = class {
+  /** @type {string[]} */
+  #queue = [];
+  /** @type {Set<string>} messages that may bring another image and are not answered */
+  #open = /* @__PURE__ */ new Set();
+  #apply;
+  /** @param {(command: string, waited: boolean) => void} apply */
+  constructor(apply) {
+    this.#apply = apply;
+  }
+  /** Whether the image on the screen may be about to change. */
+  get waiting() {
+    return this.#open.size > 0;
+  }
+  /** How many commands wait. */
+  get count() {
+    return this.#queue.length;
+  }
+  /**
+   * Applies a command, now or when its turn comes.
+   * @param {string} command
+   */
+  give(command) {
+    if (this.waiting) this.#queue.push(command);
+    else this.#apply(command, false);
+  }
+  /**
+   * What is given from now on waits for the answer to a message.
+   * @param {string} token of the message
+   */
+  hold(token) {
+    this.#open.add(token);
+  }
+  /**
+   * The kernel has answered, and what came of it is on the screen.
+   * @param {string} token
+   */
+  answered(token) {
+    this.#open.delete(token);
+    while (!this.waiting && this.#queue.length > 0) this.#apply(
+      /** @type {string} */
+      this.#queue.shift(),
+      true
+    );
+  }
+  /**
+   * Gives up what waits: the images that it was meant for will not come.
+   * @returns {number} how many commands that were
+   */
+  drop() {
+    return this.#queue.splice(0).length;
+  }
+};
+
 // src/canvas/keys.js
 var COMMANDS = {
   ...UNDO,
@@ -173,6 +245,8 @@ var COMMANDS = {
   ArrowRight: "next",
   ArrowUp: "threshold-up",
   ArrowDown: "threshold-down",
+  "Shift+ArrowUp": "threshold-up-fast",
+  "Shift+ArrowDown": "threshold-down-fast",
   ...Object.fromEntries(Array.from("123456789", (digit) => [digit, `concept-${digit}`])),
   v: "move",
   b: "brush",
@@ -308,15 +382,17 @@ function imageAt(canvas, event, count) {
 
 // src/canvas/commands.js
 var STATE_OF = { accept: "accepted", reject: "rejected", absent: "absent", skip: "skipped" };
-var ANSWER = 1500;
+var GIVEN_UP = { applied: "", stale: "The image had changed meanwhile", failed: "The last key failed" };
 var Commands = class {
-  /** The state that was decided last, until the next image shows. */
-  waiting = "";
+  /** What was decided last: its image, and the state until the kernel has answered. */
+  #decided = { id: "", state: "" };
   #canvas;
+  #since = 0;
   #timer = 0;
   /** @param {import("./widget.js").MaskCanvas} canvas */
   constructor(canvas) {
     this.#canvas = canvas;
+    this.inputs = new Inputs((command, waited) => this.#apply(command, waited));
   }
   /** @param {import("../shared/dom.js").Lifetime} lifetime */
   start(lifetime) {
@@ -334,37 +410,32 @@ var Commands = class {
     lifetime.listen(ui.root, "focusout", release);
     lifetime.listen(ui.stage, "dblclick", () => this.#canvas.tool === "move" && viewport.fit());
     lifetime.listen(ui.stage, "wheel", (event) => this.#onWheel(event), { passive: false });
-    lifetime.listen(
-      ui.timeline,
-      "click",
-      (event) => this.#navigate("go", imageAt(ui.timeline, event, this.#canvas.timeline.length))
-    );
+    lifetime.listen(ui.timeline, "click", (event) => this.run(`go-${imageAt(ui.timeline, event, this.#canvas.timeline.length)}`));
     lifetime.add(() => clearTimeout(this.#timer));
   }
-  /** The last decision has been answered with the next image, or never will be. */
-  settle() {
-    this.waiting = "";
-    clearTimeout(this.#timer);
+  /** The state that was decided and is not confirmed, or "". */
+  get decided() {
+    return this.#decided.state;
   }
-  /** @param {string} command */
+  /** What the curator reads while keys wait, or "". */
+  get waitingText() {
+    const { count, waiting } = this.inputs;
+    const late = waiting && performance.now() - this.#since > PATIENCE - 100;
+    if (count === 0) return late ? NO_ANSWER : "";
+    return `${plural(count, "input")} waiting for the next image${late ? `. ${NO_ANSWER}` : " …"}`;
+  }
+  /** @param {string} command that concerns the image at its turn, the view at once */
   run(command) {
-    const { header, layers, legend, model, pointers, ui, viewport } = this.#canvas;
+    const { header, legend, model, pointers, ui, viewport } = this.#canvas;
+    this.#canvas.notice = "";
     if (command === "legend") return legend.toggle(!legend.open, ui.stage);
     if (command === "close") return legend.toggle(false, ui.stage);
     if (command === "outline") return save(model, "outline", !model.get("outline"));
-    if (!header || !layers) return void 0;
-    if (command in STATE_OF) return this.#decide(
-      header,
-      layers,
-      /** @type {Action} */
-      command
-    );
-    if (["next", "previous", "unsure"].includes(command)) return this.#navigate(command, header.index);
-    if (["move", "brush", "eraser", "fill"].includes(command)) return this.#canvas.setTool(
+    if (!header) return void 0;
+    if (["move", "brush", "eraser", "fill"].includes(command)) return this.setTool(
       /** @type {Tool} */
       command
     );
-    if (command.startsWith("concept-")) return this.#canvas.choose(Number(command.slice(8)) - 1);
     if (command.startsWith("brush-")) {
       return save(model, "brush", nextBrush(model.get("brush"), command === "brush-larger" ? 1 : -1));
     }
@@ -372,10 +443,35 @@ var Commands = class {
     if (command === "fit") return viewport.fit();
     if (command === "hide") return this.#canvas.hide(true);
     if (command === "pan") return pointers.pan(true);
-    if (command === "fill-holes") return layers.fillHoles();
-    if (command === "undo" || command === "redo") return this.#travel(layers, command);
-    if (command === "grid") return this.#canvas.send({ type: "command", name: "grid" });
-    return void 0;
+    this.inputs.give(command);
+    return this.#canvas.refresh();
+  }
+  /** @param {Tool} tool */
+  setTool(tool) {
+    const { pointers, ui } = this.#canvas;
+    this.#canvas.tool = tool;
+    ui.stage.dataset.tool = tool;
+    for (const node of ui.tools.querySelectorAll("button")) {
+      if (node.dataset.tool) node.setAttribute("aria-pressed", String(node.dataset.tool === tool));
+    }
+    if (tool === "move" || tool === "fill") pointers.hideRing();
+  }
+  /**
+   * The kernel has answered a message, and what came of it is on the screen.
+   * @param {string} token
+   * @param {Outcome} outcome
+   */
+  answered(token, outcome) {
+    if (outcome !== "applied") this.#giveUp(GIVEN_UP[outcome], outcome === "stale");
+    this.inputs.answered(token);
+    if (!this.inputs.waiting) this.#decided.state = "";
+    this.#canvas.refresh();
+  }
+  /** Another part of the panel, or another view of the image, chose a concept. */
+  follow() {
+    const { layers, model } = this.#canvas;
+    const index = layers?.named(model.get("active")) ?? -1;
+    if (layers && index >= 0 && index !== layers.active) this.#activate(layers, index);
   }
   /** @param {KeyboardEvent} event */
   #onKey(event) {
@@ -388,27 +484,48 @@ var Commands = class {
     if (target instanceof HTMLInputElement && event.key.startsWith("Arrow")) return;
     if (event.key === " " && target.closest("button")) return;
     take(event);
-    if (event.repeat && !REPEATING.test(command)) return;
-    if (command.startsWith("threshold")) this.#nudge(command === "threshold-up" ? 1 : -1, event.shiftKey);
-    else this.run(command);
+    if (event.repeat && (this.inputs.waiting || !REPEATING.test(command))) return;
+    this.run(command);
+  }
+  /**
+   * @param {string} command
+   * @param {boolean} waited for the image that is shown now
+   */
+  #apply(command, waited) {
+    const { header, layers } = this.#canvas;
+    if (!header || !layers) this.#giveUp("There is no image any more", true);
+    else if (command in STATE_OF) this.#decide(
+      header,
+      layers,
+      /** @type {Action} */
+      command,
+      waited
+    );
+    else if (command.startsWith("go-")) this.#navigate("go", Number(command.slice(3)));
+    else if (["next", "previous", "unsure"].includes(command)) this.#navigate(command, header.index);
+    else if (command.startsWith("concept-")) this.#choose(layers, Number(command.slice(8)) - 1);
+    else if (command.startsWith("threshold-")) this.#nudge(layers, command);
+    else if (command === "fill-holes") layers.fillHoles();
+    else if (command === "undo" || command === "redo") this.#travel(layers, command);
+    else if (command === "grid") this.#ask({ type: "command", name: "grid" });
   }
   /**
    * @param {Header} header
    * @param {Layers} layers
    * @param {Action} action
+   * @param {boolean} waited
    */
-  #decide(header, layers, action) {
-    if (this.waiting) return;
+  #decide(header, layers, action, waited) {
+    if (waited && header.id === this.#decided.id && this.#canvas.state !== "pending") {
+      this.#giveUp("No further image is pending", true);
+      return;
+    }
     layers.rest();
-    this.waiting = STATE_OF[action];
-    this.#timer = window.setTimeout(() => {
-      this.settle();
-      this.#canvas.refresh();
-    }, ANSWER);
-    const { active: concept, thresholds } = layers;
-    this.#canvas.send({ type: "decision", id: header.id, action, concept, thresholds });
+    this.#decided = { id: header.id, state: STATE_OF[action] };
+    const { thresholds, current } = layers;
+    const { revision } = header;
+    this.#ask({ type: "decision", revision, action, concept: current.concept.name, thresholds });
     this.#canvas.say(STATE_OF[action]);
-    this.#canvas.refresh();
   }
   /**
    * @param {string} where
@@ -416,7 +533,7 @@ var Commands = class {
    */
   #navigate(where, index) {
     this.#canvas.layers?.rest();
-    this.#canvas.send({ type: "navigate", where, index });
+    this.#ask({ type: "navigate", where, index });
   }
   /**
    * @param {Layers} layers
@@ -424,15 +541,53 @@ var Commands = class {
    */
   #travel(layers, direction) {
     if (layers.travel(direction)) this.#canvas.say(direction === "undo" ? "Undone" : "Done again");
-    else this.#canvas.send({ type: "command", name: direction });
+    else this.#ask({ type: "command", name: direction });
   }
   /**
-   * @param {number} direction
-   * @param {boolean} fast
+   * @param {Layers} layers
+   * @param {number} index of a concept
    */
-  #nudge(direction, fast) {
-    const { layers } = this.#canvas;
-    if (layers) layers.slide(layers.active, layers.current.threshold + direction * (fast ? 16 : 2));
+  #choose(layers, index) {
+    if (!layers.all[index]) return;
+    this.#activate(layers, index);
+    save(this.#canvas.model, "active", layers.current.concept.name);
+    this.#canvas.say(layers.current.concept.name);
+  }
+  /**
+   * @param {Layers} layers
+   * @param {number} index of a concept that is there
+   */
+  #activate(layers, index) {
+    layers.rest();
+    layers.active = index;
+    this.#canvas.painter.redraw("masks");
+    this.#canvas.refresh();
+  }
+  /**
+   * @param {Layers} layers
+   * @param {string} command threshold-up, threshold-down, or either with -fast
+   */
+  #nudge(layers, command) {
+    const step = (command.startsWith("threshold-up") ? 1 : -1) * (command.endsWith("-fast") ? 16 : 2);
+    layers.slide(layers.active, layers.current.threshold + step);
+  }
+  /**
+   * Sends what may bring another image; later keys wait for the answer.
+   * @param {ToKernel} message
+   */
+  #ask(message) {
+    this.inputs.hold(this.#canvas.send(message));
+    this.#since = performance.now();
+    clearTimeout(this.#timer);
+    this.#timer = window.setTimeout(() => this.#canvas.refresh(), PATIENCE);
+  }
+  /**
+   * @param {string} why
+   * @param {boolean} one more key than those that wait is lost
+   */
+  #giveUp(why, one) {
+    const count = this.inputs.drop() + Number(one);
+    if (count > 0) this.#canvas.tell(`${why}: ${plural(count, "input")} not applied.`);
   }
   /** @param {WheelEvent} event */
   #onWheel(event) {
@@ -720,8 +875,9 @@ var Layers = class {
   named(name) {
     return this.all.findIndex((layer) => layer.concept.name === name);
   }
+  /** Of every concept, by its name. */
   get thresholds() {
-    return this.all.map((layer) => layer.threshold);
+    return Object.fromEntries(this.all.map((layer) => [layer.concept.name, layer.threshold]));
   }
   /** Bottom to top: the chosen concept lies over the others. */
   get stacked() {
@@ -1185,7 +1341,7 @@ var Pointers = class {
   }
   /** @param {PointerEvent} event */
   #onDown(event) {
-    const { layers, viewport, tool, brush } = this.#target;
+    const { layers, viewport, tool, brush, waiting } = this.#target;
     if (!layers || event.button > 1) return;
     this.#stage.focus({ preventScroll: true });
     event.preventDefault();
@@ -1198,7 +1354,8 @@ var Pointers = class {
     }
     if (this.#down.size > 1 || this.#pans(event)) return;
     const cell = viewport.cellAt(point);
-    if (tool === "fill") layers.fill(cell);
+    if (waiting) this.#target.tell("The next image is on its way: paint on it once it shows.");
+    else if (tool === "fill") layers.fill(cell);
     else layers.begin(cell, tool === "eraser", brush);
   }
   /** @param {PointerEvent} event */
@@ -1255,27 +1412,13 @@ var Pointers = class {
   }
 };
 
-// src/shared/words.js
-function splitLabel(label, tail, whole = tail) {
-  const letters = [...label];
-  if (letters.length <= whole) return [label, ""];
-  return [letters.slice(0, -tail).join(""), letters.slice(-tail).join("")];
-}
-var PATIENCE = 8e3;
-function waitingText({ busy, status, received, since }) {
-  if (busy) return status || "Working…";
-  if (received) return "";
-  return performance.now() - since > PATIENCE - 100 ? "The kernel does not answer. It may be busy with another cell, or stopped: then run this cell again." : "Waiting for the kernel…";
-}
-
 // src/canvas/status.js
 var BRUSH_STEP = 1.0643;
 var TAIL = 24;
 function brushOf(place) {
   return Math.round(BRUSH_STEP ** place);
 }
-function showStatus(ui, { header, model, timeline, waiting, note }) {
-  const state = waiting || STATES[timeline[header?.index ?? -1] ?? 0];
+function showStatus(ui, { header, model, timeline, state, status, note }) {
   ui.label.replaceChildren(...splitLabel(header?.label ?? "", TAIL).map((part) => h("span", {}, part)));
   ui.label.title = header?.label ?? "";
   ui.badge.textContent = BADGES[state] ?? "";
@@ -1285,7 +1428,7 @@ function showStatus(ui, { header, model, timeline, waiting, note }) {
   ui.position.textContent = header ? positionText(timeline, header.index) : "";
   ui.alert.textContent = model.get("error");
   ui.alert.hidden = model.get("error") === "";
-  ui.status.textContent = model.get("status");
+  ui.status.textContent = status;
   ui.root.classList.toggle("ra-busy", model.get("busy"));
   ui.note.textContent = note;
   ui.note.hidden = note === "";
@@ -1433,6 +1576,8 @@ var MaskCanvas = class {
     this.rows = [];
     this.bitmap = null;
     this.tool = "move";
+    this.uid = Math.random().toString(36).slice(2, 9);
+    this.counter = 0;
     const screen = () => ({ width: this.ui.stage.clientWidth, height: this.ui.stage.clientHeight });
     this.painter = new Painter(this.ui.image, this.ui.masks, screen, () => this.scene());
     this.viewport = new Viewport(screen, () => {
@@ -1442,7 +1587,9 @@ var MaskCanvas = class {
     this.pointers = new Pointers(this.ui.stage, this.ui.pointer, this);
     this.commands = new Commands(this);
     this.hidden = false;
+    this.notice = "";
     this.loading = 0;
+    this.shown = Promise.resolve();
     this.received = false;
     this.since = performance.now();
     this.patience = 0;
@@ -1451,20 +1598,30 @@ var MaskCanvas = class {
     const { lifetime, model, ui } = this;
     lifetime.listen(ui.brush, "input", () => save(model, "brush", brushOf(Number(ui.brush.value))));
     lifetime.listen(ui.opacity, "input", () => save(model, "opacity", Number(ui.opacity.value) / 100));
-    lifetime.onResize(() => this.onResize(), ui.stage);
+    lifetime.onResize(() => {
+      this.viewport.resize();
+      this.painter.redraw("image");
+      this.refresh();
+    }, ui.stage);
     this.pointers.start(lifetime);
     this.commands.start(lifetime);
     this.listen();
     this.showHeight();
-    this.setTool("move");
+    this.commands.setTool("move");
     this.refresh();
     this.send({ type: "ready" });
     this.patience = window.setTimeout(() => this.refresh(), PATIENCE);
   }
   listen() {
     receive(this.lifetime, this.model, {
-      frame: (header, buffers) => void this.onFrame(header, buffers),
+      frame: (header, buffers) => {
+        this.shown = this.onFrame(header, buffers).catch((error) => this.tell(`The image cannot be unpacked: ${error}`));
+      },
       empty: () => this.clear(),
+      answer: ({ token, outcome }) => {
+        const ours = token.startsWith(`${this.uid}-`);
+        if (ours) void this.shown.then(() => this.commands.answered(token, outcome));
+      },
       place: ({ id, index }) => this.place(id, index),
       // It may only just be shown again: what is hidden takes no focus.
       focus: () => requestAnimationFrame(() => this.ui.stage.focus({ preventScroll: true }))
@@ -1475,7 +1632,7 @@ var MaskCanvas = class {
       this.refresh();
     };
     watch(this.lifetime, this.model, {
-      active: () => this.follow(),
+      active: () => this.commands.follow(),
       timeline: refresh,
       status: refresh,
       error: refresh,
@@ -1498,9 +1655,13 @@ var MaskCanvas = class {
   /**
    * @param {ToKernel} message
    * @param {Uint8Array[]} [buffers]
+   * @returns {string} the token that its answer will have
    */
   send(message, buffers) {
-    this.model.send(message, void 0, buffers);
+    this.counter += 1;
+    const token = `${this.uid}-${this.counter}`;
+    this.model.send({ ...message, token }, void 0, buffers);
+    return token;
   }
   // -- what the kernel says
   /**
@@ -1557,7 +1718,6 @@ var MaskCanvas = class {
     this.rows = layers ? layers.all.map((layer, index) => this.rowFor(layers, layer, index)) : [];
     this.ui.concepts.replaceChildren(...this.rows.map((row) => row.node));
     this.ui.root.classList.remove("ra-loading");
-    this.commands.settle();
     this.painter.redraw("image");
   }
   /**
@@ -1567,7 +1727,7 @@ var MaskCanvas = class {
    */
   rowFor(layers, layer, index) {
     return new ConceptRow(layer, index, {
-      choose: () => this.choose(index),
+      choose: () => this.commands.run(`concept-${index + 1}`),
       slide: (value) => layers.slide(index, value),
       rest: () => layers.rest()
     });
@@ -1577,10 +1737,10 @@ var MaskCanvas = class {
    * @param {Header} header
    * @returns {import("./layers.js").Report}
    */
-  report({ id }) {
+  report({ revision, concepts }) {
     return {
-      threshold: (concept, value) => this.send({ type: "threshold", id, concept, value }),
-      edit: (concept, rect, packed) => this.send({ type: "edit", id, concept, rect }, [packed]),
+      threshold: (index, value) => this.send({ type: "threshold", revision, concept: concepts[index].name, value }),
+      edit: (index, rect, packed) => this.send({ type: "edit", revision, concept: concepts[index].name, rect }, [packed]),
       moved: (concept) => {
         this.rows[concept].show(concept === this.layers?.active);
         this.painter.redraw("masks");
@@ -1598,6 +1758,14 @@ var MaskCanvas = class {
     const value = this.model.get("timeline");
     return value ? bytesOf(value) : new Uint8Array();
   }
+  /** What has become of the image. */
+  get state() {
+    return STATES[this.timeline[this.header?.index ?? -1] ?? 0];
+  }
+  /** Whether the image may be about to change. */
+  get waiting() {
+    return this.commands.inputs.waiting;
+  }
   get brush() {
     return this.model.get("brush");
   }
@@ -1613,8 +1781,11 @@ var MaskCanvas = class {
     };
   }
   refresh() {
-    const { header, layers, model, timeline } = this;
-    showStatus(this.ui, { header, model, timeline, waiting: this.commands.waiting, note: this.note });
+    const { commands, header, layers, model, note, timeline, ui, waiting } = this;
+    const state = commands.decided || this.state;
+    const status = this.notice || commands.waitingText || model.get("status");
+    showStatus(ui, { header, model, timeline, state, status, note });
+    ui.root.classList.toggle("ra-waiting", waiting);
     this.rows.forEach((row, index) => row.show(index === layers?.active));
   }
   showHeight() {
@@ -1630,52 +1801,17 @@ var MaskCanvas = class {
   say(text) {
     this.ui.live.textContent = text;
   }
-  /** @param {string} text */
+  /** @param {string} text that stays until something else is done */
   tell(text) {
-    this.ui.status.textContent = text;
+    this.notice = text;
     this.say(text);
-  }
-  onResize() {
-    this.viewport.resize();
-    this.painter.redraw("image");
     this.refresh();
-  }
-  // -- what is chosen
-  /** @param {Tool} tool */
-  setTool(tool) {
-    this.tool = tool;
-    this.ui.stage.dataset.tool = tool;
-    for (const node of this.ui.tools.querySelectorAll("button")) {
-      if (node.dataset.tool) node.setAttribute("aria-pressed", String(node.dataset.tool === tool));
-    }
-    if (tool === "move" || tool === "fill") this.pointers.hideRing();
   }
   /** @param {boolean} hidden masks */
   hide(hidden) {
     if (hidden === this.hidden) return;
     this.hidden = hidden;
     this.painter.redraw("masks");
-  }
-  /** @param {number} index of a concept */
-  choose(index) {
-    if (!this.layers?.all[index]) return;
-    this.activate(index);
-    save(this.model, "active", this.layers.current.concept.name);
-    this.say(this.layers.current.concept.name);
-  }
-  /** Another part of the panel, or another view of the image, chose a concept. */
-  follow() {
-    const index = this.layers?.named(this.model.get("active")) ?? -1;
-    if (index >= 0 && index !== this.layers?.active) this.activate(index);
-  }
-  /** @param {number} index of a concept that is there */
-  activate(index) {
-    const { layers } = this;
-    if (!layers) return;
-    layers.rest();
-    layers.active = index;
-    this.painter.redraw("masks");
-    this.refresh();
   }
 };
 

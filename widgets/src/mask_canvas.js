@@ -4,12 +4,16 @@
  * Moving a threshold and painting never ask the kernel: mask = map >= threshold, then the strokes on top, drawn
  * here from the same bytes that are exported. Only what was committed is sent.
  *
- *   browser -> kernel   ready · decision {id, action, concept, thresholds} · navigate {where, index}
- *                       threshold {id, concept, value} · edit {id, concept, rect} [2 bits a cell]
+ *   browser -> kernel   ready · decision {revision, action, concept, thresholds} · navigate {where, index}
+ *                       threshold {revision, concept, value} · edit {revision, concept, rect} [2 bits a cell]
  *                       command {name: undo | redo | grid}
- *   kernel -> browser   frame {id, label, index, width, height, uncertainty, exclusive, concepts}
+ *   kernel -> browser   frame {revision, id, label, index, width, height, uncertainty, exclusive, concepts}
  *                       [image, a deflated map per concept, deflated packed edits per concept] · empty
- *                       place {id, index} · focus
+ *                       place {id, index} · focus · answer {token, outcome}
+ *
+ * Concepts are named, never numbered, and what is about a frame carries its revision: the kernel answers what was meant
+ * for an older one and does not apply it. Every message but `ready` has a token and is answered after the frame that
+ * comes of it; keys that are pressed until then wait, and are applied in their order.
  *
  * Maps and strokes share the frame's grid of width x height cells, over which the image is stretched. A stroke
  * cell is 0 (as the map says), 1 (forced in) or 2 (forced out).

@@ -3,6 +3,8 @@
 import { pointIn } from "../shared/dom.js";
 import { commandFor, listenToKeys, take } from "../shared/keys.js";
 import { save } from "../shared/messages.js";
+import { NO_ANSWER, PATIENCE, plural } from "../shared/words.js";
+import { Inputs } from "./inputs.js";
 import { COMMANDS, REPEATING } from "./keys.js";
 import { nextBrush } from "./strokes.js";
 import { imageAt } from "./timeline.js";
@@ -10,21 +12,27 @@ import { imageAt } from "./timeline.js";
 /** @typedef {import("./layers.js").Layers} Layers */
 /** @typedef {import("./types.js").Action} Action */
 /** @typedef {import("./types.js").Header} Header */
+/** @typedef {import("./types.js").Outcome} Outcome */
 /** @typedef {import("./types.js").Tool} Tool */
+/** @typedef {import("./types.js").ToKernel} ToKernel */
 
 /** @type {Record<Action, string>} */
 const STATE_OF = { accept: "accepted", reject: "rejected", absent: "absent", skip: "skipped" };
-const ANSWER = 1500; // ms that a decision may wait for the next image
+
+/** @type {Record<Outcome, string>} why keys that waited are given up */
+const GIVEN_UP = { applied: "", stale: "The image had changed meanwhile", failed: "The last key failed" };
 
 export class Commands {
-  /** The state that was decided last, until the next image shows. */
-  waiting = "";
+  /** What was decided last: its image, and the state until the kernel has answered. */
+  #decided = { id: "", state: "" };
   #canvas;
+  #since = 0;
   #timer = 0;
 
   /** @param {import("./widget.js").MaskCanvas} canvas */
   constructor(canvas) {
     this.#canvas = canvas;
+    this.inputs = new Inputs((command, waited) => this.#apply(command, waited));
   }
 
   /** @param {import("../shared/dom.js").Lifetime} lifetime */
@@ -43,29 +51,32 @@ export class Commands {
     lifetime.listen(ui.root, "focusout", release);
     lifetime.listen(ui.stage, "dblclick", () => this.#canvas.tool === "move" && viewport.fit());
     lifetime.listen(ui.stage, "wheel", (event) => this.#onWheel(event), { passive: false });
-    lifetime.listen(ui.timeline, "click", (event) =>
-      this.#navigate("go", imageAt(ui.timeline, event, this.#canvas.timeline.length)),
-    );
+    lifetime.listen(ui.timeline, "click", (event) => this.run(`go-${imageAt(ui.timeline, event, this.#canvas.timeline.length)}`));
     lifetime.add(() => clearTimeout(this.#timer));
   }
 
-  /** The last decision has been answered with the next image, or never will be. */
-  settle() {
-    this.waiting = "";
-    clearTimeout(this.#timer);
+  /** The state that was decided and is not confirmed, or "". */
+  get decided() {
+    return this.#decided.state;
   }
 
-  /** @param {string} command */
+  /** What the curator reads while keys wait, or "". */
+  get waitingText() {
+    const { count, waiting } = this.inputs;
+    const late = waiting && performance.now() - this.#since > PATIENCE - 100;
+    if (count === 0) return late ? NO_ANSWER : "";
+    return `${plural(count, "input")} waiting for the next image${late ? `. ${NO_ANSWER}` : " …"}`;
+  }
+
+  /** @param {string} command that concerns the image at its turn, the view at once */
   run(command) {
-    const { header, layers, legend, model, pointers, ui, viewport } = this.#canvas;
+    const { header, legend, model, pointers, ui, viewport } = this.#canvas;
+    this.#canvas.notice = "";
     if (command === "legend") return legend.toggle(!legend.open, ui.stage);
     if (command === "close") return legend.toggle(false, ui.stage);
     if (command === "outline") return save(model, "outline", !model.get("outline"));
-    if (!header || !layers) return undefined;
-    if (command in STATE_OF) return this.#decide(header, layers, /** @type {Action} */ (command));
-    if (["next", "previous", "unsure"].includes(command)) return this.#navigate(command, header.index);
-    if (["move", "brush", "eraser", "fill"].includes(command)) return this.#canvas.setTool(/** @type {Tool} */ (command));
-    if (command.startsWith("concept-")) return this.#canvas.choose(Number(command.slice(8)) - 1);
+    if (!header) return undefined;
+    if (["move", "brush", "eraser", "fill"].includes(command)) return this.setTool(/** @type {Tool} */ (command));
     if (command.startsWith("brush-")) {
       return save(model, "brush", nextBrush(model.get("brush"), command === "brush-larger" ? 1 : -1));
     }
@@ -73,10 +84,38 @@ export class Commands {
     if (command === "fit") return viewport.fit();
     if (command === "hide") return this.#canvas.hide(true);
     if (command === "pan") return pointers.pan(true);
-    if (command === "fill-holes") return layers.fillHoles();
-    if (command === "undo" || command === "redo") return this.#travel(layers, command);
-    if (command === "grid") return this.#canvas.send({ type: "command", name: "grid" });
-    return undefined;
+    this.inputs.give(command);
+    return this.#canvas.refresh();
+  }
+
+  /** @param {Tool} tool */
+  setTool(tool) {
+    const { pointers, ui } = this.#canvas;
+    this.#canvas.tool = tool;
+    ui.stage.dataset.tool = tool;
+    for (const node of ui.tools.querySelectorAll("button")) {
+      if (node.dataset.tool) node.setAttribute("aria-pressed", String(node.dataset.tool === tool));
+    }
+    if (tool === "move" || tool === "fill") pointers.hideRing();
+  }
+
+  /**
+   * The kernel has answered a message, and what came of it is on the screen.
+   * @param {string} token
+   * @param {Outcome} outcome
+   */
+  answered(token, outcome) {
+    if (outcome !== "applied") this.#giveUp(GIVEN_UP[outcome], outcome === "stale");
+    this.inputs.answered(token);
+    if (!this.inputs.waiting) this.#decided.state = "";
+    this.#canvas.refresh();
+  }
+
+  /** Another part of the panel, or another view of the image, chose a concept. */
+  follow() {
+    const { layers, model } = this.#canvas;
+    const index = layers?.named(model.get("active")) ?? -1;
+    if (layers && index >= 0 && index !== layers.active) this.#activate(layers, index);
   }
 
   /** @param {KeyboardEvent} event */
@@ -87,29 +126,46 @@ export class Commands {
     if (target instanceof HTMLInputElement && event.key.startsWith("Arrow")) return;
     if (event.key === " " && target.closest("button")) return;
     take(event);
-    if (event.repeat && !REPEATING.test(command)) return;
-    if (command.startsWith("threshold")) this.#nudge(command === "threshold-up" ? 1 : -1, event.shiftKey);
-    else this.run(command);
+    // A key that is held goes on once its image shows; only presses wait.
+    if (event.repeat && (this.inputs.waiting || !REPEATING.test(command))) return;
+    this.run(command);
+  }
+
+  /**
+   * @param {string} command
+   * @param {boolean} waited for the image that is shown now
+   */
+  #apply(command, waited) {
+    const { header, layers } = this.#canvas;
+    if (!header || !layers) this.#giveUp("There is no image any more", true);
+    else if (command in STATE_OF) this.#decide(header, layers, /** @type {Action} */ (command), waited);
+    else if (command.startsWith("go-")) this.#navigate("go", Number(command.slice(3)));
+    else if (["next", "previous", "unsure"].includes(command)) this.#navigate(command, header.index);
+    else if (command.startsWith("concept-")) this.#choose(layers, Number(command.slice(8)) - 1);
+    else if (command.startsWith("threshold-")) this.#nudge(layers, command);
+    else if (command === "fill-holes") layers.fillHoles();
+    else if (command === "undo" || command === "redo") this.#travel(layers, command);
+    else if (command === "grid") this.#ask({ type: "command", name: "grid" });
   }
 
   /**
    * @param {Header} header
    * @param {Layers} layers
    * @param {Action} action
+   * @param {boolean} waited
    */
-  #decide(header, layers, action) {
-    // A second key before the next image shows cannot be meant for an image nobody has seen.
-    if (this.waiting) return;
+  #decide(header, layers, action, waited) {
+    if (waited && header.id === this.#decided.id && this.#canvas.state !== "pending") {
+      // It was meant for the image after the one that is still shown.
+      this.#giveUp("No further image is pending", true);
+      return;
+    }
     layers.rest();
-    this.waiting = STATE_OF[action];
-    this.#timer = window.setTimeout(() => {
-      this.settle();
-      this.#canvas.refresh();
-    }, ANSWER);
-    const { active: concept, thresholds } = layers;
-    this.#canvas.send({ type: "decision", id: header.id, action, concept, thresholds });
+    this.#decided = { id: header.id, state: STATE_OF[action] };
+    const { thresholds, current } = layers;
+    const { revision } = header;
+    this.#ask({ type: "decision", revision, action, concept: current.concept.name, thresholds });
     this.#canvas.say(STATE_OF[action]);
-    this.#canvas.refresh();
   }
 
   /**
@@ -118,7 +174,7 @@ export class Commands {
    */
   #navigate(where, index) {
     this.#canvas.layers?.rest();
-    this.#canvas.send({ type: "navigate", where, index });
+    this.#ask({ type: "navigate", where, index });
   }
 
   /**
@@ -128,16 +184,58 @@ export class Commands {
   #travel(layers, direction) {
     if (layers.travel(direction)) this.#canvas.say(direction === "undo" ? "Undone" : "Done again");
     // Nothing left on this image: the session takes the last decision back.
-    else this.#canvas.send({ type: "command", name: direction });
+    else this.#ask({ type: "command", name: direction });
   }
 
   /**
-   * @param {number} direction
-   * @param {boolean} fast
+   * @param {Layers} layers
+   * @param {number} index of a concept
    */
-  #nudge(direction, fast) {
-    const { layers } = this.#canvas;
-    if (layers) layers.slide(layers.active, layers.current.threshold + direction * (fast ? 16 : 2));
+  #choose(layers, index) {
+    if (!layers.all[index]) return;
+    this.#activate(layers, index);
+    save(this.#canvas.model, "active", layers.current.concept.name);
+    this.#canvas.say(layers.current.concept.name);
+  }
+
+  /**
+   * @param {Layers} layers
+   * @param {number} index of a concept that is there
+   */
+  #activate(layers, index) {
+    layers.rest();
+    layers.active = index;
+    this.#canvas.painter.redraw("masks");
+    this.#canvas.refresh();
+  }
+
+  /**
+   * @param {Layers} layers
+   * @param {string} command threshold-up, threshold-down, or either with -fast
+   */
+  #nudge(layers, command) {
+    const step = (command.startsWith("threshold-up") ? 1 : -1) * (command.endsWith("-fast") ? 16 : 2);
+    layers.slide(layers.active, layers.current.threshold + step);
+  }
+
+  /**
+   * Sends what may bring another image; later keys wait for the answer.
+   * @param {ToKernel} message
+   */
+  #ask(message) {
+    this.inputs.hold(this.#canvas.send(message));
+    this.#since = performance.now();
+    clearTimeout(this.#timer);
+    this.#timer = window.setTimeout(() => this.#canvas.refresh(), PATIENCE);
+  }
+
+  /**
+   * @param {string} why
+   * @param {boolean} one more key than those that wait is lost
+   */
+  #giveUp(why, one) {
+    const count = this.inputs.drop() + Number(one);
+    if (count > 0) this.#canvas.tell(`${why}: ${plural(count, "input")} not applied.`);
   }
 
   /** @param {WheelEvent} event */

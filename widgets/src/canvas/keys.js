@@ -15,6 +15,8 @@ export const COMMANDS = {
   ArrowRight: "next",
   ArrowUp: "threshold-up",
   ArrowDown: "threshold-down",
+  "Shift+ArrowUp": "threshold-up-fast",
+  "Shift+ArrowDown": "threshold-down-fast",
   ...Object.fromEntries(Array.from("123456789", (digit) => [digit, `concept-${digit}`])),
   v: "move",
   b: "brush",

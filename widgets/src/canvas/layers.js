@@ -59,8 +59,9 @@ export class Layers {
     return this.all.findIndex((layer) => layer.concept.name === name);
   }
 
+  /** Of every concept, by its name. */
   get thresholds() {
-    return this.all.map((layer) => layer.threshold);
+    return Object.fromEntries(this.all.map((layer) => [layer.concept.name, layer.threshold]));
   }
 
   /** Bottom to top: the chosen concept lies over the others. */

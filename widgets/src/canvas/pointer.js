@@ -11,6 +11,8 @@ import { pointIn } from "../shared/dom.js";
  * @property {import("./view.js").Viewport} viewport
  * @property {Tool} tool
  * @property {number} brush diameter in cells
+ * @property {boolean} waiting the image may be about to change
+ * @property {(text: string) => void} tell the curator something
  */
 
 /** Turns pointers on the stage into strokes and views, and shows the brush under the mouse. */
@@ -56,7 +58,7 @@ export class Pointers {
 
   /** @param {PointerEvent} event */
   #onDown(event) {
-    const { layers, viewport, tool, brush } = this.#target;
+    const { layers, viewport, tool, brush, waiting } = this.#target;
     if (!layers || event.button > 1) return;
     this.#stage.focus({ preventScroll: true });
     event.preventDefault();
@@ -69,7 +71,8 @@ export class Pointers {
     }
     if (this.#down.size > 1 || this.#pans(event)) return;
     const cell = viewport.cellAt(point);
-    if (tool === "fill") layers.fill(cell);
+    if (waiting) this.#target.tell("The next image is on its way: paint on it once it shows.");
+    else if (tool === "fill") layers.fill(cell);
     else layers.begin(cell, tool === "eraser", brush);
   }
 

@@ -2,7 +2,7 @@
 
 import { h } from "../shared/dom.js";
 import { splitLabel } from "../shared/words.js";
-import { BADGES, STATES, drawTimeline, positionText } from "./timeline.js";
+import { BADGES, drawTimeline, positionText } from "./timeline.js";
 
 const BRUSH_STEP = 1.0643; // from 1 to 512 cells in 100 steps of the slider
 const TAIL = 24; // letters of a path that stay visible
@@ -18,11 +18,11 @@ export function brushOf(place) {
  * @param {import("./types.js").Header | null} now.header
  * @param {import("./types.js").Model} now.model
  * @param {Uint8Array} now.timeline
- * @param {string} now.waiting the state that was decided and is not confirmed, or ""
+ * @param {string} now.state of the image, as decided
+ * @param {string} now.status one line about what goes on
  * @param {string} now.note where no image can be shown
  */
-export function showStatus(ui, { header, model, timeline, waiting, note }) {
-  const state = waiting || STATES[timeline[header?.index ?? -1] ?? 0];
+export function showStatus(ui, { header, model, timeline, state, status, note }) {
   ui.label.replaceChildren(...splitLabel(header?.label ?? "", TAIL).map((part) => h("span", {}, part)));
   ui.label.title = header?.label ?? "";
   ui.badge.textContent = BADGES[state] ?? "";
@@ -32,7 +32,7 @@ export function showStatus(ui, { header, model, timeline, waiting, note }) {
   ui.position.textContent = header ? positionText(timeline, header.index) : "";
   ui.alert.textContent = model.get("error");
   ui.alert.hidden = model.get("error") === "";
-  ui.status.textContent = model.get("status");
+  ui.status.textContent = status;
   ui.root.classList.toggle("ra-busy", model.get("busy"));
   ui.note.textContent = note;
   ui.note.hidden = note === "";

@@ -15,18 +15,21 @@
 
 /**
  * What the kernel says.
- * @typedef {(Header & {type: "frame"}) | {type: "empty"} | {type: "place", id: string, index: number} | {type: "focus"}} FromKernel
+ * @typedef {(Header & {type: "frame"}) | {type: "empty"} | {type: "place", id: string, index: number} | {type: "focus"}
+ *   | {type: "answer", token: string, outcome: Outcome}} FromKernel
  */
 
 /**
- * What the kernel is told.
+ * What the kernel is told. It answers all but the first, and applies nothing to another revision of the frame.
  * @typedef {{type: "ready"}
- *   | {type: "decision", id: string, action: Action, concept: number, thresholds: number[]}
+ *   | {type: "decision", revision: number, action: Action, concept: string, thresholds: Record<string, number>}
  *   | {type: "navigate", where: string, index: number}
- *   | {type: "threshold", id: string, concept: number, value: number}
- *   | {type: "edit", id: string, concept: number, rect: Rect}
+ *   | {type: "threshold", revision: number, concept: string, value: number}
+ *   | {type: "edit", revision: number, concept: string, rect: Rect}
  *   | {type: "command", name: string}} ToKernel
  */
+
+/** @typedef {"applied" | "stale" | "failed"} Outcome stale: it was meant for a frame that is not shown any more */
 
 /** @typedef {import("../shared/messages.js").Model<Traits>} Model */
 /** @typedef {{x: number, y: number}} Point */
@@ -37,7 +40,7 @@
 /** @typedef {"move" | "brush" | "eraser" | "fill"} Tool */
 /** @typedef {"accept" | "reject" | "absent" | "skip"} Action */
 /** @typedef {{name: string, colour: string, threshold: number, presence: number | null, absent: boolean}} Concept */
-/** @typedef {{id: string, label: string, index: number, width: number, height: number, uncertainty: number | null, exclusive: boolean, concepts: Concept[]}} Header */
+/** @typedef {{revision: number, id: string, label: string, index: number, width: number, height: number, uncertainty: number | null, exclusive: boolean, concepts: Concept[]}} Header */
 
 /**
  * @typedef {object} Cells of one concept

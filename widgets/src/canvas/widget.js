@@ -9,7 +9,7 @@ import { Painter } from "./paint.js";
 import { buildPanel } from "./panel.js";
 import { Pointers } from "./pointer.js";
 import { brushOf, showStatus } from "./status.js";
-import { positionText } from "./timeline.js";
+import { STATES, positionText } from "./timeline.js";
 import { Viewport } from "./view.js";
 import { Lifetime } from "../shared/dom.js";
 import { Legend } from "../shared/legend.js";
@@ -20,7 +20,6 @@ import { PATIENCE, waitingText } from "../shared/words.js";
 /** @typedef {import("./types.js").Header} Header */
 /** @typedef {import("./types.js").Layer} Layer */
 /** @typedef {import("./types.js").Model} Model */
-/** @typedef {import("./types.js").Tool} Tool */
 /** @typedef {import("./types.js").ToKernel} ToKernel */
 /** @typedef {import("./types.js").Traits} Traits */
 
@@ -37,7 +36,9 @@ export class MaskCanvas {
     /** @type {Layers | null} */ this.layers = null;
     /** @type {ConceptRow[]} */ this.rows = [];
     /** @type {ImageBitmap | null} */ this.bitmap = null;
-    /** @type {Tool} */ this.tool = "move";
+    /** @type {import("./types.js").Tool} */ this.tool = "move";
+    this.uid = Math.random().toString(36).slice(2, 9);
+    this.counter = 0;
     const screen = () => ({ width: this.ui.stage.clientWidth, height: this.ui.stage.clientHeight });
     this.painter = new Painter(this.ui.image, this.ui.masks, screen, () => this.scene());
     this.viewport = new Viewport(screen, () => {
@@ -47,7 +48,9 @@ export class MaskCanvas {
     this.pointers = new Pointers(this.ui.stage, this.ui.pointer, this);
     this.commands = new Commands(this);
     this.hidden = false;
+    this.notice = ""; // what the curator was told last
     this.loading = 0;
+    this.shown = Promise.resolve(); // once the last frame that arrived is on the screen
     this.received = false;
     this.since = performance.now();
     this.patience = 0;
@@ -57,12 +60,16 @@ export class MaskCanvas {
     const { lifetime, model, ui } = this;
     lifetime.listen(ui.brush, "input", () => save(model, "brush", brushOf(Number(ui.brush.value))));
     lifetime.listen(ui.opacity, "input", () => save(model, "opacity", Number(ui.opacity.value) / 100));
-    lifetime.onResize(() => this.onResize(), ui.stage);
+    lifetime.onResize(() => {
+      this.viewport.resize();
+      this.painter.redraw("image");
+      this.refresh();
+    }, ui.stage);
     this.pointers.start(lifetime);
     this.commands.start(lifetime);
     this.listen();
     this.showHeight();
-    this.setTool("move");
+    this.commands.setTool("move");
     this.refresh();
     this.send({ type: "ready" });
     this.patience = window.setTimeout(() => this.refresh(), PATIENCE);
@@ -70,8 +77,14 @@ export class MaskCanvas {
 
   listen() {
     /** @type {typeof receive<FromKernel>} */ (receive)(this.lifetime, this.model, {
-      frame: (header, buffers) => void this.onFrame(header, buffers),
+      frame: (header, buffers) => {
+        this.shown = this.onFrame(header, buffers).catch((error) => this.tell(`The image cannot be unpacked: ${error}`));
+      },
       empty: () => this.clear(),
+      answer: ({ token, outcome }) => {
+        const ours = token.startsWith(`${this.uid}-`); // and not another view's
+        if (ours) void this.shown.then(() => this.commands.answered(token, outcome));
+      },
       place: ({ id, index }) => this.place(id, index),
       // It may only just be shown again: what is hidden takes no focus.
       focus: () => requestAnimationFrame(() => this.ui.stage.focus({ preventScroll: true })),
@@ -82,7 +95,7 @@ export class MaskCanvas {
       this.refresh();
     };
     /** @type {typeof watch<Traits>} */ (watch)(this.lifetime, this.model, {
-      active: () => this.follow(),
+      active: () => this.commands.follow(),
       timeline: refresh,
       status: refresh,
       error: refresh,
@@ -107,9 +120,13 @@ export class MaskCanvas {
   /**
    * @param {ToKernel} message
    * @param {Uint8Array[]} [buffers]
+   * @returns {string} the token that its answer will have
    */
   send(message, buffers) {
-    this.model.send(message, undefined, buffers);
+    this.counter += 1;
+    const token = `${this.uid}-${this.counter}`;
+    this.model.send({ ...message, token }, undefined, buffers);
+    return token;
   }
 
   // -- what the kernel says
@@ -171,7 +188,6 @@ export class MaskCanvas {
     this.rows = layers ? layers.all.map((layer, index) => this.rowFor(layers, layer, index)) : [];
     this.ui.concepts.replaceChildren(...this.rows.map((row) => row.node));
     this.ui.root.classList.remove("ra-loading");
-    this.commands.settle();
     this.painter.redraw("image");
   }
 
@@ -182,7 +198,7 @@ export class MaskCanvas {
    */
   rowFor(layers, layer, index) {
     return new ConceptRow(layer, index, {
-      choose: () => this.choose(index),
+      choose: () => this.commands.run(`concept-${index + 1}`),
       slide: (value) => layers.slide(index, value),
       rest: () => layers.rest(),
     });
@@ -193,10 +209,10 @@ export class MaskCanvas {
    * @param {Header} header
    * @returns {import("./layers.js").Report}
    */
-  report({ id }) {
+  report({ revision, concepts }) {
     return {
-      threshold: (concept, value) => this.send({ type: "threshold", id, concept, value }),
-      edit: (concept, rect, packed) => this.send({ type: "edit", id, concept, rect }, [packed]),
+      threshold: (index, value) => this.send({ type: "threshold", revision, concept: concepts[index].name, value }),
+      edit: (index, rect, packed) => this.send({ type: "edit", revision, concept: concepts[index].name, rect }, [packed]),
       moved: (concept) => {
         this.rows[concept].show(concept === this.layers?.active);
         this.painter.redraw("masks");
@@ -217,6 +233,16 @@ export class MaskCanvas {
     return value ? bytesOf(value) : new Uint8Array();
   }
 
+  /** What has become of the image. */
+  get state() {
+    return STATES[this.timeline[this.header?.index ?? -1] ?? 0];
+  }
+
+  /** Whether the image may be about to change. */
+  get waiting() {
+    return this.commands.inputs.waiting;
+  }
+
   get brush() {
     return this.model.get("brush");
   }
@@ -234,8 +260,11 @@ export class MaskCanvas {
   }
 
   refresh() {
-    const { header, layers, model, timeline } = this;
-    showStatus(this.ui, { header, model, timeline, waiting: this.commands.waiting, note: this.note });
+    const { commands, header, layers, model, note, timeline, ui, waiting } = this;
+    const state = commands.decided || this.state;
+    const status = this.notice || commands.waitingText || model.get("status");
+    showStatus(ui, { header, model, timeline, state, status, note });
+    ui.root.classList.toggle("ra-waiting", waiting);
     this.rows.forEach((row, index) => row.show(index === layers?.active));
   }
 
@@ -255,28 +284,11 @@ export class MaskCanvas {
     this.ui.live.textContent = text;
   }
 
-  /** @param {string} text */
+  /** @param {string} text that stays until something else is done */
   tell(text) {
-    this.ui.status.textContent = text;
+    this.notice = text;
     this.say(text);
-  }
-
-  onResize() {
-    this.viewport.resize();
-    this.painter.redraw("image");
     this.refresh();
-  }
-
-  // -- what is chosen
-
-  /** @param {Tool} tool */
-  setTool(tool) {
-    this.tool = tool;
-    this.ui.stage.dataset.tool = tool;
-    for (const node of this.ui.tools.querySelectorAll("button")) {
-      if (node.dataset.tool) node.setAttribute("aria-pressed", String(node.dataset.tool === tool));
-    }
-    if (tool === "move" || tool === "fill") this.pointers.hideRing();
   }
 
   /** @param {boolean} hidden masks */
@@ -284,29 +296,5 @@ export class MaskCanvas {
     if (hidden === this.hidden) return;
     this.hidden = hidden;
     this.painter.redraw("masks");
-  }
-
-  /** @param {number} index of a concept */
-  choose(index) {
-    if (!this.layers?.all[index]) return;
-    this.activate(index);
-    save(this.model, "active", this.layers.current.concept.name);
-    this.say(this.layers.current.concept.name);
-  }
-
-  /** Another part of the panel, or another view of the image, chose a concept. */
-  follow() {
-    const index = this.layers?.named(this.model.get("active")) ?? -1;
-    if (index >= 0 && index !== this.layers?.active) this.activate(index);
-  }
-
-  /** @param {number} index of a concept that is there */
-  activate(index) {
-    const { layers } = this;
-    if (!layers) return;
-    layers.rest();
-    layers.active = index;
-    this.painter.redraw("masks");
-    this.refresh();
   }
 }

@@ -26,6 +26,9 @@ export function plural(count, noun) {
 /** How long the kernel may be silent before we say so, in ms. */
 export const PATIENCE = 8000;
 
+export const NO_ANSWER =
+  "The kernel does not answer. It may be busy with another cell, or stopped: then run this cell again.";
+
 /**
  * What stands where nothing can be shown yet; "" once the kernel has answered.
  * @param {{busy: boolean, status: string, received: boolean, since: number}} now since: when it was asked, in ms
@@ -33,7 +36,5 @@ export const PATIENCE = 8000;
 export function waitingText({ busy, status, received, since }) {
   if (busy) return status || "Working…";
   if (received) return "";
-  return performance.now() - since > PATIENCE - 100
-    ? "The kernel does not answer. It may be busy with another cell, or stopped: then run this cell again."
-    : "Waiting for the kernel…";
+  return performance.now() - since > PATIENCE - 100 ? NO_ANSWER : "Waiting for the kernel…";
 }

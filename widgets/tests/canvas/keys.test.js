@@ -18,7 +18,8 @@ test("keys stand for commands", () => {
     [{ key: "3" }, "concept-3"],
     [{ key: "0" }, "fit"],
     [{ key: "[" }, "brush-smaller"],
-    [{ key: "ArrowUp", shiftKey: true }, "threshold-up"],
+    [{ key: "ArrowUp" }, "threshold-up"],
+    [{ key: "ArrowUp", shiftKey: true }, "threshold-up-fast"],
     [{ key: "r", ctrlKey: true }, null], // reloading stays the browser's
     [{ key: "s", metaKey: true }, null], // saving stays the notebook's
     [{ key: "ArrowLeft", altKey: true }, null],

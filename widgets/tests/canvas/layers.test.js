@@ -80,7 +80,7 @@ test("a threshold is reported when it comes to rest, and can be undone", () => {
   const { layers, heard } = open();
   layers.slide(0, 140);
   layers.slide(0, 999);
-  assert.deepEqual(layers.thresholds, [255, 128]);
+  assert.deepEqual(layers.thresholds, { mug: 255, cat: 128 });
   assert.deepEqual(heard, []);
   layers.rest();
   layers.rest();
