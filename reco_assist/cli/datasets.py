@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from tqdm.auto import tqdm
 
-from reco_assist.cli.options import Json, Quiet, Verbose, existing_folder, print_json, say, set_up, words
+from reco_assist.cli.options import (
+    Json,
+    Quiet,
+    Verbose,
+    existing_folder,
+    print_json,
+    read_drawn,
+    say,
+    set_up,
+    words,
+)
 
 if TYPE_CHECKING:
     from reco_assist.formats import Dataset
@@ -42,8 +52,9 @@ def merge(
     from reco_assist.datasets import merge as merged
     from reco_assist.formats import read_dataset, write_dataset
 
-    ours = read_dataset(base, images=images), read_dataset(new, images=images)
-    done = merged(*ours, mode="correct" if correct else "add", prefix=prefix)
+    ours = read_dataset(base, images=images)
+    theirs = read_drawn(new, images=images, quiet=quiet)
+    done = merged(ours, theirs, mode="correct" if correct else "add", prefix=prefix)
     write_dataset(out, done.dataset)
     counts = {
         "added": +done.added,
@@ -110,14 +121,14 @@ def convert(
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.errors import InputError
     from reco_assist.files import make_output_folder
-    from reco_assist.formats import read_dataset, write_dataset
+    from reco_assist.formats import write_dataset
 
     chosen = words(to) or []
     if not chosen or set(chosen) - set(FORMATS):
         raise InputError(f"--to is {to!r}: choose one or more of {','.join(FORMATS)}")
     if images is None and (val or "yolo" in chosen):
         raise InputError("a split and YOLO need the photographs: name their folder by --images")
-    dataset = read_dataset(source, images=images)
+    dataset = read_drawn(source, images=images, quiet=quiet)
     parts = {"all": dataset}
     if val and images is not None:
         parts = _split(dataset, existing_folder(images), val, quiet=quiet)
@@ -161,9 +172,8 @@ def report(
     """
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.datasets.report import write_report
-    from reco_assist.formats import read_dataset
 
-    dataset = read_dataset(source, images=images)
+    dataset = read_drawn(source, images=images, quiet=quiet)
     names = dataset.concepts
     with tqdm(total=len(names), unit="concept", desc="report", disable=True if quiet else None) as bar:
         problems = write_report(

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reco_assist.cli.options import Json, Quiet, Verbose, existing_folder, print_json, set_up, words
+from reco_assist.cli.options import (
+    Json,
+    Quiet,
+    Verbose,
+    existing_folder,
+    print_json,
+    read_drawn,
+    set_up,
+    words,
+)
 
 if TYPE_CHECKING:
     from reco_assist.evaluation import ConceptScore, Report, Truth
@@ -63,10 +72,10 @@ def evaluate(
     from reco_assist.evaluation import plot_reliability, truth_of
     from reco_assist.formats import read_dataset
 
-    found = read_dataset(predictions, images=images)
+    found = read_drawn(predictions, images=images, quiet=quiet)
     files = [found.name(one) for one in found.images.values()]
     names = {number: name for name, number in found.concepts.items() if isinstance(number, int)}
-    exact = truth_of(read_dataset(truth, files=files, names=names))
+    exact = truth_of(read_dataset(truth, images=images, files=files, names=names))
     if concepts is not None:
         exact = exact.only(words(concepts) or ())
     folder = images or exact.dataset.folder

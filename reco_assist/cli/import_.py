@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from tqdm.auto import tqdm
 
-from reco_assist.cli.options import Json, Quiet, Verbose, print_json, say, set_up
+from reco_assist.cli.options import Json, Quiet, Verbose, print_json, read_drawn, say, set_up
 
 
 def import_(
@@ -31,11 +31,10 @@ def import_(
     Example: reco-assist import theirs.json --images photos --session photos.session
     """
     set_up(verbose=verbose, quiet=quiet)
-    from reco_assist.formats import read_dataset
     from reco_assist.session import Session
     from reco_assist.session.importing import import_dataset
 
-    dataset = read_dataset(source, images=images)
+    dataset = read_drawn(source, images=images, quiet=quiet)
     opened = Session.open(session)
     try:
         count = len(dataset.images)

@@ -12,6 +12,7 @@ from reco_assist.errors import InputError
 
 if TYPE_CHECKING:
     from reco_assist.cluster import Cluster
+    from reco_assist.formats import Dataset
 
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Engine = Annotated[
@@ -91,3 +92,14 @@ def existing_folder(path: Path) -> Path:
     if not path.is_dir():
         raise InputError(f"{path} is not a folder: name the folder that holds the images")
     return path
+
+
+def read_drawn(source: Path, *, images: Path | None, quiet: bool) -> "Dataset":
+    """A data set without masks that have no pixel; says how many those were."""
+    from reco_assist.formats import read_dataset
+
+    dataset = read_dataset(source, images=images)
+    blank = len(dataset.document["annotations"]) - len(dataset.drawn.document["annotations"])
+    if blank:
+        say(f"{source}: {blank:,} masks without a pixel were left out", quiet=quiet)
+    return dataset.drawn

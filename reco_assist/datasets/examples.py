@@ -4,6 +4,7 @@ import numpy as np
 
 from reco_assist.errors import InputError
 from reco_assist.formats import Dataset, is_crowd
+from reco_assist.formats.fields import listed
 from reco_assist.formats.plain import Record
 from reco_assist.masks import rle
 
@@ -31,7 +32,7 @@ def example_masks(dataset: Dataset, concept: str, *, most: int = 5) -> list[Reco
                 records.append(one)
                 shares.append(area / (mask.height * mask.width))
     if not records:
-        there = ", ".join(dataset.concepts)
+        there = listed(dataset.concepts)
         raise InputError(f"{dataset.source} has no mask of {concept!r}: name one of its concepts, {there}")
     size = np.array(shares)  # (n,)
     unusual = np.abs(np.log(size) - np.median(np.log(size))) + 10 * (size < _SMALLEST)  # (n,)

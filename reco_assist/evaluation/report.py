@@ -13,6 +13,7 @@ from reco_assist.evaluation.calibration import Reliability, reliability
 from reco_assist.evaluation.overlap import Overlap, boundary_f, hits, overlap, pooled_iou
 from reco_assist.evaluation.truth import ConceptTruth, Labelled, Truth
 from reco_assist.formats import Dataset, score
+from reco_assist.formats.fields import cut, listed
 from reco_assist.formats.matching import pair_images
 from reco_assist.formats.plain import Id
 from reco_assist.formats.regions import at_shape
@@ -152,8 +153,8 @@ def evaluate(
     concepts = [one for one in truth.concepts if one.category.casefold() in named]
     if not concepts:
         raise InputError(
-            f"the predictions are of {', '.join(predictions.concepts) or 'nothing'} and the truth "
-            f"of {', '.join(one.category for one in truth.concepts)}: nothing can be compared"
+            f"the predictions are of {listed(predictions.concepts) or 'nothing'} and the truth "
+            f"of {listed(one.category for one in truth.concepts)}: nothing can be compared"
         )
     shown = truth.dataset.images
     covered = {shown[one]["file_name"]: own for one, own in pair_images(predictions, truth.dataset).items()}
@@ -161,7 +162,7 @@ def evaluate(
     if missing and not (partial and covered):
         raise InputError(
             f"{len(missing)} of {len(truth.images)} images of the truth are not in the predictions, such as "
-            f"{min(missing)}: segment them too, or allow a partial evaluation"
+            f"{cut(min(missing), 80)}: segment them too, or allow a partial evaluation"
         )
     return Report(tuple(_score(predictions, one, covered, on_image) for one in concepts))
 

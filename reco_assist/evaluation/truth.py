@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from reco_assist.errors import InputError
 from reco_assist.formats import Dataset, is_crowd
+from reco_assist.formats.fields import listed
 from reco_assist.formats.groups import QUERY
 from reco_assist.masks import Rle, rle
 
@@ -71,7 +72,7 @@ class Truth:
         wanted = [name.strip().casefold() for name in names]
         known = {key.casefold(): one for one in self.concepts for key in (one.category, one.name)}
         if unknown := [name for name in wanted if name not in known]:
-            there = ", ".join(one.name for one in self.concepts)
+            there = listed(one.name for one in self.concepts)
             raise InputError(f"the ground truth has no concept {unknown[0]!r}: choose among {there}")
         return replace(self, concepts=tuple({known[name].name: known[name] for name in wanted}.values()))
 

@@ -6,7 +6,7 @@ the table does not name is kept too, but for numbers that JSON does not have.
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ class Recomputed:
 
 
 RECOMPUTED = Recomputed()
+
+_LONGEST = 255  # bytes of a name, on any disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,12 @@ class Field:
 def cut(value: object, most: int = 40) -> str:
     """A value as a sentence can hold it."""
     said = repr(value)
+    return said if len(said) <= most else said[: most - 3] + "..."
+
+
+def listed(names: Iterable[str], most: int = 80) -> str:
+    """Names as a sentence can hold them."""
+    said = ", ".join(names)
     return said if len(said) <= most else said[: most - 3] + "..."
 
 
@@ -107,6 +115,15 @@ def _text(value: Any) -> str:  # noqa: ANN401
     if isinstance(value, str) and value.strip():
         return value
     return str(whole(value))
+
+
+def _file(value: Any) -> str:  # noqa: ANN401
+    name = _text(value)
+    if "\0" in name or any(
+        len(part.encode(errors="replace")) > _LONGEST for part in re.split(r"[/\\]", name)
+    ):
+        raise _RefusedError
+    return name
 
 
 def _flag(value: Any) -> int | bool:  # noqa: ANN401
@@ -179,7 +196,13 @@ _WHOLE = "64.0 and '64' become 64"
 FIELDS: Mapping[str, tuple[Field, ...]] = {
     "images": (
         Field("id", "a whole number or a text, once", "1.0 becomes 1", _id, needed=True),
-        Field("file_name", "a text", "a number becomes its text", _text, needed=True),
+        Field(
+            "file_name",
+            "a text whose parts have up to 255 bytes",
+            "a number becomes its text",
+            _file,
+            needed=True,
+        ),
         Field("height", "a whole number of pixels from 1", _WHOLE, _side, needed=True),
         Field("width", "a whole number of pixels from 1", _WHOLE, _side, needed=True),
         Field("reco_hash", "a text", _KEPT, _hash),

@@ -90,7 +90,7 @@ def read_label_maps(
         "annotations": annotations,
         "categories": [{"id": number, "name": name} for number, name in classes.items()],
     }
-    return Dataset(document, str(folder), place)
+    return Dataset(document, str(folder), place or images)
 
 
 def _check_numbers(labels: NDArray[np.int32], classes: Mapping[int, str], path: Path) -> None:
@@ -101,10 +101,10 @@ def _check_numbers(labels: NDArray[np.int32], classes: Mapping[int, str], path: 
 def _place(folder: Path, images: Path | None, files: Collection[str]) -> Path | None:
     """The folder of the photographs; None where their names alone are known."""
     place = images or folder / VOC_IMAGES
-    if place.is_dir():
-        return place
     if files:
         return None
+    if place.is_dir():
+        return place
     raise InputError(f"the label maps of {folder} need their images: name the folder by --images")
 
 
