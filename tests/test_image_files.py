@@ -14,8 +14,8 @@ from PIL import Image
 import reco_assist
 from reco_assist.errors import FormatError, ImageError, RecoAssistError
 from reco_assist.formats import read_dataset
+from reco_assist.formats.png import read_label_map
 from reco_assist.image_files import OURS, PHOTOGRAPHS, load_image, load_map, open_image
-from reco_assist.masks.label_maps import read_label_map
 from reco_assist.reproduction.datasets import BENCHMARKS, Sample
 from reco_assist.retrieval.rank import _fingerprint
 

@@ -12,10 +12,11 @@ from reco_assist.errors import FormatError
 from reco_assist.files import inside
 from reco_assist.formats.dataset import Dataset
 from reco_assist.formats.fields import cut
+from reco_assist.formats.legends import VOID
+from reco_assist.formats.png import read_label_map
 from reco_assist.images import decode
 from reco_assist.json_files import parse_json
 from reco_assist.masks import rle
-from reco_assist.masks.label_maps import VOID, read_label_map
 
 GROUP_TABLE = "concepts.json"
 QUERY = "reco_query"
@@ -40,8 +41,8 @@ def read_group(folder: Path) -> Dataset:
     try:
         concepts = parse_json(table.read_bytes(), table)["concepts"]
         categories = [
-            {"id": number, "name": str(name), QUERY: str(concepts[name]["query"])}
-            for number, name in enumerate(concepts, start=1)
+            {"id": number, "name": str(name), QUERY: str(entry["query"])}
+            for number, (name, entry) in enumerate(concepts.items(), start=1)
         ]
         shown, ignored = _wanted(concepts)
     except (OSError, KeyError, TypeError, AttributeError) as error:

@@ -9,18 +9,11 @@ from numpy.typing import NDArray
 
 from reco_assist.errors import InputError
 from reco_assist.formats.dataset import Dataset
+from reco_assist.formats.legends import VOC_CLASSES, VOC_OBJECTS, VOID, LabelNames, mask_folder, read_names
+from reco_assist.formats.png import read_label_map
 from reco_assist.formats.stream import Numbers
 from reco_assist.images import SUFFIXES, content_hash, decode, read_bytes
 from reco_assist.masks import encode_labels, label, rle
-from reco_assist.masks.label_maps import (
-    VOC_CLASSES,
-    VOC_OBJECTS,
-    VOID,
-    LabelNames,
-    mask_folder,
-    read_label_map,
-    read_names,
-)
 from reco_assist.masks.names import LABEL_MAP, find_files
 
 VOC_IMAGES = "JPEGImages"
@@ -44,7 +37,7 @@ def read_label_maps(
         images: Of the images; `JPEGImages` in a VOC-style folder.
         files: Names of images; given instead of their folder, no photograph is opened, and those without a
             map are left out, as are numbers that nothing names.
-        names: What the numbers mean where no file says so; see `masks.label_maps`.
+        names: What the numbers mean where no file says so; see `legends`.
 
     Raises:
         InputError: Nothing names the numbers, there is no map, or a map has no image, two or another size.

@@ -1,6 +1,6 @@
-"""Predictions as label maps: one palette PNG an image, and a legend."""
+"""Label maps: PNG files whose pixels are class numbers, read and written; and their legend."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -9,18 +9,57 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reco_assist.annotations import Prediction
-from reco_assist.errors import InputError
+from reco_assist.errors import FormatError, ImageError, InputError
 from reco_assist.files import make_folder, make_output_folder, remove_file, write_bytes
 from reco_assist.formats.checks import Concepts, check_prediction, number_concepts
+from reco_assist.formats.legends import LEGEND, Colour
 from reco_assist.formats.stream import dumps
+from reco_assist.image_files import load_image
 from reco_assist.masks import rle
 from reco_assist.masks.colours import colours_of, css, palette
 from reco_assist.masks.names import leftovers, paths_for
 
-LEGEND = "legend.json"
-"""Name of the legend's file."""
-
 _MOST = 255  # concepts that a palette of 256 entries has room for
+
+
+def read_label_map(path: Path, colours: Mapping[Colour, int] | None = None) -> NDArray[np.int32]:
+    """The numbers of a label map.
+
+    Args:
+        path: A PNG file of single whole numbers, with or without a palette, or in colour.
+        colours: The number of each colour; without them a map in colour is refused.
+
+    Returns:
+        (H, W) int32.
+
+    Raises:
+        FormatError: It cannot be read, is a picture, or has a colour that means nothing.
+    """
+    try:
+        pixels = np.asarray(load_image(path, formats=("PNG",)))
+    except ImageError as error:
+        said = str(error).rstrip(".")
+        raise FormatError(f"A label map cannot be read: {said}; write it as PNG again.") from error
+    if pixels.ndim == 3 and pixels.dtype == np.uint8 and colours:
+        return _by_colour(path, pixels[:, :, :3], colours)
+    if pixels.ndim != 2 or pixels.dtype.kind not in "iub":
+        raise FormatError(f"{path} is a picture, not a label map: its pixels must be single whole numbers")
+    return pixels.astype(np.int32)
+
+
+def _by_colour(path: Path, pixels: NDArray[np.uint8], colours: Mapping[Colour, int]) -> NDArray[np.int32]:
+    packed = pixels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)  # (H, W)
+    found, place = np.unique(packed, return_inverse=True)  # (n,), (H*W,)
+    numbers = []
+    for value in found.tolist():
+        colour = (value >> 16, value >> 8 & 255, value & 255)
+        if colour not in colours:
+            raise FormatError(
+                f"{path} has the colour {colour}, which labelmap.txt does not name: add its line"
+            )
+        numbers.append(colours[colour])
+    labels: NDArray[np.int32] = np.array(numbers, np.int32)[place].reshape(packed.shape)  # (H, W)
+    return labels
 
 
 def label_map(prediction: Prediction, concepts: Concepts) -> NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""Label maps: PNG files whose pixels are class numbers, as our exports and VOC-style data sets have them.
+"""What the numbers of label maps mean, as our exports and VOC-style data sets say it.
 
 The numbers are named by a file in the maps' folder or the one above it:
 
@@ -7,16 +7,15 @@ The numbers are named by a file in the maps' folder or the one above it:
 - `class_names.txt`, of labelme: a name a line, numbered in order; `__ignore__` before the first is void
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
+from reco_assist.errors import FormatError
+from reco_assist.json_files import parse_json
 
-from reco_assist.errors import FormatError, ImageError
-from reco_assist.image_files import load_image
+LEGEND = "legend.json"
+"""Name of our own file of names."""
 
 VOID = (255,)
 """Ids of label maps that stand for "not known"."""
@@ -55,7 +54,7 @@ def read_names(folder: Path) -> LabelNames | None:
     Raises:
         FormatError: The file that names them is damaged.
     """
-    readers = {"legend.json": _legend, "labelmap.txt": _colour_table, "class_names.txt": _name_list}
+    readers = {LEGEND: _legend, "labelmap.txt": _colour_table, "class_names.txt": _name_list}
     for place in (folder, folder.parent):
         for name, reader in readers.items():
             path = place / name
@@ -76,48 +75,8 @@ def read_names(folder: Path) -> LabelNames | None:
     return None
 
 
-def read_label_map(path: Path, colours: Mapping[Colour, int] | None = None) -> NDArray[np.int32]:
-    """The numbers of a label map.
-
-    Args:
-        path: A PNG file of single whole numbers, with or without a palette, or in colour.
-        colours: The number of each colour; without them a map in colour is refused.
-
-    Returns:
-        (H, W) int32.
-
-    Raises:
-        FormatError: It cannot be read, is a picture, or has a colour that means nothing.
-    """
-    try:
-        pixels = np.asarray(load_image(path, formats=("PNG",)))
-    except ImageError as error:
-        said = str(error).rstrip(".")
-        raise FormatError(f"A label map cannot be read: {said}; write it as PNG again.") from error
-    if pixels.ndim == 3 and pixels.dtype == np.uint8 and colours:
-        return _by_colour(path, pixels[:, :, :3], colours)
-    if pixels.ndim != 2 or pixels.dtype.kind not in "iub":
-        raise FormatError(f"{path} is a picture, not a label map: its pixels must be single whole numbers")
-    return pixels.astype(np.int32)
-
-
-def _by_colour(path: Path, pixels: NDArray[np.uint8], colours: Mapping[Colour, int]) -> NDArray[np.int32]:
-    packed = pixels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)  # (H, W)
-    found, place = np.unique(packed, return_inverse=True)  # (n,), (H*W,)
-    numbers = []
-    for value in found.tolist():
-        colour = (value >> 16, value >> 8 & 255, value & 255)
-        if colour not in colours:
-            raise FormatError(
-                f"{path} has the colour {colour}, which labelmap.txt does not name: add its line"
-            )
-        numbers.append(colours[colour])
-    labels: NDArray[np.int32] = np.array(numbers, np.int32)[place].reshape(packed.shape)  # (H, W)
-    return labels
-
-
 def _legend(text: str) -> LabelNames:
-    return LabelNames({int(one["id"]): str(one["name"]) for one in json.loads(text)})
+    return LabelNames({int(one["id"]): str(one["name"]) for one in parse_json(text, LEGEND)})
 
 
 def _colour_table(text: str) -> LabelNames:
