@@ -87,7 +87,7 @@ def areas(path):
 
 def _drawn(one):
     code = one.get("segmentation")
-    return isinstance(code, dict) or (code and any(code))
+    return any(code) if code else False
 
 
 @pytest.mark.parametrize(
@@ -414,7 +414,7 @@ def _as_pycocotools(path, data, part, field):
     """By pycocotools no mask was made up, and none was lost by a field that says nothing of it."""
     found = sorted(areas(str(path)).values())
     assert set(found) <= {400, 700}, (part, field, found)
-    if (part, field) != ("annotations", "segmentation"):
+    if field not in ("segmentation", "width", "height"):  # in an image of one pixel there is no mask
         assert {400, 700} <= set(found), (part, field, found)
 
 
