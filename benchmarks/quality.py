@@ -28,7 +28,7 @@ import torch
 from tqdm import tqdm
 
 from reco_assist.archive import Archive
-from reco_assist.concepts import Concept, Draft, Lesson, learn_concept
+from reco_assist.concepts import Concept, ConceptBuilder, CoSegmentation, begin_concept, learn_concept
 from reco_assist.concepts.corrections import correct, read_correction
 from reco_assist.encoders import Encoder, Features, load_encoder
 from reco_assist.evaluation import (
@@ -160,32 +160,32 @@ def rows(archive: Archive, case: Case) -> Iterator[tuple[str, Callable[[], Conce
     word = case.truth.category
 
     @cache
-    def guided() -> Lesson:
-        return Lesson.begin(archive, word, k=K, contexts=(), method="paper")
+    def guided() -> ConceptBuilder:
+        return begin_concept(archive, word, k=K, contexts=(), method="paper")
 
     @cache
     def paper() -> Concept:
         return learn_concept(archive, word, k=K, method="paper")
 
     @cache
-    def assist() -> Lesson:
-        return Lesson.begin(archive, word, k=K)
+    def assist() -> ConceptBuilder:
+        return begin_concept(archive, word, k=K)
 
     def unguided() -> Concept:
-        draft = guided().draft
+        draft = guided().kept
         weights = torch.ones_like(draft.guidance)  # (k, h, w)
-        draft = Draft.build(draft.images, draft.features, draft.guidance, weights, method="paper")
-        return replace(guided().concept(), foreground=draft.reference, text=None)
+        draft = CoSegmentation.build(draft.images, draft.features, draft.guidance, weights, method="paper")
+        return replace(guided().build(), foreground=draft.reference, text=None)
 
     def saliency() -> Concept:
-        concept = guided().concept()
+        concept = guided().build()
         return replace(concept, foreground=torch.zeros_like(concept.foreground))
 
     def pruned() -> Concept:
         positives = {(case.folder / file).resolve() for file in case.truth.positives}
-        images = assist().draft.images
+        images = assist().kept.images
         wrong = [one.content_hash for one in images if one.path.resolve() not in positives]
-        return (assist().drop(wrong) if len(wrong) < len(images) else assist()).concept()
+        return (assist().drop(wrong) if len(wrong) < len(images) else assist()).build()
 
     def corrected() -> Concept:
         made = [
@@ -194,20 +194,20 @@ def rows(archive: Archive, case: Case) -> Iterator[tuple[str, Callable[[], Conce
             )
             for file in case.exemplars[:3]
         ]
-        return correct(assist().concept(), made, ordinary=archive.encoder.ordinary)
+        return correct(assist().build(), made, ordinary=archive.encoder.ordinary)
 
     def shown(count: int, kind: str) -> Concept:
         return learn_concept(archive, word, k=K, exemplars=case.shown(count, kind))
 
     yield "text saliency only", saliency, "none"
     yield "co-segmentation only", unguided, "none"
-    yield "+ language guidance", lambda: replace(guided().concept(), text=None), "none"
+    yield "+ language guidance", lambda: replace(guided().build(), text=None), "none"
     yield "+ context elimination", lambda: replace(paper(), text=None), "none"
     yield "x text saliency", paper, "none"
     yield "+ CRF: the paper's method", paper, "crf"
-    yield "assist without CRF", lambda: assist().concept(), "none"
-    yield "assist, CRF alone", lambda: assist().concept(), "crf"
-    yield "assist", lambda: assist().concept(), "objects"
+    yield "assist without CRF", lambda: assist().build(), "none"
+    yield "assist, CRF alone", lambda: assist().build(), "crf"
+    yield "assist", lambda: assist().build(), "objects"
     yield "assist, ideal prune", pruned, "objects"
     yield "assist, 3 corrected masks", corrected, "objects"
     for kind, plural in (("box", "boxes"), ("mask", "masks")):

@@ -32,7 +32,7 @@ from synthetic import write_photographs
 from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.archive import Archive
 from reco_assist.images import content_hash
-from reco_assist.session import Plan, Session
+from reco_assist.session import ConceptSpec, Session
 
 NAMES = ["mug", "street lamp"]
 WIDTH, HEIGHT = 640, 480
@@ -85,7 +85,7 @@ def prepared(folder: Path, count: int) -> Path:
     job = Session.open(folder / "bench.session")
     job.targets = folder / "targets"
     for name in NAMES:
-        job.set_plan(Plan(name))
+        job.set_plan(ConceptSpec(name))
     for number, path in enumerate(write_photographs(folder / "targets", count, width=WIDTH, height=HEIGHT)):
         image = ImageRef(path.name, content_hash(path.read_bytes()), WIDTH, HEIGHT)
         maps = np.stack([ndimage.gaussian_filter(random.random((HEIGHT, WIDTH)), 20) for _ in NAMES])

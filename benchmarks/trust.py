@@ -17,7 +17,7 @@ import torch
 from quality import K, Remembered
 
 from reco_assist.archive import Archive
-from reco_assist.concepts import Lesson
+from reco_assist.concepts import begin_concept
 from reco_assist.encoders import load_encoder
 from reco_assist.evaluation import ConceptTruth, truth_of
 from reco_assist.formats import read_group
@@ -64,13 +64,13 @@ def main() -> int:
 def row(archive: Archive, concept: ConceptTruth, group: Path) -> tuple[object, ...]:
     """Familiarity, distinctiveness, flag, both estimates and the truth."""
     positives = {(group / file).resolve() for file in concept.positives}
-    lesson = Lesson.begin(archive, concept.category, k=K)
-    wrong = [one.content_hash for one in lesson.draft.images if one.path.resolve() not in positives]
-    pruned = lesson.drop(wrong if len(wrong) < len(lesson.draft.images) else wrong[1:])
-    found = sum(one.path.resolve() in positives for one in lesson.draft.images)
-    first, second = lesson.concept().quality, pruned.concept().quality
+    builder = begin_concept(archive, concept.category, k=K)
+    wrong = [one.content_hash for one in builder.kept.images if one.path.resolve() not in positives]
+    pruned = builder.drop(wrong if len(wrong) < len(builder.kept.images) else wrong[1:])
+    found = sum(one.path.resolve() in positives for one in builder.kept.images)
+    first, second = builder.build().quality, pruned.build().quality
     flag = "yes" if first.ambiguous else ""
-    familiarity = lesson.word.familiarity
+    familiarity = builder.found.word.familiarity
     return familiarity, first.distinctiveness, flag, first.remaining, second.remaining, len(positives) - found
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from reco_assist.archive import Archive
-from reco_assist.concepts import Lesson
+from reco_assist.concepts import begin_concept
 from reco_assist.cosegment import support
 from reco_assist.encoders import load_encoder
 from reco_assist.images import decode
@@ -45,8 +45,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         archive = Archive.create(Path(folder) / "samples.reco", encoder=encoder)
         archive.add(SAMPLES / "archive", progress=False)
-        lesson = Lesson.begin(archive, "mug", k=12)
-        draft, concept = lesson.draft, lesson.concept()
+        builder = begin_concept(archive, "mug", k=12)
+        draft, concept = builder.kept, builder.build()
     height, width = draft.matrix.grid
     agreed = support(draft.matrix.match).view(len(draft.images), height, width).numpy()
     segmenter = Segmenter([concept], encoder=encoder, presence="off", instances="none")

@@ -332,8 +332,8 @@ def test_boxes_are_drawn_where_words_fail(folder):
         assert page.problems == []
     session = Session.open(folder / "photos.session")
     plan = session.plan("fire extinguisher")
-    assert [Path(example.path).name for example in plan.examples] == list(EXAMPLES)
-    for example in plan.examples:
+    assert [Path(example.path).name for example in plan.exemplars] == list(EXAMPLES)
+    for example in plan.exemplars:
         with Image.open(example.path) as image:
             expected = np.array(EXAMPLES[Path(example.path).name]) * (*image.size, *image.size)
         assert np.abs(np.array(example.box) - expected).max() <= 3
@@ -375,7 +375,7 @@ def test_examples_are_painted_and_boxed_by_keyboard(folder):
         shoot(page, "examples-painted", of=".ra-annotator")
         assert page.problems == []
     session = Session.open(folder / "photos.session")
-    by_name = {Path(example.path).name: example for example in session.draft.examples}
+    by_name = {Path(example.path).name: example for example in session.draft.exemplars}
     session.close()
     assert by_name[boxed].mask is None
     assert by_name[painted].mask is not None

@@ -14,7 +14,7 @@ from test_browser import in_view, step, wait_for_step
 from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.archive import Archive
 from reco_assist.images import content_hash
-from reco_assist.session import Plan, Session
+from reco_assist.session import ConceptSpec, Session
 
 pytestmark = [
     pytest.mark.skipif(chromium() is None, reason="no Chromium: apt-get install chromium, or set CHROMIUM"),
@@ -101,7 +101,7 @@ def folder(encoder, tmp_path):
         picture = (SAMPLES / "targets" / f"scene_{number:03}.jpg").read_bytes()
         (targets / f"{name}.jpg").write_bytes(picture)
     session = Session.open(tmp_path / f"{RUNS}.session")
-    session.set_plan(Plan(NAME))
+    session.set_plan(ConceptSpec(NAME))
     session.close()
     return tmp_path
 

@@ -11,7 +11,7 @@ from test_browser import in_view, step, working_folder
 
 from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.images import content_hash
-from reco_assist.session import Plan, Session
+from reco_assist.session import ConceptSpec, Session
 from reco_assist.session.freshness import note_concept
 
 pytestmark = [
@@ -36,7 +36,7 @@ def fill(folder, truth):
     session = Session.open(folder / "photos.session")
     session.targets = folder / "targets"
     for name in NAMES:
-        session.set_plan(Plan(name))
+        session.set_plan(ConceptSpec(name))
     for path in sorted((folder / "targets").iterdir()):
         labels = truth.labels(f"targets/{path.name}")
         exact = [Image.fromarray((labels == k).astype(np.uint8) * 255) for k in (1, 2)]

@@ -10,7 +10,7 @@ from test_browser import in_view, step, wait_for_step, working_folder
 
 from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.images import content_hash
-from reco_assist.session import Plan, Session, queue
+from reco_assist.session import ConceptSpec, Session, queue
 
 pytestmark = [
     pytest.mark.skipif(chromium() is None, reason="no Chromium: apt-get install chromium, or set CHROMIUM"),
@@ -59,7 +59,7 @@ def fill(folder):
     rows, columns = np.mgrid[:72, :96]
     session = Session.open(folder / "photos.session")
     session.targets = folder / "targets"
-    session.set_plan(Plan(LONG))
+    session.set_plan(ConceptSpec(LONG))
     for number in range(COUNT):
         path = place / f"IMG_20260817_{number:04}_panorama stitched, exposure corrected, final version.jpg"
         coarse = Image.fromarray(random.integers(0, 256, (3, 4, 3), np.uint8))
@@ -161,7 +161,7 @@ def test_masks_are_pushed_and_corrections_pulled(folder, label_studio, truth, mo
     project = title("panel")
     session = Session.open(folder / "photos.session")
     session.targets = folder / "targets"
-    session.set_plan(Plan("mug"))
+    session.set_plan(ConceptSpec("mug"))
     for path in sorted((folder / "targets").iterdir()):
         exact = Image.fromarray((truth.labels(f"targets/{path.name}") == 1).astype(np.uint8) * 255)
         image = ImageRef(path.name, content_hash(path.read_bytes()), *exact.size)

@@ -18,12 +18,16 @@ from reco_assist.archive import Archive
 from reco_assist.concepts import (
     PAPER_CONTEXTS,
     Concept,
-    Draft,
-    Lesson,
+    ConceptBuilder,
+    ConceptSpec,
+    CoSegmentation,
     Quality,
     ambiguous,
+    begin_concept,
+    exemplar_spec,
     expected_positives,
     learn_concept,
+    read_exemplars,
     unfamiliar,
 )
 from reco_assist.concepts.presence import OFFSET, SHARE, SLOPE, Presence, Scale
@@ -52,7 +56,7 @@ def archive(photos, tmp_path_factory):
 
 @pytest.fixture
 def lesson(archive):
-    return Lesson.begin(archive, "anything", k=8)
+    return begin_concept(archive, "anything", k=8)
 
 
 @pytest.fixture
@@ -61,9 +65,9 @@ def exemplars(archive):
     return [box_exemplar(path, 2, 2, 20, 16) for path in paths]
 
 
-def rebuilt(draft: Draft) -> Draft:
+def rebuilt(draft: CoSegmentation) -> CoSegmentation:
     weights = torch.stack(draft.matrix.weights).view_as(draft.guidance)
-    return Draft.build(
+    return CoSegmentation.build(
         draft.images,
         draft.features,
         draft.guidance,
@@ -75,25 +79,25 @@ def rebuilt(draft: Draft) -> Draft:
 
 @pytest.mark.parametrize("method", ["assist", "paper"])
 def test_dropping_equals_learning_without(archive, method):
-    lesson = Lesson.begin(archive, "anything", k=8, method=method)
-    gone = [lesson.draft.images[i].content_hash for i in (1, 5)]
+    lesson = begin_concept(archive, "anything", k=8, method=method)
+    gone = [lesson.kept.images[i].content_hash for i in (1, 5)]
     dropped = lesson.drop(gone)
-    anew = rebuilt(dropped.draft)
-    assert torch.equal(dropped.draft.seeds, anew.seeds)
-    assert torch.equal(dropped.draft.support, anew.support)
-    assert torch.allclose(dropped.draft.scores, anew.scores, atol=1e-5)
-    assert dropped.concept().provenance.dropped == tuple(sorted(gone))
-    assert set(dropped.concept().provenance.kept).isdisjoint(gone)
-    assert not torch.equal(dropped.draft.reference, lesson.draft.reference)
+    anew = rebuilt(dropped.kept)
+    assert torch.equal(dropped.kept.seeds, anew.seeds)
+    assert torch.equal(dropped.kept.support, anew.support)
+    assert torch.allclose(dropped.kept.scores, anew.scores, atol=1e-5)
+    assert dropped.build().provenance.dropped == tuple(sorted(gone))
+    assert set(dropped.build().provenance.kept).isdisjoint(gone)
+    assert not torch.equal(dropped.kept.reference, lesson.kept.reference)
 
 
 def test_dropping_step_by_step_equals_dropping_at_once(lesson):
-    a, b = (lesson.draft.images[i].content_hash for i in (0, 6))
-    assert lesson.drop([a]).drop([b]).concept().to_bytes() == lesson.drop([b, a]).concept().to_bytes()
+    a, b = (lesson.kept.images[i].content_hash for i in (0, 6))
+    assert lesson.drop([a]).drop([b]).build().to_bytes() == lesson.drop([b, a]).build().to_bytes()
 
 
 def test_adding_equals_building_with(lesson):
-    draft = lesson.draft
+    draft = lesson.kept
     weights = torch.stack(draft.matrix.weights).view_as(draft.guidance)
     start = draft.drop([5, 6, 7])
     grown = start.add(draft.images[5:], draft.features[5:], draft.guidance[5:], weights[5:])
@@ -188,7 +192,7 @@ def test_bad_input(archive, exemplars, options, words):
     if "exemplars" in options:
         options["exemplars"] = exemplars
     if options.get("drop") == "all":
-        options["drop"] = [image.content_hash for image in Lesson.begin(archive, text, k=6).draft.images]
+        options["drop"] = [image.content_hash for image in begin_concept(archive, text, k=6).kept.images]
     with pytest.raises(InputError, match=words):
         learn_concept(archive, text, **{"k": 6, **options})
 
@@ -295,20 +299,20 @@ def test_of_older_files_a_name_beside_exemplars_judges_presence_alone(samples, t
 
 
 def test_a_swap_exchanges_the_sides_and_can_be_taken_back(lesson, tmp_path):
-    plain, swapped = lesson.concept(), lesson.swap().concept()
+    plain, swapped = lesson.build(), lesson.swap().build()
     assert torch.equal(swapped.foreground, plain.background)
     assert torch.equal(swapped.background, plain.foreground)
     assert swapped.text is None
     assert swapped.presence.language is None
     assert (plain.provenance.swapped, swapped.provenance.swapped) == (False, True)
     assert swapped.quality.distinctiveness == -plain.quality.distinctiveness
-    assert lesson.swap().swap().concept().to_bytes() == plain.to_bytes()
+    assert lesson.swap().swap().build().to_bytes() == plain.to_bytes()
     swapped.save(tmp_path / "x.concept")
     assert Concept.load(tmp_path / "x.concept").to_bytes() == swapped.to_bytes()
 
 
 def test_the_seeds_of_a_swap_lie_where_its_scores_are_highest(lesson):
-    draft = lesson.swap().draft
+    draft = lesson.swap().kept
     for scores, seeds in zip(draft.scores, draft.seeds, strict=True):
         chosen = {scores[y, x].item() for y, x in seeds.tolist()}
         assert chosen == set(scores.flatten().sort(descending=True).values[: len(seeds)].tolist())
@@ -368,9 +372,9 @@ def test_what_was_dropped_lowers_the_estimate_of_what_remains(lesson):
 
 
 def test_outlyingness_is_in_robust_deviations(lesson):
-    support = lesson.draft.support.numpy()
+    support = lesson.kept.support.numpy()
     deviation = median_abs_deviation(support, scale="normal")
-    assert np.allclose(lesson.draft.outlyingness, (np.median(support) - support) / deviation, atol=1e-4)
+    assert np.allclose(lesson.kept.outlyingness, (np.median(support) - support) / deviation, atol=1e-4)
 
 
 def test_hints_come_where_they_help(archive):
@@ -384,7 +388,7 @@ def test_hints_come_where_they_help(archive):
 
 def test_the_set_labels_its_cells_by_refined_masks(lesson):
     """Half-covered cells can only come from masks that follow the photograph, not from the grid."""
-    (bank,) = lesson.concept().banks
+    (bank,) = lesson.build().banks
     assert bank.cells.shape == (8 * 16, 16)
     assert torch.allclose(bank.cells.float().norm(dim=1), torch.ones(128), atol=1e-2)
     assert bank.labels.min() < 0.1
@@ -398,3 +402,41 @@ def test_exemplars_vote_with_what_was_marked(archive, exemplars):
     assert torch.allclose(shown.labels[:16].float(), covered, atol=1e-3)
     assert len(learnt.cells) == 6 * 16
     assert learn_concept(archive, "box", k=6, method="paper").banks == ()
+
+
+def test_what_is_built_depends_on_the_specification_and_not_on_the_way_there(archive):
+    """Load more, drop, swap and their undo: the same as retrieving what the specification says at once."""
+    first = ConceptBuilder.retrieve(archive, ConceptSpec("anything", k=6))
+    more = first.more(4)
+    added = tuple(image.content_hash for image in more)
+    gone = first.images[2].content_hash
+    specs = [
+        replace(first.spec, added=added),
+        replace(first.spec, added=added, dropped=(gone, added[0])),
+        replace(first.spec, dropped=(gone,), swapped=True),
+        first.spec,
+        replace(first.spec, added=added[:2], swapped=True),
+        replace(first.spec, dropped=(added[0], gone)),  # of an image that is not shown any more
+    ]
+    builder = first.add(more)
+    for spec in specs:
+        builder = builder.follow(spec)
+        again = ConceptBuilder.retrieve(
+            archive, ConceptSpec.from_json(json.loads(json.dumps(spec.to_json())))
+        )
+        assert [image.content_hash for image in builder.images] == [one.content_hash for one in again.images]
+        built, expected = builder.build(), again.build()
+        assert built.provenance == expected.provenance
+        assert torch.allclose(built.foreground, expected.foreground, atol=1e-5)
+        assert built.quality == expected.quality
+    assert builder.follow(first.spec).build().to_bytes() == first.build().to_bytes()
+
+
+@pytest.mark.parametrize("negative", [False, True])
+def test_exemplars_come_back_from_their_specification(archive, exemplars, negative):
+    given = [*exemplars, replace(exemplars[0], source="painted", negative=negative)]
+    spec = ConceptSpec("box", exemplars=tuple(exemplar_spec(one) for one in given))
+    read = read_exemplars(ConceptSpec.from_json(json.loads(json.dumps(spec.to_json()))))
+    for one, other in zip(given, read, strict=True):
+        assert (one.path, one.content_hash, one.negative) == (other.path, other.content_hash, other.negative)
+        assert np.array_equal(one.mask, other.mask)

@@ -19,7 +19,7 @@ from reco_assist.archive.doctor import examine_archive
 from reco_assist.cli.app import app
 from reco_assist.errors import ArchiveError, FormatError, InputError, StorageError
 from reco_assist.images import content_hash
-from reco_assist.session import Plan, Session
+from reco_assist.session import ConceptSpec, Session
 from reco_assist.session.doctor import examine_session
 
 
@@ -108,7 +108,7 @@ def session(tmp_path):
     photos = write_photos(tmp_path / "targets", 2)
     opened = Session.open(tmp_path / "job.session", who="anna")
     opened.targets = tmp_path / "targets"
-    opened.set_plan(Plan("mug"))
+    opened.set_plan(ConceptSpec("mug"))
     for path in photos:
         image = ImageRef(path.name, content_hash(path.read_bytes()), 40, 30)
         maps = np.full((1, 30, 40), 200, np.uint8)

@@ -19,7 +19,7 @@ from reco_assist.cli.app import app
 from reco_assist.concepts import Concept, learn_concept
 from reco_assist.images import content_hash
 from reco_assist.segmenter import Segmenter, Target
-from reco_assist.session import Plan, Session
+from reco_assist.session import ConceptSpec, Session
 
 
 @pytest.fixture
@@ -113,11 +113,11 @@ def test_a_session_of_the_first_release_is_read_and_goes_on(tmp_path):
     (folder / "audit.jsonl").write_text('{"format":1}\n' + json.dumps(event) + "\n")
     session = Session.open(folder)
     Image.fromarray(np.full((30, 40), 70, np.uint8)).save(session.map_path(digest, "mug"))
-    assert session.plan("mug").examples[0].box == (1, 2, 3, 4)
+    assert session.plan("mug").exemplars[0].box == (1, 2, 3, 4)
     assert not session.plan("mug").swapped
     assert session.review(digest, "mug").state == "accepted"
     assert session.mask(digest, "mug").all()
-    session.set_plan(Plan("spoon"))
+    session.set_plan(ConceptSpec("spoon"))
     session.close()
     assert Session.open(folder).concepts == ("mug", "spoon")
     Session.open(folder).close()

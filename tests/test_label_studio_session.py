@@ -101,8 +101,8 @@ def test_the_annotator_pushes_pulls_and_learns(label_studio, annotator, tmp_path
     assert "9 corrected masks" in page._learnt.value
     assert "kept aside" in page._learnt.value
     plan = session.plan("mug")
-    assert sum(not one.negative for one in plan.examples) == 9
-    assert annotator.desk.teachings["mug"].kept.exemplars
+    assert sum(not one.negative for one in plan.exemplars) == 9
+    assert annotator.desk.teachings["mug"].found.exemplars
     annotator.desk.open(0)
     assert annotator.rail.error == ""
 

@@ -11,7 +11,7 @@ from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.errors import InputError, StorageError
 from reco_assist.images import content_hash
 from reco_assist.masks.edits import apply_edits
-from reco_assist.session import Choice, Example, Plan, ReviewQueue, Session, export, queue
+from reco_assist.session import Choice, ConceptSpec, ExemplarSpec, ReviewQueue, Session, export, queue
 from reco_assist.session.records import AUTOMATIC
 
 NAMES = {"mug": "digest-m", "spoon": "digest-s"}
@@ -27,7 +27,7 @@ class Job:
         self.session = Session.open(folder / "job.session", who="anna")
         self.session.targets = folder / "photos"
         for name in NAMES:
-            self.session.set_plan(Plan(name))
+            self.session.set_plan(ConceptSpec(name))
 
     def add(self, name, *, seed=0, probability=0.9, maps=None, digests=NAMES, embedding=None):
         path = self.folder / "photos" / name
@@ -67,10 +67,10 @@ def decoded(document, concept):
 
 def test_a_plan_survives_and_can_be_undone(tmp_path):
     session = Session.open(tmp_path / "a.session")
-    example = Example("/photos/a.jpg", "0" * 64, (1, 2, 3, 4))
-    plan = Plan("mug", 7, (example,), ("table",), begun=True)
+    example = ExemplarSpec("/photos/a.jpg", "0" * 64, (1, 2, 3, 4))
+    plan = ConceptSpec("mug", 7, (example,), ("table",), begun=True)
     session.set_plan(plan)
-    pruned = Plan("mug", 7, (example,), ("table",), ("n",), ("a", "b"), (("c", 1),), begun=True)
+    pruned = ConceptSpec("mug", 7, (example,), ("table",), ("n",), ("a", "b"), (("c", 1),), begun=True)
     session.set_plan(pruned, what="drop", undoable=True)
     session.close()
     session = Session.open(tmp_path / "a.session")
@@ -86,18 +86,18 @@ def test_a_plan_survives_and_can_be_undone(tmp_path):
 def test_undo_brings_nothing_back_of_a_concept_that_was_removed(tmp_path):
     session = Session.open(tmp_path / "a.session")
     scope = session.scope("mug")
-    session.set_plan(Plan("mug", 20))
-    session.set_plan(Plan("mug", 20, dropped=("a",)), what="drop", undoable=True)
+    session.set_plan(ConceptSpec("mug", 20))
+    session.set_plan(ConceptSpec("mug", 20, dropped=("a",)), what="drop", undoable=True)
     session.remove_concept("mug")
     assert session.undo(scope) is None
-    session.set_plan(Plan("mug", 5))
+    session.set_plan(ConceptSpec("mug", 5))
     assert session.undo(scope) is None
-    assert session.plan("mug") == Plan("mug", 5)
+    assert session.plan("mug") == ConceptSpec("mug", 5)
 
 
 def test_a_plan_is_changed_from_what_it_is_whichever_thread_asks(tmp_path):
     session = Session.open(tmp_path / "a.session")
-    session.set_plan(Plan("mug"))
+    session.set_plan(ConceptSpec("mug"))
 
     def drop(digest):
         session.change_plan(
@@ -110,23 +110,23 @@ def test_a_plan_is_changed_from_what_it_is_whichever_thread_asks(tmp_path):
     assert sorted(session.plan("mug").dropped) == names
     for _ in names:
         session.undo(session.scope("mug"))
-    assert session.plan("mug") == Plan("mug")
+    assert session.plan("mug") == ConceptSpec("mug")
 
 
 @pytest.mark.parametrize("name", ["", " ", " mug", "a\nb"])
 def test_names_that_are_none_are_refused(tmp_path, name):
     session = Session.open(tmp_path / "a.session")
     with pytest.raises(InputError, match="no name"):
-        session.set_plan(Plan(name))
+        session.set_plan(ConceptSpec(name))
     assert session.empty
 
 
 def test_opening_again_takes_over(tmp_path):
     first = Session.open(tmp_path / "a.session")
     second = Session.open(tmp_path / "a.session")
-    second.set_plan(Plan("mug"))
+    second.set_plan(ConceptSpec("mug"))
     with pytest.raises(StorageError, match="opened again"):
-        first.set_plan(Plan("spoon"))
+        first.set_plan(ConceptSpec("spoon"))
 
 
 def test_a_session_set_aside_is_kept(job):
@@ -520,7 +520,7 @@ def test_category_ids_stay_what_they_were_when_concepts_come_and_go(job, tmp_pat
     assert exported() == {"mug": 1, "spoon": 2}
     job.session.remove_concept("mug")
     assert exported() == {"spoon": 2}
-    job.session.set_plan(Plan("cat"))
+    job.session.set_plan(ConceptSpec("cat"))
     assert exported() == {"spoon": 2, "cat": 3}
-    job.session.set_plan(Plan("mug"))
+    job.session.set_plan(ConceptSpec("mug"))
     assert exported() == {"spoon": 2, "cat": 3, "mug": 1}

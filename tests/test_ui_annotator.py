@@ -14,11 +14,10 @@ from PIL import Image
 from pycocotools import mask as coco
 
 from reco_assist.archive import Archive
-from reco_assist.concepts import Quality
+from reco_assist.concepts import Quality, first_look
 from reco_assist.errors import ArchiveError
 from reco_assist.masks.edits import pack_edits
 from reco_assist.session import Session
-from reco_assist.session.teaching import first_look
 from reco_assist.ui import Annotator, Decision
 from reco_assist.ui.guard import Guarded
 
@@ -429,11 +428,11 @@ def test_boxes_drawn_on_any_image_lead(place):
     assert len(page.gallery.items) == 30
     item = page.gallery.items[4]
     send(page.gallery, type="exemplar", id=item.id, box=[0.25, 0.5, 0.5, 0.25])
-    assert page.plan.examples[0].box == (10, 15, 20, 8)
+    assert page.plan.exemplars[0].box == (10, 15, 20, 8)
     assert page.gallery.items[4].marks == ((0.25, 0.5, 0.5, 8 / 30),)
     find(annotator, "thing")
-    assert annotator.session.plan("thing").examples[0].content_hash == item.id
-    assert annotator.desk.teaching.kept.exemplars
+    assert annotator.session.plan("thing").exemplars[0].content_hash == item.id
+    assert annotator.desk.teaching.found.exemplars
     concept = annotator.desk.concept("thing")
     assert concept.provenance.exemplars == ((item.id, "10,15,20,8"),)
     # Another box asks a new question: what was found stays until it is asked.
@@ -443,7 +442,7 @@ def test_boxes_drawn_on_any_image_lead(place):
     assert annotator.set_page.again.layout.display is None
     annotator.set_page.again.click()
     assert annotator.wait(60)
-    assert len(annotator.desk.teaching.kept.exemplars) == 2
+    assert len(annotator.desk.teaching.found.exemplars) == 2
 
 
 def test_examples_are_painted_too(place):
@@ -456,18 +455,18 @@ def test_examples_are_painted_too(place):
     painting[5, 7:9] = False
     bits = np.packbits(painting)
     send(page.gallery, bits, type="painting", id=item.id, width=20, height=15)
-    [example] = page.plan.examples
+    [example] = page.plan.exemplars
     assert example.box == (10, 6, 20, 12)  # the photographs have 40 x 30 pixels
     outer, hole = page.gallery.items[4].marks
     assert (min(outer[::2]), max(outer[::2]), min(outer[1::2]), max(outer[1::2])) == (0.25, 0.75, 0.2, 0.6)
     assert len(hole) >= 8
     find(annotator, "thing")
-    [taught] = annotator.desk.teaching.kept.exemplars
+    [taught] = annotator.desk.teaching.found.exemplars
     expected = np.asarray(Image.fromarray(painting).resize((40, 30), Image.Resampling.NEAREST))
     assert (taught.mask != expected).mean() < 0.03
     assert taught.source == "painted within 10,6,20,12"
     again = Session.open(place / "photos.session").plan("thing")  # also from disk
-    assert again.examples == (example,)
+    assert again.exemplars == (example,)
 
 
 def test_examples_of_a_concept_without_a_name_survive_too(place):
@@ -478,10 +477,10 @@ def test_examples_of_a_concept_without_a_name_survive_too(place):
     second = start(place)
     assert "no concept yet" in second._offered.children[1].value
     second._offered.children[-1].children[0].click()
-    assert len(second.concept_page.plan.examples) == 1
+    assert len(second.concept_page.plan.exemplars) == 1
     find(second, "thing")
-    assert second.desk.teaching.kept.exemplars
-    assert second.session.draft.examples == ()
+    assert second.desk.teaching.found.exemplars
+    assert second.session.draft.exemplars == ()
 
 
 def test_an_empty_painting_is_refused_in_words(place):
@@ -491,7 +490,7 @@ def test_an_empty_painting_is_refused_in_words(place):
     bits = np.zeros(38, np.uint8)
     send(page.gallery, bits, type="painting", id=page.gallery.items[0].id, width=20, height=15)
     assert "paint over the object" in page.gallery.error
-    assert page.plan.examples == ()
+    assert page.plan.exemplars == ()
 
 
 def test_object_and_background_can_be_swapped(place):
@@ -516,10 +515,10 @@ def test_object_and_background_can_be_swapped(place):
     second = start(place, resume=True)  # a restarted kernel
     second._open(2)
     assert second.wait(60)
-    assert second.desk.teaching.kept.draft.swapped
+    assert second.desk.teaching.kept.swapped
     send(second.set_page.gallery, type="command", name="undo")
     assert second.wait(60)
-    assert not second.desk.teaching.kept.draft.swapped
+    assert not second.desk.teaching.kept.swapped
     assert {item.id: item.seed for item in second.set_page.gallery.items} == before
 
 
@@ -549,7 +548,7 @@ def test_contexts_are_chips(place):
     assert "+ table" not in chips
     chips["table  ✕"].click()
     find(annotator)
-    assert annotator.desk.teaching.kept.context_names == ("sea",)
+    assert annotator.desk.teaching.found.names == ("sea",)
 
 
 def test_two_concepts_share_the_images(place):

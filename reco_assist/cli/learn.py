@@ -21,7 +21,7 @@ from reco_assist.cli.options import (
 
 if TYPE_CHECKING:
     from reco_assist.archive import Archive
-    from reco_assist.concepts import Concept, Draft
+    from reco_assist.concepts import Concept, CoSegmentation
     from reco_assist.retrieval import Exemplar
     from reco_assist.session.corrections import Gain
 
@@ -73,7 +73,7 @@ def learn(
     """
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.archive import Archive
-    from reco_assist.concepts import Lesson, Method, ambiguous, unfamiliar
+    from reco_assist.concepts import Method, ambiguous, begin_concept, unfamiliar
     from reco_assist.encoders import load_encoder, preset_of
     from reco_assist.errors import InputError
     from reco_assist.images import absolute, address
@@ -92,24 +92,27 @@ def learn(
     if corrections is not None:
         taught, gain = _corrected(opened, corrections, text.strip(), k, words(context), quiet=quiet)
         shown += taught
-    lesson = Lesson.begin(
+    builder = begin_concept(
         opened, text, k=k, exemplars=shown, contexts=words(context), method=cast("Method", method)
     )
-    by_path = {address(image.path): image.content_hash for image in lesson.draft.images}
+    by_path = {address(image.path): image.content_hash for image in builder.kept.images}
     dropped = [by_path.get(address(absolute(one)), one) for one in drop or ()]
-    lesson = lesson.drop(dropped)
-    concept = (lesson.swap() if swap else lesson).concept()
+    builder = builder.drop(dropped)
+    concept = (builder.swap() if swap else builder).build()
     concept.save(out)
-    kept = len(lesson.draft.images)
+    kept = len(builder.kept.images)
     if k > len(opened):
         say(f"the archive holds {len(opened)} images, fewer than the {k} asked for", quiet=quiet)
     quality = concept.quality
-    doubts = unfamiliar(concept.name, lesson.word), "" if swap or shown else ambiguous(concept.name, quality)
+    doubts = (
+        unfamiliar(concept.name, builder.found.word),
+        "" if swap or shown else ambiguous(concept.name, quality),
+    )
     hints = [doubt for doubt in doubts if doubt]
     for hint in hints:
         say(hint, quiet=quiet)
     if json:
-        result = {"concept": str(out), **_described(concept, lesson.draft), "hints": hints}
+        result = {"concept": str(out), **_described(concept, builder.kept), "hints": hints}
         if corrections is not None:
             result["gain"] = None if gain is None else gain.to_json()
         print_json(result)
@@ -118,11 +121,11 @@ def learn(
     say(f"{out}: learnt {concept.name!r} from {kept} of {len(opened)} images{more}", quiet=quiet)
 
 
-def _described(concept: "Concept", draft: "Draft") -> dict[str, Any]:
+def _described(concept: "Concept", made: "CoSegmentation") -> dict[str, Any]:
     """What programs may want to know of a concept and its set."""
     from reco_assist.images import address
 
-    columns = (draft.images, draft.support.tolist(), draft.outlyingness.tolist())
+    columns = (made.images, made.support.tolist(), made.outlyingness.tolist())
     images = [
         {
             "image": address(image.path),

@@ -53,7 +53,7 @@ def search(
     """
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.archive import Archive, Where
-    from reco_assist.concepts import Lesson, exemplar_query, unfamiliar
+    from reco_assist.concepts import begin_concept, exemplar_query, unfamiliar
     from reco_assist.encoders import load_encoder
     from reco_assist.errors import InputError
     from reco_assist.images import address
@@ -83,7 +83,7 @@ def search(
     say(hint, quiet=quiet or not hint)
     quality = None
     if remaining:
-        quality = Lesson.begin(opened, text.strip() or "it", k=k, exemplars=shown).concept().quality
+        quality = begin_concept(opened, text.strip() or "it", k=k, exemplars=shown).build().quality
     if json:
         results = [
             {"image": address(one.path), "hash": one.content_hash, "score": one.score} for one in found

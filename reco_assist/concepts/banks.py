@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from reco_assist.concepts.draft import Draft
+from reco_assist.concepts.co_segmentation import CoSegmentation
 from reco_assist.cosegment import Bank, blend_threshold, mask_coverage, neighbour_vote, otsu
 from reco_assist.images import decode, squash
 from reco_assist.refine import crf
@@ -32,7 +32,7 @@ _SET_SHARE = 0.5  # of the set's threshold in an exemplar concept's
 
 @dataclass(frozen=True, slots=True)
 class Taught:
-    """What a draft teaches by its cells.
+    """What a set teaches by its cells.
 
     Attributes:
         banks: Those that vote.
@@ -43,11 +43,11 @@ class Taught:
     threshold: float
 
 
-def teach(draft: Draft, exemplars: Bank | None, *, side: int) -> Taught:
+def teach(made: CoSegmentation, exemplars: Bank | None, *, side: int) -> Taught:
     """Label the cells of a set by its refined masks.
 
     Args:
-        draft: Of the assist method.
+        made: Of the assist method.
         exemplars: Cells of the exemplars, if they lead.
         side: Of the encoder's input, so that images are read as for it.
 
@@ -55,17 +55,17 @@ def teach(draft: Draft, exemplars: Bank | None, *, side: int) -> Taught:
         ImageError: An image of the set cannot be read any more.
     """
     shown = () if exemplars is None else (exemplars,)
-    scores = with_vote(draft.scores, draft.features, shown)  # (k, h, w)
+    scores = with_vote(made.scores, made.features, shown)  # (k, h, w)
     level = None if exemplars is None else mean_threshold(scores)
     maps = interpolate(scores[:, None], size=(REFINE_SIDE, REFINE_SIDE), mode="bilinear", align_corners=False)
     guesses = around_threshold(maps[:, 0], level).cpu().numpy()  # (k, S, S)
     grid = (scores.shape[1], scores.shape[2])
     with ThreadPoolExecutor() as pool:
-        squares = pool.map(lambda image: _square(image, side), draft.images)
+        squares = pool.map(lambda image: _square(image, side), made.images)
         masks = [crf(guess, square) > 0.5 for guess, square in zip(guesses, squares, strict=True)]
     coverage = torch.stack([mask_coverage(torch.from_numpy(mask), grid) for mask in masks])  # (k, h, w)
-    banks = (*shown, Bank.of(draft.features, coverage))
-    return Taught(banks, mean_threshold(with_vote(draft.scores, draft.features, banks)))
+    banks = (*shown, Bank.of(made.features, coverage))
+    return Taught(banks, mean_threshold(with_vote(made.scores, made.features, banks)))
 
 
 def with_vote(scores: Tensor, features: Tensor, banks: Sequence[Bank]) -> Tensor:

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
+from reco_assist.annotations.spec import Method
 from reco_assist.concepts.presence import Presence
 from reco_assist.concepts.quality import Quality
 from reco_assist.cosegment import Bank
@@ -18,8 +19,6 @@ from reco_assist.errors import EncoderError, FormatError, InputError, unknown_fo
 from reco_assist.files import write_bytes
 from reco_assist.json_files import number, text, whole
 from reco_assist.tensor_files import pack_tensors, read_tensors
-
-Method = Literal["assist", "paper"]
 
 FORMAT = 3
 """Number of the format that is written; the earlier ones are read as well.

@@ -1,12 +1,13 @@
 """Sessions: one labelling job on disk, with every decision, its undo and its log. No widget, no model.
 
-`reco_assist.session.teaching` and `reco_assist.session.job` are the parts that need the models.
+`reco_assist.session.job` is the part that needs the models.
 """
 
+from reco_assist.annotations.spec import ConceptSpec, ExemplarSpec
 from reco_assist.session.exporting import FORMATS, Choice, Exported, export
 from reco_assist.session.progress import Progress
 from reco_assist.session.queue import Card, ReviewQueue, queue
-from reco_assist.session.records import STATES, Example, Finding, Order, Plan, Result, Review, State
+from reco_assist.session.records import STATES, Finding, Order, Result, Review, State
 from reco_assist.session.session import Session
 
 __all__ = [
@@ -14,11 +15,11 @@ __all__ = [
     "STATES",
     "Card",
     "Choice",
-    "Example",
+    "ConceptSpec",
+    "ExemplarSpec",
     "Exported",
     "Finding",
     "Order",
-    "Plan",
     "Progress",
     "Result",
     "Review",

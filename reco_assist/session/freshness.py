@@ -7,7 +7,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reco_assist.session.records import Finding, Plan, Result
+from reco_assist.annotations.spec import ConceptSpec
+from reco_assist.session.records import Finding, Result
 
 if TYPE_CHECKING:
     from reco_assist.session.session import Session
@@ -29,7 +30,7 @@ def matches(finding: Finding, digest: str, rivals: str) -> bool:
     return finding.digest == digest and finding.rivals in {"", rivals}
 
 
-def note_concept(session: "Session", plan: Plan, digest: str) -> None:
+def note_concept(session: "Session", plan: ConceptSpec, digest: str) -> None:
     """Keep what a plan comes to.
 
     Args:
@@ -82,7 +83,7 @@ class Freshness:
         return not matches(finding, digest, finding.rivals if self._rivals is None else self._rivals)
 
 
-def _of_plan(plan: Plan) -> str:
+def _of_plan(plan: ConceptSpec) -> str:
     return _hash(["plan", replace(plan, marks=(), begun=True).to_json()])
 
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reco_assist.annotations import ImageRef, Verdict
+from reco_assist.annotations.spec import ConceptSpec
 from reco_assist.errors import ImageError, InputError
 from reco_assist.formats import Dataset, is_crowd
 from reco_assist.images import content_hash, decode, read_bytes
 from reco_assist.masks import rle
-from reco_assist.session.records import Plan
 from reco_assist.session.session import Session
 
 _TOGETHER = 8  # concepts whose maps are held at once
@@ -79,7 +79,7 @@ def import_dataset(
         raise InputError(f"{dataset.source} has no concept: there is nothing to review")
     for name in names:
         if name not in session.concepts:
-            session.set_plan(Plan(name))
+            session.set_plan(ConceptSpec(name))
     session.targets = images.absolute()
     done, masks, crowds, shared = 0, 0, 0, 0
     skipped: list[tuple[str, str]] = []

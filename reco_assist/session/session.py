@@ -16,6 +16,7 @@ from PIL import Image
 
 from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.annotations.decide import AUTOMATIC, claimed, despeckled
+from reco_assist.annotations.spec import ConceptSpec
 from reco_assist.errors import InputError, StorageError
 from reco_assist.files import make_folder, rename, write_bytes
 from reco_assist.image_files import load_map
@@ -23,7 +24,7 @@ from reco_assist.images import decode, perceptual_hash
 from reco_assist.masks.edits import apply_edits, check_threshold, pack_edits, unpack_edits
 from reco_assist.session.freshness import matches, rivals_of
 from reco_assist.session.order import disagreement, doubt, pack_look
-from reco_assist.session.records import Correction, Finding, Order, Plan, Result, Review, State
+from reco_assist.session.records import Correction, Finding, Order, Result, Review, State
 from reco_assist.session.store import LOG, Moved, Store
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ class Session:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to go on with: no concept was ever looked for, and none was begun."""
-        return not self.concepts and self.draft == Plan("")
+        return not self.concepts and self.draft == ConceptSpec("")
 
     @property
     def last_change(self) -> datetime | None:
@@ -109,7 +110,7 @@ class Session:
         """Names of the concepts, in the order of their categories."""
         return tuple(self.store.get("concepts") or ())
 
-    def plan(self, name: str) -> Plan:
+    def plan(self, name: str) -> ConceptSpec:
         """How a concept is to be learnt.
 
         Raises:
@@ -118,9 +119,9 @@ class Session:
         data = self.store.get(f"plan/{name}")
         if data is None:
             raise InputError(f"There is no concept {name!r} in this session; add it first.")
-        return Plan.from_json(data)
+        return ConceptSpec.from_json(data)
 
-    def set_plan(self, plan: Plan, *, what: str = "plan", undoable: bool = False) -> None:
+    def set_plan(self, plan: ConceptSpec, *, what: str = "plan", undoable: bool = False) -> None:
         """Add a concept, or change how it is learnt.
 
         Args:
@@ -145,8 +146,8 @@ class Session:
             self.store.put("add concept", added, forget=self.scope(name))
 
     def change_plan(
-        self, name: str, change: Callable[[Plan], Plan], *, what: str, undoable: bool = False
-    ) -> Plan:
+        self, name: str, change: Callable[[ConceptSpec], ConceptSpec], *, what: str, undoable: bool = False
+    ) -> ConceptSpec:
         """Change how a concept is learnt, from what its plan is at this moment, whichever thread asks.
 
         Args:
@@ -167,14 +168,14 @@ class Session:
             return plan
 
     @property
-    def draft(self) -> Plan:
+    def draft(self) -> ConceptSpec:
         """The plan of the next concept, which has no name yet: its examples and contexts."""
         data = self.store.get("draft")
-        return Plan("") if data is None else Plan.from_json(data)
+        return ConceptSpec("") if data is None else ConceptSpec.from_json(data)
 
     @draft.setter
-    def draft(self, plan: Plan) -> None:
-        self.store.put("question", {"draft": None if plan == Plan("") else plan.to_json()})
+    def draft(self, plan: ConceptSpec) -> None:
+        self.store.put("question", {"draft": None if plan == ConceptSpec("") else plan.to_json()})
 
     def remove_concept(self, name: str) -> None:
         """Take a concept out of the job; what was decided about it stays in the log and in the store."""

@@ -167,7 +167,7 @@ class Annotator:
         teaching = desk.teaching
         any_begun = any(desk.session.plan(name).begun for name in desk.session.concepts)
         found = len(teaching.images) if teaching else 0
-        kept = len(teaching.kept.draft.images) if teaching else 0
+        kept = len(teaching.kept.images) if teaching else 0
         figures = desk.queue.progress
         total = sum(figures.counts.values())
         exported = bool(desk.session.store.items("export/"))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reco_assist.concepts import unfamiliar
 from reco_assist.errors import InputError
-from reco_assist.session import Example, Plan
+from reco_assist.session import ConceptSpec, ExemplarSpec
 from reco_assist.ui import examples
 from reco_assist.ui.desk import Desk
 from reco_assist.ui.gallery import Box, ExemplarGallery, GalleryItem, Mark
@@ -95,7 +95,7 @@ class ConceptPage:
         )
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> ConceptSpec:
         """What the page shows: the open concept's plan, or that of the one to come."""
         return self._desk.plan or self._desk.session.draft
 
@@ -109,7 +109,7 @@ class ConceptPage:
             desk.session.set_plan(replace(asked, begun=True), what="find")
             desk.forget(name)
         if unnamed:
-            desk.session.draft = Plan("")
+            desk.session.draft = ConceptSpec("")
         desk.select(name)
         desk.step = 1
         desk.load(name)
@@ -128,7 +128,7 @@ class ConceptPage:
         self._sure &= self._drawn[:1] == (self._desk.name,)
         show(self.remove_button, visible=self._desk.name is not None)
         self.remove_button.description = "Really remove it" if self._sure else "Remove this concept"
-        shown = (self._desk.name, plan.examples, plan.contexts, plan.k)
+        shown = (self._desk.name, plan.exemplars, plan.contexts, plan.k)
         self._show_knowledge()
         if shown == self._drawn:
             return
@@ -137,7 +137,7 @@ class ConceptPage:
         guard = self._desk.guard
         self._examples.children = chips(
             guard,
-            [self._caption(number) for number in range(len(plan.examples))],
+            [self._caption(number) for number in range(len(plan.exemplars))],
             self._remove_example,
             (),
             lambda _: None,
@@ -149,14 +149,14 @@ class ConceptPage:
         ]
         self._mark()
 
-    def _set_word(self, plan: Plan) -> None:
+    def _set_word(self, plan: ConceptSpec) -> None:
         if (self._desk.name,) != self._drawn[:1]:
             self.word.value = plan.name
             self.k.value = plan.k
 
     def _show_knowledge(self) -> None:
         teaching = self._desk.teaching
-        word = None if teaching is None else teaching.whole.word
+        word = None if teaching is None else teaching.found.word
         say(self._known, sentence(unfamiliar(self.plan.name, word)))
 
     def _remove(self) -> None:
@@ -181,7 +181,7 @@ class ConceptPage:
         drawn: dict[str, list[Mark]] = {}
         listed = list(islice(desk.archive.images(), self._browsed))
         entries = {entry.content_hash: entry for entry in listed}
-        for example in self.plan.examples:
+        for example in self.plan.exemplars:
             entry = entries.get(example.content_hash)  # a corrected target need not be in the archive
             if entry is not None and not example.negative:
                 drawn.setdefault(example.content_hash, []).extend(examples.marks(entry, example))
@@ -199,17 +199,19 @@ class ConceptPage:
             self._browsed += _BROWSED
             self._mark()
 
-    def _take(self, example: Example) -> None:
-        if example not in self.plan.examples:
-            self._change(lambda plan: replace(plan, examples=(*plan.examples, example)))
+    def _take(self, example: ExemplarSpec) -> None:
+        if example not in self.plan.exemplars:
+            self._change(lambda plan: replace(plan, exemplars=(*plan.exemplars, example)))
 
     def _caption(self, number: int) -> str:
-        example = self.plan.examples[number]
+        example = self.plan.exemplars[number]
         return f"{number + 1}: {example.path.replace(chr(92), '/').rsplit('/', 1)[-1]}"
 
     def _remove_example(self, caption: str) -> None:
-        gone = self.plan.examples[int(caption.partition(":")[0]) - 1]
-        self._change(lambda plan: replace(plan, examples=tuple(one for one in plan.examples if one != gone)))
+        gone = self.plan.exemplars[int(caption.partition(":")[0]) - 1]
+        self._change(
+            lambda plan: replace(plan, exemplars=tuple(one for one in plan.exemplars if one != gone))
+        )
 
     def _remove_context(self, word: str) -> None:
         self._change(
@@ -223,7 +225,7 @@ class ConceptPage:
         self.context.value = ""
         self._change(lambda plan: replace(plan, contexts=tuple(dict.fromkeys((*plan.contexts, word)))))
 
-    def _change(self, change: Callable[[Plan], Plan]) -> None:
+    def _change(self, change: Callable[[ConceptSpec], ConceptSpec]) -> None:
         """Keep a change of the question. What was retrieved stays until it is asked again."""
         session, name = self._desk.session, self._desk.name
         if name is None:

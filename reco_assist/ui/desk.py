@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from reco_assist.archive import Archive
 from reco_assist.errors import RecoAssistError
 from reco_assist.files import make_folder
-from reco_assist.session import Card, Plan, ReviewQueue, Session
+from reco_assist.session import Card, ConceptSpec, ReviewQueue, Session
 from reco_assist.session.freshness import note_concept
 from reco_assist.session.records import Correction, Finding, Result
 from reco_assist.ui.frame import PALETTE
@@ -19,10 +19,9 @@ from reco_assist.ui.guard import Guarded
 from reco_assist.ui.lane import Lane
 
 if TYPE_CHECKING:
-    from reco_assist.concepts import Concept, Lesson, Quality
+    from reco_assist.concepts import Concept, ConceptBuilder, CoSegmentation, Quality
     from reco_assist.encoders import Encoder
     from reco_assist.retrieval import Retrieved
-    from reco_assist.session.teaching import Teaching
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +63,10 @@ class Desk:
         self.session = session
         self._new = False  # whether a concept without a name is worked on
         self.step = 0
-        self.teachings: dict[str, Teaching] = {}
+        self.teachings: dict[str, ConceptBuilder] = {}
         self.looks: dict[str, list[Retrieved]] = {}
-        self._judged: dict[str, tuple[Lesson, Quality | None]] = {}
-        self._questions: dict[str, Plan] = {}  # what the loaded lessons answer
+        self._judged: dict[str, tuple[CoSegmentation, Quality | None]] = {}
+        self._questions: dict[str, ConceptSpec] = {}  # what the loaded lessons answer
         self.error = ""
         self.queue = ReviewQueue(session)
         self._listeners: list[Callable[[], None]] = []
@@ -154,12 +153,12 @@ class Desk:
         return self.queue.cards
 
     @property
-    def plan(self) -> Plan | None:
+    def plan(self) -> ConceptSpec | None:
         """How the open concept is learnt."""
         return None if self.name is None else self.session.plan(self.name)
 
     @property
-    def teaching(self) -> "Teaching | None":
+    def teaching(self) -> "ConceptBuilder | None":
         """The open concept's lesson, once it is loaded."""
         return None if self.name is None else self.teachings.get(self.name)
 
@@ -198,7 +197,7 @@ class Desk:
         if name not in self.teachings and self.session.plan(name).begun:
             self.learning.run(lambda: self._load(name))
 
-    def lesson(self, name: str) -> "Teaching":
+    def lesson(self, name: str) -> "ConceptBuilder":
         """A concept's lesson, loaded if need be. Takes time then: call it in a lane.
 
         Raises:
@@ -245,12 +244,12 @@ class Desk:
     def _load(self, name: str) -> None:
         # The plan may have changed while the lesson was in the making: what it says now counts.
         if name not in self.teachings:
-            from reco_assist.session.teaching import Teaching, first_look  # noqa: PLC0415  (loads models)
+            from reco_assist.concepts import ConceptBuilder, first_look  # noqa: PLC0415  (loads models)
 
             plan = self.session.plan(name)
             self.looks[name] = first_look(self.archive, plan)
             self.changed()
-            teaching = Teaching.begin(self.archive, plan)
+            teaching = ConceptBuilder.retrieve(self.archive, plan)
             with self.session.store.mutex:  # what is dropped just now must not fall between plan and lesson
                 self._questions[name] = plan.question()
                 self.teachings[name] = self._following(teaching, name)
@@ -266,13 +265,13 @@ class Desk:
     def _learn(self, name: str) -> "Concept":
         """The concept of a loaded lesson; the session keeps what the plan came to."""
         with self.session.store.mutex:  # of one moment
-            kept, plan, stale = self.teachings[name].kept, self.session.plan(name), self.is_stale(name)
-        concept = kept.concept()
+            builder, plan, stale = self.teachings[name], self.session.plan(name), self.is_stale(name)
+        concept = builder.build()
         if not stale:
             note_concept(self.session, plan, concept.digest)
         return concept
 
-    def _following(self, teaching: "Teaching", name: str) -> "Teaching":
+    def _following(self, teaching: "ConceptBuilder", name: str) -> "ConceptBuilder":
         try:
             return teaching.follow(self.session.plan(name))
         except RecoAssistError:  # every image is dropped: they stay until the curator keeps one

@@ -7,21 +7,21 @@ from PIL import Image
 from reco_assist.archive import Entry
 from reco_assist.errors import InputError
 from reco_assist.masks import polygons, rle
-from reco_assist.session import Example
+from reco_assist.session import ExemplarSpec
 from reco_assist.ui.gallery import Box, Mark
 
 _COARSE = 0.004  # of the image's longer side: how far a shown outline may run beside the painted one
 
 
-def boxed(entry: Entry, box: Box) -> Example:
+def boxed(entry: Entry, box: Box) -> ExemplarSpec:
     """An example from a box in 0..1 of the upright image."""
     x, y = round(box[0] * entry.width), round(box[1] * entry.height)
     width = min(max(1, round(box[2] * entry.width)), entry.width - x)
     height = min(max(1, round(box[3] * entry.height)), entry.height - y)
-    return Example(str(entry.path), entry.content_hash, (x, y, width, height))
+    return ExemplarSpec(str(entry.path), entry.content_hash, (x, y, width, height))
 
 
-def painted(entry: Entry, painting: NDArray[np.bool_]) -> Example:
+def painted(entry: Entry, painting: NDArray[np.bool_]) -> ExemplarSpec:
     """An example from a painting (h, w) bool that lies over the whole upright image.
 
     Raises:
@@ -32,10 +32,10 @@ def painted(entry: Entry, painting: NDArray[np.bool_]) -> Example:
     mask = rle.encode(resized >= 128)
     if not rle.area(mask):
         raise InputError("The painted example is empty; paint over the object before you take it.")
-    return Example(str(entry.path), entry.content_hash, rle.bbox(mask), mask)
+    return ExemplarSpec(str(entry.path), entry.content_hash, rle.bbox(mask), mask)
 
 
-def marks(entry: Entry, example: Example) -> tuple[Mark, ...]:
+def marks(entry: Entry, example: ExemplarSpec) -> tuple[Mark, ...]:
     """How an example is drawn on its image: its box, or the outlines of what was painted."""
     if example.mask is None:
         x, y, width, height = example.box

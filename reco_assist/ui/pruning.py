@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reco_assist.errors import InputError
-from reco_assist.session import Plan
+from reco_assist.session import ConceptSpec
 from reco_assist.ui.desk import Desk
 
 if TYPE_CHECKING:
-    from reco_assist.session.teaching import Teaching
+    from reco_assist.concepts import ConceptBuilder
 
 _MORE = 20  # images that "load more" adds
 _ALIKE = 6  # images that "more like this" adds
 
-Change = Callable[[Plan], Plan]
+Change = Callable[[ConceptSpec], ConceptSpec]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +45,7 @@ class Pruning:
         self._desk = desk
         self._waiting: deque[_Act] = deque()
 
-    def shown(self, plan: Plan) -> Plan:
+    def shown(self, plan: ConceptSpec) -> ConceptSpec:
         """A plan as it will be when what waits is done, as far as that is known."""
         for act in list(self._waiting):
             if act.name == plan.name:
@@ -63,7 +63,7 @@ class Pruning:
     def mark(self, content_hash: str, sign: int) -> None:
         """More like this adds the archive's nearest; less like this drops it and its kind; 0 does neither."""
 
-        def marked(plan: Plan) -> Plan:
+        def marked(plan: ConceptSpec) -> ConceptSpec:
             marks = {digest: old for digest, old in plan.marks if digest != content_hash}
             return replace(plan, marks=(*marks.items(), *([(content_hash, sign)] if sign else [])))
 
@@ -149,19 +149,19 @@ class Pruning:
             self._keep(name, teaching)
         desk.judge(name)
 
-    def _followed(self, plan: Plan) -> "Teaching | None":
+    def _followed(self, plan: ConceptSpec) -> "ConceptBuilder | None":
         teaching = self._desk.teachings.get(plan.name)
         return None if teaching is None else teaching.follow(plan)
 
-    def _keep(self, name: str, teaching: "Teaching | None") -> None:
+    def _keep(self, name: str, teaching: "ConceptBuilder | None") -> None:
         if teaching is not None:
             self._desk.teachings[name] = teaching
 
 
-def _same(plan: Plan) -> Plan:
+def _same(plan: ConceptSpec) -> ConceptSpec:
     return plan
 
 
-def _kept(plan: Plan, ids: Collection[str], *, kept: bool) -> Plan:
+def _kept(plan: ConceptSpec, ids: Collection[str], *, kept: bool) -> ConceptSpec:
     dropped = set(plan.dropped) - set(ids) if kept else set(plan.dropped) | set(ids)
     return replace(plan, dropped=tuple(sorted(dropped)))

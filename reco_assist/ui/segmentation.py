@@ -6,7 +6,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from reco_assist.errors import InputError
-from reco_assist.session import Plan
+from reco_assist.session import ConceptSpec
 from reco_assist.session.freshness import note_student
 from reco_assist.ui.desk import Desk
 
@@ -103,7 +103,7 @@ class Segmentation:
         student = StudentSegmenter(Student.load(file))
         for name in student.digests:
             if name not in session.concepts:
-                session.set_plan(Plan(name))
+                session.set_plan(ConceptSpec(name))
         note_student(session, file, student.digests)
         return student
 

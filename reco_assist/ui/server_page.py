@@ -11,7 +11,7 @@ import ipywidgets as w
 from reco_assist.errors import InputError
 from reco_assist.label_studio import TOKEN, Comparison, compare, read_pulled
 from reco_assist.masks import rle
-from reco_assist.session import Example, Plan
+from reco_assist.session import ConceptSpec, ExemplarSpec
 from reco_assist.session.labelling import CORRECTIONS, PICTURE
 from reco_assist.ui.desk import Desk
 from reco_assist.ui.parts import button, field, on_change, page, part, row, say, show, text, with_classes
@@ -155,7 +155,7 @@ class ServerPage:
                 for one in shown:
                     mask = rle.encode(one.mask)
                     path = str(one.path.absolute())
-                    examples.append(Example(path, one.content_hash, rle.bbox(mask), mask, one.negative))
+                    examples.append(ExemplarSpec(path, one.content_hash, rle.bbox(mask), mask, one.negative))
                 self._desk.session.change_plan(
                     name, lambda plan: _taught(plan, examples), what="learn from corrections"
                 )
@@ -213,11 +213,11 @@ class ServerPage:
         show(self.table, visible=bool(self.table.value))
 
 
-def _taught(plan: Plan, examples: Sequence[Example]) -> Plan:
+def _taught(plan: ConceptSpec, examples: Sequence[ExemplarSpec]) -> ConceptSpec:
     """The plan with examples that take the place of those on the same images; its set is found anew."""
     known = {one.content_hash for one in examples}
-    drawn = [one for one in plan.examples if one.content_hash not in known]
-    return replace(plan, examples=(*drawn, *examples), added=(), dropped=(), marks=(), begun=True)
+    drawn = [one for one in plan.exemplars if one.content_hash not in known]
+    return replace(plan, exemplars=(*drawn, *examples), added=(), dropped=(), marks=(), begun=True)
 
 
 def _lesson(name: str, positive: int, every: int, gain: "Gain | None") -> str:

@@ -8,7 +8,7 @@ import torch
 
 from reco_assist.concepts import ambiguous
 from reco_assist.retrieval import Retrieved
-from reco_assist.session import Plan
+from reco_assist.session import ConceptSpec
 from reco_assist.ui.concept_page import ConceptPage
 from reco_assist.ui.desk import Desk
 from reco_assist.ui.gallery import ExemplarGallery, GalleryItem
@@ -18,7 +18,7 @@ from reco_assist.ui.pictures import ArchivePictures
 from reco_assist.ui.pruning import Pruning
 
 if TYPE_CHECKING:
-    from reco_assist.session.teaching import Teaching
+    from reco_assist.concepts import ConceptBuilder
 
 RETRIEVE, PRUNE = 1, 2
 
@@ -29,7 +29,7 @@ class SetPage:
     def __init__(self, desk: Desk, concept_page: ConceptPage) -> None:
         self._desk = desk
         self._pruning = Pruning(desk)
-        self._heated: Teaching | None = None  # whose heat maps the pictures hold
+        self._heated: ConceptBuilder | None = None  # whose heat maps the pictures hold
         self.pictures = ArchivePictures(desk.archive)
         self.gallery = ExemplarGallery(self.pictures, height=460)
         self.gallery.on_decision(self.decide)
@@ -85,7 +85,7 @@ class SetPage:
             self._pruning.travel(name)
         self._desk.changed()
 
-    def _show_items(self, plan: Plan) -> None:
+    def _show_items(self, plan: ConceptSpec) -> None:
         teaching = self._desk.teaching
         if teaching is None:
             first = self._desk.looks.get(plan.name, [])
@@ -108,7 +108,7 @@ class SetPage:
         if tuple(items) != self.gallery.items:
             self.gallery.items = items
 
-    def _item(self, image: Retrieved, plan: Plan) -> GalleryItem:
+    def _item(self, image: Retrieved, plan: ConceptSpec) -> GalleryItem:
         mark = dict(plan.marks).get(image.content_hash, 0)
         return GalleryItem(
             image.content_hash,
@@ -128,10 +128,10 @@ class SetPage:
         if teaching is None:
             return items
         facts: dict[str, tuple[float, tuple[float, float]]] = {}
-        for draft in (teaching.whole.draft, teaching.kept.draft):
-            height, width = draft.matrix.grid
-            best = draft.seeds[:, 0].tolist()  # k of (y, x)
-            for image, support, (y, x) in zip(draft.images, draft.support.tolist(), best, strict=True):
+        for made in (teaching.whole, teaching.kept):
+            height, width = made.matrix.grid
+            best = made.seeds[:, 0].tolist()  # k of (y, x)
+            for image, support, (y, x) in zip(made.images, made.support.tolist(), best, strict=True):
                 facts[image.content_hash] = support, ((x + 0.5) / width, (y + 0.5) / height)
         unlike = teaching.outliers()
         seeded = [
@@ -140,7 +140,7 @@ class SetPage:
         ]
         return sorted(seeded, key=lambda item: (not item.outlier, -(item.support or 0.0)))
 
-    def _show_foot(self, plan: Plan) -> None:
+    def _show_foot(self, plan: ConceptSpec) -> None:
         desk, teaching = self._desk, self._desk.teaching
         pruning = desk.step == PRUNE
         outliers = len(teaching.outliers()) if pruning and teaching else 0
@@ -155,7 +155,7 @@ class SetPage:
         advice = "Drop what does not show it: the points mark what the others agree on." if pruning else ""
         say(self._advice, "" if outliers else advice)
         self.swap.description = "Swap back" if plan.swapped else "Swap object and background"
-        led_by_word = teaching is not None and not teaching.whole.exemplars
+        led_by_word = teaching is not None and not teaching.found.exemplars
         show(self.swap, visible=pruning and led_by_word)
         asked = pruning and led_by_word and not plan.swapped
         doubt = ambiguous(plan.name, desk.quality) if asked else ""
@@ -172,9 +172,9 @@ class SetPage:
         if not self.gallery.heat or teaching is None or teaching is self._heated:
             return
         self._heated = teaching
-        for draft in (teaching.whole.draft, teaching.kept.draft):
-            levels = torch.sigmoid(10 * (draft.scores - draft.threshold)) * 255  # (k, h, w)
+        for made in (teaching.whole, teaching.kept):
+            levels = torch.sigmoid(10 * (made.scores - made.threshold)) * 255  # (k, h, w)
             maps = levels.round().to(torch.uint8).numpy()
             self.pictures.heats.update(
-                {image.content_hash: one for image, one in zip(draft.images, maps, strict=True)}
+                {image.content_hash: one for image, one in zip(made.images, maps, strict=True)}
             )

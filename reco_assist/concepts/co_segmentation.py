@@ -1,4 +1,4 @@
-"""A Concept in the making: the set, its co-segmentation and what it teaches, while images come and go."""
+"""The co-segmentation of a set: what its images have in common, while images come and go."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
-from reco_assist.concepts.concept import Method
+from reco_assist.annotations.spec import Method
 from reco_assist.cosegment import (
     MatchMatrix,
     Prototypes,
@@ -35,10 +35,10 @@ OUTLYING = 2.5
 
 
 @dataclass(frozen=True)
-class Draft:
+class CoSegmentation:
     """The co-segmentation of a set; dropping images is free and adding them costs their blocks alone.
 
-    Everything derived follows from the fields, so a draft after `drop` equals one made without the image.
+    Everything derived follows from the fields: what is left after `drop` equals what is made without it.
 
     Attributes:
         images: The k images of the set, best first.
@@ -68,7 +68,7 @@ class Draft:
         *,
         method: Method,
         exemplars: Prototypes | None = None,
-    ) -> "Draft":
+    ) -> "CoSegmentation":
         """Co-segment a set.
 
         Args:
@@ -82,8 +82,8 @@ class Draft:
         unit = features if method == "paper" else normalize(features, dim=1)  # (k, C, h, w)
         return cls(tuple(images), unit, guidance, MatchMatrix.build(unit, weights), method, exemplars)
 
-    def drop(self, indices: Collection[int]) -> "Draft":
-        """The draft without some images of the set.
+    def drop(self, indices: Collection[int]) -> "CoSegmentation":
+        """The co-segmentation without some images of the set.
 
         Raises:
             InputError: Nothing would be left, or an index is not of this set.
@@ -100,8 +100,8 @@ class Draft:
 
     def add(
         self, images: Sequence[Retrieved], features: Tensor, guidance: Tensor, weights: Tensor
-    ) -> "Draft":
-        """The draft with more images at the end of the set; arguments as for `build`."""
+    ) -> "CoSegmentation":
+        """The co-segmentation with more images at the end of the set; arguments as for `build`."""
         unit = features if self.method == "paper" else normalize(features, dim=1)
         return replace(
             self,
