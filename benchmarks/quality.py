@@ -172,10 +172,10 @@ def rows(archive: Archive, case: Case) -> Iterator[tuple[str, Callable[[], Conce
         return begin_concept(archive, word, k=K)
 
     def unguided() -> Concept:
-        draft = guided().kept
-        weights = torch.ones_like(draft.guidance)  # (k, h, w)
-        draft = CoSegmentation.build(draft.images, draft.features, draft.guidance, weights, method="paper")
-        return replace(guided().build(), foreground=draft.reference, text=None)
+        made = guided().kept
+        weights = torch.ones_like(made.guidance)  # (k, h, w)
+        made = CoSegmentation.build(made.images, made.features, made.guidance, weights, method="paper")
+        return replace(guided().build(), foreground=made.reference, text=None)
 
     def saliency() -> Concept:
         concept = guided().build()

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from reco_assist.annotations import ImageRef
-from reco_assist.session import Finding, Plan, Result, ReviewQueue, Session
+from reco_assist.session import ConceptSpec, Finding, Result, ReviewQueue, Session
 
 NAMES = ("mug", "cat")
 _AT_ONCE = 1000  # results of one change, while the session is made
@@ -90,7 +90,7 @@ def fill(session: Session, images: int) -> None:
     """Results of so many images, as a run would have left them."""
     rng = np.random.default_rng(0)
     for name in NAMES:
-        session.set_plan(Plan(name, begun=True))
+        session.set_plan(ConceptSpec(name, begun=True))
     for start in range(0, images, _AT_ONCE):
         values = {}
         for number in range(start, min(images, start + _AT_ONCE)):

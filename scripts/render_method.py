@@ -46,9 +46,9 @@ def main() -> None:
         archive = Archive.create(Path(folder) / "samples.reco", encoder=encoder)
         archive.add(SAMPLES / "archive", progress=False)
         builder = begin_concept(archive, "mug", k=12)
-        draft, concept = builder.kept, builder.build()
-    height, width = draft.matrix.grid
-    agreed = support(draft.matrix.match).view(len(draft.images), height, width).numpy()
+        made, concept = builder.kept, builder.build()
+    height, width = made.matrix.grid
+    agreed = support(made.matrix.match).view(len(made.images), height, width).numpy()
     segmenter = Segmenter([concept], encoder=encoder, presence="off", instances="none")
     page = Image.new(
         "RGB", (len(STEPS) * (SIDE + GAP) - GAP, TOP + ROWS * (SIDE + GAP) - GAP), (250, 250, 248)
@@ -56,12 +56,12 @@ def main() -> None:
     draw = ImageDraw.Draw(page)
     for column, name in enumerate(STEPS):
         draw.text((column * (SIDE + GAP), 3), name, (32, 33, 36), ImageFont.load_default(15))
-    for row, image in enumerate(draft.images[:ROWS]):
+    for row, image in enumerate(made.images[:ROWS]):
         pixels = decode(image.path).pixels
         photo = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
         seeds = heat(agreed[row], photo)
         dots = ImageDraw.Draw(seeds)
-        for y, x in draft.seeds[row].tolist():
+        for y, x in made.seeds[row].tolist():
             centre = ((x + 0.5) * SIDE / width, (y + 0.5) * SIDE / height)
             dots.circle(centre, 5, (255, 255, 255), (20, 20, 20), 2)
         prediction = next(segmenter.predict([Target(image.path, image.path.name)]))
@@ -71,9 +71,9 @@ def main() -> None:
         mask = overlay(pixels, labels, palette(1), (640, 640)).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
         shown = (
             photo,
-            heat(draft.guidance[row].numpy(), photo),
+            heat(made.guidance[row].numpy(), photo),
             seeds,
-            heat(draft.scores[row].numpy(), photo),
+            heat(made.scores[row].numpy(), photo),
             mask,
         )
         for column, picture in enumerate(shown):

@@ -55,7 +55,7 @@ def archive(photos, tmp_path_factory):
 
 
 @pytest.fixture
-def lesson(archive):
+def builder(archive):
     return begin_concept(archive, "anything", k=8)
 
 
@@ -65,44 +65,44 @@ def exemplars(archive):
     return [box_exemplar(path, 2, 2, 20, 16) for path in paths]
 
 
-def rebuilt(draft: CoSegmentation) -> CoSegmentation:
-    weights = torch.stack(draft.matrix.weights).view_as(draft.guidance)
+def rebuilt(made: CoSegmentation) -> CoSegmentation:
+    weights = torch.stack(made.matrix.weights).view_as(made.guidance)
     return CoSegmentation.build(
-        draft.images,
-        draft.features,
-        draft.guidance,
+        made.images,
+        made.features,
+        made.guidance,
         weights,
-        method=draft.method,
-        exemplars=draft.exemplars,
+        method=made.method,
+        exemplars=made.exemplars,
     )
 
 
 @pytest.mark.parametrize("method", ["assist", "paper"])
 def test_dropping_equals_learning_without(archive, method):
-    lesson = begin_concept(archive, "anything", k=8, method=method)
-    gone = [lesson.kept.images[i].content_hash for i in (1, 5)]
-    dropped = lesson.drop(gone)
+    builder = begin_concept(archive, "anything", k=8, method=method)
+    gone = [builder.kept.images[i].content_hash for i in (1, 5)]
+    dropped = builder.drop(gone)
     anew = rebuilt(dropped.kept)
     assert torch.equal(dropped.kept.seeds, anew.seeds)
     assert torch.equal(dropped.kept.support, anew.support)
     assert torch.allclose(dropped.kept.scores, anew.scores, atol=1e-5)
     assert dropped.build().provenance.dropped == tuple(sorted(gone))
     assert set(dropped.build().provenance.kept).isdisjoint(gone)
-    assert not torch.equal(dropped.kept.reference, lesson.kept.reference)
+    assert not torch.equal(dropped.kept.reference, builder.kept.reference)
 
 
-def test_dropping_step_by_step_equals_dropping_at_once(lesson):
-    a, b = (lesson.kept.images[i].content_hash for i in (0, 6))
-    assert lesson.drop([a]).drop([b]).build().to_bytes() == lesson.drop([b, a]).build().to_bytes()
+def test_dropping_step_by_step_equals_dropping_at_once(builder):
+    a, b = (builder.kept.images[i].content_hash for i in (0, 6))
+    assert builder.drop([a]).drop([b]).build().to_bytes() == builder.drop([b, a]).build().to_bytes()
 
 
-def test_adding_equals_building_with(lesson):
-    draft = lesson.kept
-    weights = torch.stack(draft.matrix.weights).view_as(draft.guidance)
-    start = draft.drop([5, 6, 7])
-    grown = start.add(draft.images[5:], draft.features[5:], draft.guidance[5:], weights[5:])
-    assert torch.allclose(grown.matrix.match, draft.matrix.match, atol=1e-6)
-    assert torch.allclose(grown.scores, draft.scores, atol=1e-5)
+def test_adding_equals_building_with(builder):
+    made = builder.kept
+    weights = torch.stack(made.matrix.weights).view_as(made.guidance)
+    start = made.drop([5, 6, 7])
+    grown = start.add(made.images[5:], made.features[5:], made.guidance[5:], weights[5:])
+    assert torch.allclose(grown.matrix.match, made.matrix.match, atol=1e-6)
+    assert torch.allclose(grown.scores, made.scores, atol=1e-5)
 
 
 def test_exemplars_lead_and_the_text_only_names(archive, exemplars):
@@ -298,22 +298,22 @@ def test_of_older_files_a_name_beside_exemplars_judges_presence_alone(samples, t
     assert Concept.load(tmp_path / "again.concept").saliency is None
 
 
-def test_a_swap_exchanges_the_sides_and_can_be_taken_back(lesson, tmp_path):
-    plain, swapped = lesson.build(), lesson.swap().build()
+def test_a_swap_exchanges_the_sides_and_can_be_taken_back(builder, tmp_path):
+    plain, swapped = builder.build(), builder.swap().build()
     assert torch.equal(swapped.foreground, plain.background)
     assert torch.equal(swapped.background, plain.foreground)
     assert swapped.text is None
     assert swapped.presence.language is None
     assert (plain.provenance.swapped, swapped.provenance.swapped) == (False, True)
     assert swapped.quality.distinctiveness == -plain.quality.distinctiveness
-    assert lesson.swap().swap().build().to_bytes() == plain.to_bytes()
+    assert builder.swap().swap().build().to_bytes() == plain.to_bytes()
     swapped.save(tmp_path / "x.concept")
     assert Concept.load(tmp_path / "x.concept").to_bytes() == swapped.to_bytes()
 
 
-def test_the_seeds_of_a_swap_lie_where_its_scores_are_highest(lesson):
-    draft = lesson.swap().kept
-    for scores, seeds in zip(draft.scores, draft.seeds, strict=True):
+def test_the_seeds_of_a_swap_lie_where_its_scores_are_highest(builder):
+    made = builder.swap().kept
+    for scores, seeds in zip(made.scores, made.seeds, strict=True):
         chosen = {scores[y, x].item() for y, x in seeds.tolist()}
         assert chosen == set(scores.flatten().sort(descending=True).values[: len(seeds)].tolist())
 
@@ -361,7 +361,7 @@ def test_remaining_positives_are_estimated_whatever_their_share(share):
     assert 2 * found < expected_positives(archive, kept, total=2 * count) <= 2 * found + 20
 
 
-def test_what_was_dropped_lowers_the_estimate_of_what_remains(lesson):
+def test_what_was_dropped_lowers_the_estimate_of_what_remains(builder):
     random = np.random.default_rng(2)
     archive = np.sort(random.normal(0, 1.5, 1000).astype(np.float32))[::-1]
     top = archive[:20]
@@ -371,10 +371,10 @@ def test_what_was_dropped_lowers_the_estimate_of_what_remains(lesson):
     assert wrong >= 0
 
 
-def test_outlyingness_is_in_robust_deviations(lesson):
-    support = lesson.kept.support.numpy()
+def test_outlyingness_is_in_robust_deviations(builder):
+    support = builder.kept.support.numpy()
     deviation = median_abs_deviation(support, scale="normal")
-    assert np.allclose(lesson.kept.outlyingness, (np.median(support) - support) / deviation, atol=1e-4)
+    assert np.allclose(builder.kept.outlyingness, (np.median(support) - support) / deviation, atol=1e-4)
 
 
 def test_hints_come_where_they_help(archive):
@@ -386,9 +386,9 @@ def test_hints_come_where_they_help(archive):
     assert "the wrong way round" in ambiguous("sky", Quality(-0.1, 3))
 
 
-def test_the_set_labels_its_cells_by_refined_masks(lesson):
+def test_the_set_labels_its_cells_by_refined_masks(builder):
     """Half-covered cells can only come from masks that follow the photograph, not from the grid."""
-    (bank,) = lesson.build().banks
+    (bank,) = builder.build().banks
     assert bank.cells.shape == (8 * 16, 16)
     assert torch.allclose(bank.cells.float().norm(dim=1), torch.ones(128), atol=1e-2)
     assert bank.labels.min() < 0.1

@@ -102,7 +102,7 @@ def test_the_annotator_pushes_pulls_and_learns(label_studio, annotator, tmp_path
     assert "kept aside" in page._learnt.value
     plan = session.plan("mug")
     assert sum(not one.negative for one in plan.exemplars) == 9
-    assert annotator.desk.teachings["mug"].found.exemplars
+    assert annotator.desk.builders["mug"].found.exemplars
     annotator.desk.open(0)
     assert annotator.rail.error == ""
 

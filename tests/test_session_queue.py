@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from reco_assist.annotations import ImageRef
-from reco_assist.session import STATES, Finding, Plan, Result, ReviewQueue, Session, queue
+from reco_assist.session import STATES, ConceptSpec, Finding, Result, ReviewQueue, Session, queue
 
 NAMES = ("mug", "spoon")
 
@@ -15,7 +15,7 @@ NAMES = ("mug", "spoon")
 def session(tmp_path):
     opened = Session.open(tmp_path / "job.session", who="tester")
     for name in NAMES:
-        opened.set_plan(Plan(name, begun=True))
+        opened.set_plan(ConceptSpec(name, begun=True))
     yield opened
     opened.close()
 
@@ -76,7 +76,7 @@ def test_an_order_that_is_kept_up_is_the_one_that_is_made_anew(session, seed):
             segmented(session, rng.randrange(len(digests)), rng)
         elif what < 0.95 and step % 2:
             names = session.concepts
-            session.remove_concept("spoon") if "spoon" in names else session.set_plan(Plan("spoon"))
+            session.remove_concept("spoon") if "spoon" in names else session.set_plan(ConceptSpec("spoon"))
         if rng.random() < 0.5:
             continue
         cards = kept.cards

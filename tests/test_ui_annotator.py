@@ -190,7 +190,7 @@ def test_a_new_annotator_offers_to_go_on_and_loses_nothing(place):
     kept = {item.id for item in second.set_page.gallery.items if item.kept}
     assert dropped not in kept
     assert len(kept) == 7
-    # A restarted kernel's lesson is the same to the bit, so nothing is segmented again.
+    # A restarted kernel's builder is the same to the bit, so nothing is segmented again.
     second.desk.open(3)
     count = second.session.store.count
     second.review_page.start_button.click()
@@ -381,14 +381,14 @@ def test_a_drop_while_more_is_loaded_is_not_overwritten(place, monkeypatch):
     annotator.set_page.next.click()
     gallery = annotator.set_page.gallery
     victim = gallery.items[2].id
-    kind = type(annotator.desk.teaching)
+    kind = type(annotator.desk.builder)
     begun, gate, follow = Event(), Event(), kind.follow
 
-    def late(teaching, plan):
+    def late(builder, plan):
         if current_thread() is not main_thread():
             begun.set()
             gate.wait(60)
-        return follow(teaching, plan)
+        return follow(builder, plan)
 
     monkeypatch.setattr(kind, "follow", late)
     send(gallery, type="command", name="load_more")
@@ -401,7 +401,7 @@ def test_a_drop_while_more_is_loaded_is_not_overwritten(place, monkeypatch):
     assert len(gallery.items) == 26
 
 
-def test_less_like_this_waits_for_the_lesson(place):
+def test_less_like_this_waits_for_the_builder(place):
     annotator = start(place, resume=True)
     annotator.concept_page.word.value = "mug"
     annotator.concept_page.k.value = 6
@@ -432,7 +432,7 @@ def test_boxes_drawn_on_any_image_lead(place):
     assert page.gallery.items[4].marks == ((0.25, 0.5, 0.5, 8 / 30),)
     find(annotator, "thing")
     assert annotator.session.plan("thing").exemplars[0].content_hash == item.id
-    assert annotator.desk.teaching.found.exemplars
+    assert annotator.desk.builder.found.exemplars
     concept = annotator.desk.concept("thing")
     assert concept.provenance.exemplars == ((item.id, "10,15,20,8"),)
     # Another box asks a new question: what was found stays until it is asked.
@@ -442,7 +442,7 @@ def test_boxes_drawn_on_any_image_lead(place):
     assert annotator.set_page.again.layout.display is None
     annotator.set_page.again.click()
     assert annotator.wait(60)
-    assert len(annotator.desk.teaching.found.exemplars) == 2
+    assert len(annotator.desk.builder.found.exemplars) == 2
 
 
 def test_examples_are_painted_too(place):
@@ -461,7 +461,7 @@ def test_examples_are_painted_too(place):
     assert (min(outer[::2]), max(outer[::2]), min(outer[1::2]), max(outer[1::2])) == (0.25, 0.75, 0.2, 0.6)
     assert len(hole) >= 8
     find(annotator, "thing")
-    [taught] = annotator.desk.teaching.found.exemplars
+    [taught] = annotator.desk.builder.found.exemplars
     expected = np.asarray(Image.fromarray(painting).resize((40, 30), Image.Resampling.NEAREST))
     assert (taught.mask != expected).mean() < 0.03
     assert taught.source == "painted within 10,6,20,12"
@@ -479,7 +479,7 @@ def test_examples_of_a_concept_without_a_name_survive_too(place):
     second._offered.children[-1].children[0].click()
     assert len(second.concept_page.plan.exemplars) == 1
     find(second, "thing")
-    assert second.desk.teaching.found.exemplars
+    assert second.desk.builder.found.exemplars
     assert second.session.draft.exemplars == ()
 
 
@@ -501,7 +501,7 @@ def test_object_and_background_can_be_swapped(place):
     page.next.click()
     assert page.swap.layout.display is None
     assert f"about {desk.quality.remaining} more" in page.gallery.status
-    desk._judged["mug"] = desk.teaching.kept, Quality(-0.1, 7)
+    desk._judged["mug"] = desk.builder.kept, Quality(-0.1, 7)
     desk.changed()
     assert "What is &#x27;mug&#x27; and what is around it may be" in page._doubt.value
     before, plain = {item.id: item.seed for item in page.gallery.items}, desk.concept("mug")
@@ -515,10 +515,10 @@ def test_object_and_background_can_be_swapped(place):
     second = start(place, resume=True)  # a restarted kernel
     second._open(2)
     assert second.wait(60)
-    assert second.desk.teaching.kept.swapped
+    assert second.desk.builder.kept.swapped
     send(second.set_page.gallery, type="command", name="undo")
     assert second.wait(60)
-    assert not second.desk.teaching.kept.swapped
+    assert not second.desk.builder.kept.swapped
     assert {item.id: item.seed for item in second.set_page.gallery.items} == before
 
 
@@ -528,7 +528,7 @@ def test_what_is_suggested_for_dropping_comes_first(place, monkeypatch):
     annotator.set_page.next.click()
     gallery = annotator.set_page.gallery
     odd = gallery.items[-1].id
-    monkeypatch.setattr(type(annotator.desk.teaching), "outliers", lambda _: {odd})
+    monkeypatch.setattr(type(annotator.desk.builder), "outliers", lambda _: {odd})
     annotator.desk.changed()
     assert (gallery.items[0].id, gallery.items[0].outlier) == (odd, True)
     supports = [item.support for item in gallery.items[1:]]
@@ -548,7 +548,7 @@ def test_contexts_are_chips(place):
     assert "+ table" not in chips
     chips["table  ✕"].click()
     find(annotator)
-    assert annotator.desk.teaching.found.names == ("sea",)
+    assert annotator.desk.builder.found.names == ("sea",)
 
 
 def test_two_concepts_share_the_images(place):

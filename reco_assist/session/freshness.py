@@ -35,8 +35,8 @@ def note_concept(session: "Session", plan: ConceptSpec, digest: str) -> None:
 
     Args:
         session: Where.
-        plan: As its lesson followed it.
-        digest: Of the concept that the lesson taught.
+        plan: As its builder followed it.
+        digest: Of the concept that the builder taught.
     """
     session.store.put("learn", {_LEARNT + _of_plan(plan): digest})
 

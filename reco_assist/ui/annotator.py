@@ -164,10 +164,10 @@ class Annotator:
     def _steps(self) -> list[list[object]]:
         desk, plan = self.desk, self.desk.plan
         begun = plan is not None and plan.begun
-        teaching = desk.teaching
+        builder = desk.builder
         any_begun = any(desk.session.plan(name).begun for name in desk.session.concepts)
-        found = len(teaching.images) if teaching else 0
-        kept = len(teaching.kept.images) if teaching else 0
+        found = len(builder.images) if builder else 0
+        kept = len(builder.kept.images) if builder else 0
         figures = desk.queue.progress
         total = sum(figures.counts.values())
         exported = bool(desk.session.store.items("export/"))
@@ -175,7 +175,7 @@ class Annotator:
         waiting = "searching …" if desk.learning.busy and begun else ""
         return [
             ["Concept", plan.name if plan else "a word or examples", True, begun],
-            ["Retrieve", f"{found} images" if found else waiting, begun, teaching is not None],
+            ["Retrieve", f"{found} images" if found else waiting, begun, builder is not None],
             ["Prune", f"{kept} of {found} kept" if found else "", begun, bool(plan and plan.dropped)],
             [
                 "Segment and review",

@@ -155,8 +155,8 @@ class ConceptPage:
             self.k.value = plan.k
 
     def _show_knowledge(self) -> None:
-        teaching = self._desk.teaching
-        word = None if teaching is None else teaching.found.word
+        builder = self._desk.builder
+        word = None if builder is None else builder.found.word
         say(self._known, sentence(unfamiliar(self.plan.name, word)))
 
     def _remove(self) -> None:

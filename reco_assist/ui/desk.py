@@ -1,4 +1,4 @@
-"""Desk: what the pages of the Annotator share. It owns the lessons and the threads, and no widget."""
+"""Desk: what the pages of the Annotator share. It owns the builders and the threads, and no widget."""
 
 import os
 from collections.abc import Callable
@@ -50,8 +50,8 @@ class Desk:
         archive: What is searched.
         session: What is kept.
         step: Position of the open page.
-        teachings: Lessons that are loaded, by concept.
-        looks: What was retrieved for concepts whose lessons are still in the making.
+        builders: Builders that are loaded, by concept.
+        looks: What was retrieved for concepts whose builders are still in the making.
         learning: The thread that retrieves and co-segments.
         segmenting: The thread that segments targets.
         error: What failed last, in one sentence; empty for nothing.
@@ -63,10 +63,10 @@ class Desk:
         self.session = session
         self._new = False  # whether a concept without a name is worked on
         self.step = 0
-        self.teachings: dict[str, ConceptBuilder] = {}
+        self.builders: dict[str, ConceptBuilder] = {}
         self.looks: dict[str, list[Retrieved]] = {}
         self._judged: dict[str, tuple[CoSegmentation, Quality | None]] = {}
-        self._questions: dict[str, ConceptSpec] = {}  # what the loaded lessons answer
+        self._questions: dict[str, ConceptSpec] = {}  # what the loaded builders answer
         self.error = ""
         self.queue = ReviewQueue(session)
         self._listeners: list[Callable[[], None]] = []
@@ -158,9 +158,9 @@ class Desk:
         return None if self.name is None else self.session.plan(self.name)
 
     @property
-    def teaching(self) -> "ConceptBuilder | None":
-        """The open concept's lesson, once it is loaded."""
-        return None if self.name is None else self.teachings.get(self.name)
+    def builder(self) -> "ConceptBuilder | None":
+        """The open concept's builder, once it is loaded."""
+        return None if self.name is None else self.builders.get(self.name)
 
     def layers(self, result: Result) -> tuple[Layer, ...]:
         """The job's concepts in a segmented image."""
@@ -193,22 +193,22 @@ class Desk:
         return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
     def load(self, name: str) -> None:
-        """Begin a concept's lesson in the background, if it is not loaded."""
-        if name not in self.teachings and self.session.plan(name).begun:
+        """Begin a concept's builder in the background, if it is not loaded."""
+        if name not in self.builders and self.session.plan(name).begun:
             self.learning.run(lambda: self._load(name))
 
-    def lesson(self, name: str) -> "ConceptBuilder":
-        """A concept's lesson, loaded if need be. Takes time then: call it in a lane.
+    def builder_of(self, name: str) -> "ConceptBuilder":
+        """A concept's builder, loaded if need be. Takes time then: call it in a lane.
 
         Raises:
-            RecoAssistError: The lesson cannot be held.
+            RecoAssistError: The builder cannot be held.
         """
         self._load(name)
-        return self.teachings[name]
+        return self.builders[name]
 
     def forget(self, name: str) -> None:
-        """Let a concept's lesson begin anew when it is needed."""
-        self.teachings.pop(name, None)
+        """Let a concept's builder begin anew when it is needed."""
+        self.builders.pop(name, None)
         self._questions.pop(name, None)
         self.looks.pop(name, None)
         self._judged.pop(name, None)
@@ -231,7 +231,7 @@ class Desk:
         """What a concept's plan teaches now; kept in the session too. Takes time: call it in a lane.
 
         Raises:
-            RecoAssistError: The lesson cannot be held.
+            RecoAssistError: The builder cannot be held.
         """
         if self.is_stale(name):
             self.forget(name)
@@ -242,37 +242,37 @@ class Desk:
         return concept
 
     def _load(self, name: str) -> None:
-        # The plan may have changed while the lesson was in the making: what it says now counts.
-        if name not in self.teachings:
+        # The plan may have changed while the builder was in the making: what it says now counts.
+        if name not in self.builders:
             from reco_assist.concepts import ConceptBuilder, first_look  # noqa: PLC0415  (loads models)
 
             plan = self.session.plan(name)
             self.looks[name] = first_look(self.archive, plan)
             self.changed()
-            teaching = ConceptBuilder.retrieve(self.archive, plan)
-            with self.session.store.mutex:  # what is dropped just now must not fall between plan and lesson
+            builder = ConceptBuilder.retrieve(self.archive, plan)
+            with self.session.store.mutex:  # what is dropped just now must not fall between plan and builder
                 self._questions[name] = plan.question()
-                self.teachings[name] = self._following(teaching, name)
+                self.builders[name] = self._following(builder, name)
             self.changed()
             self._judge(name)
 
     def _judge(self, name: str) -> None:
-        teaching = self.teachings.get(name) if name in self.session.concepts else None
+        builder = self.builders.get(name) if name in self.session.concepts else None
         judged = self._judged.get(name)
-        if teaching is not None and (judged is None or judged[0] is not teaching.kept):
-            self._judged[name] = teaching.kept, self._learn(name).quality
+        if builder is not None and (judged is None or judged[0] is not builder.kept):
+            self._judged[name] = builder.kept, self._learn(name).quality
 
     def _learn(self, name: str) -> "Concept":
-        """The concept of a loaded lesson; the session keeps what the plan came to."""
+        """The concept of a loaded builder; the session keeps what the plan came to."""
         with self.session.store.mutex:  # of one moment
-            builder, plan, stale = self.teachings[name], self.session.plan(name), self.is_stale(name)
+            builder, plan, stale = self.builders[name], self.session.plan(name), self.is_stale(name)
         concept = builder.build()
         if not stale:
             note_concept(self.session, plan, concept.digest)
         return concept
 
-    def _following(self, teaching: "ConceptBuilder", name: str) -> "ConceptBuilder":
+    def _following(self, builder: "ConceptBuilder", name: str) -> "ConceptBuilder":
         try:
-            return teaching.follow(self.session.plan(name))
+            return builder.follow(self.session.plan(name))
         except RecoAssistError:  # every image is dropped: they stay until the curator keeps one
-            return teaching
+            return builder

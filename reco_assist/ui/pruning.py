@@ -36,7 +36,7 @@ class _Act:
 class Pruning:
     """Changes of the open concept's set.
 
-    A quick change is made at once. One that takes time, or that needs the lesson while that is still in the
+    A quick change is made at once. One that takes time, or that needs the builder while that is still in the
     making, waits for the background thread, and so does whatever is asked for after it: nothing is lost, and
     undo takes back the last. Each is a function of the plan as it is when its turn comes.
     """
@@ -68,14 +68,14 @@ class Pruning:
             return replace(plan, marks=(*marks.items(), *([(content_hash, sign)] if sign else [])))
 
         def less(name: str) -> None:
-            unlike = self._desk.lesson(name).unlike(content_hash)
+            unlike = self._desk.builder_of(name).unlike(content_hash)
             self._change(name, lambda plan: _kept(marked(plan), unlike, kept=False), "less like this")
 
         if sign > 0:
             self._do(lambda name: self._extend(name, content_hash, marked), marked, slow=True)
         elif sign < 0:
             seen: Change = lambda plan: _kept(marked(plan), [content_hash], kept=False)  # noqa: E731
-            self._do(less, seen, slow=self._desk.teaching is None)
+            self._do(less, seen, slow=self._desk.builder is None)
         else:
             self._plain(marked, "unmark")
 
@@ -123,39 +123,39 @@ class Pruning:
             self._waiting.popleft()
 
     def _change(self, name: str, change: Change, what: str) -> None:
-        """Change a plan if its lesson can follow; nothing else reads or writes either meanwhile."""
+        """Change a plan if its builder can follow; nothing else reads or writes either meanwhile."""
         session = self._desk.session
         with session.store.mutex:
             plan = change(session.plan(name))
-            teaching = self._followed(plan)
+            builder = self._followed(plan)
             session.set_plan(plan, what=what, undoable=True)
-            self._keep(name, teaching)
+            self._keep(name, builder)
         self._desk.judge(name)
 
     def _extend(self, name: str, like: str, change: Change) -> None:
         """Add the next images by score, or those like one of the set."""
         session, desk = self._desk.session, self._desk
-        teaching = desk.lesson(name)
-        found = teaching.like(like, _ALIKE) if like else teaching.more(_MORE)
-        grown = teaching.add(found)
+        builder = desk.builder_of(name)
+        found = builder.like(like, _ALIKE) if like else builder.more(_MORE)
+        grown = builder.add(found)
         with session.store.mutex:
-            if desk.teachings.get(name) is not teaching:  # another question was asked since
+            if desk.builders.get(name) is not builder:  # another question was asked since
                 return
             plan = change(session.plan(name))
             added = dict.fromkeys((*plan.added, *(image.content_hash for image in found)))
             plan = replace(plan, added=tuple(added))
-            teaching = grown.follow(plan)
+            builder = grown.follow(plan)
             session.set_plan(plan, what="more like this" if like else "load more", undoable=True)
-            self._keep(name, teaching)
+            self._keep(name, builder)
         desk.judge(name)
 
     def _followed(self, plan: ConceptSpec) -> "ConceptBuilder | None":
-        teaching = self._desk.teachings.get(plan.name)
-        return None if teaching is None else teaching.follow(plan)
+        builder = self._desk.builders.get(plan.name)
+        return None if builder is None else builder.follow(plan)
 
-    def _keep(self, name: str, teaching: "ConceptBuilder | None") -> None:
-        if teaching is not None:
-            self._desk.teachings[name] = teaching
+    def _keep(self, name: str, builder: "ConceptBuilder | None") -> None:
+        if builder is not None:
+            self._desk.builders[name] = builder
 
 
 def _same(plan: ConceptSpec) -> ConceptSpec:

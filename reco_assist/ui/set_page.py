@@ -86,15 +86,15 @@ class SetPage:
         self._desk.changed()
 
     def _show_items(self, plan: ConceptSpec) -> None:
-        teaching = self._desk.teaching
-        if teaching is None:
+        builder = self._desk.builder
+        if builder is None:
             first = self._desk.looks.get(plan.name, [])
             self._put([self._item(image, plan) for image in first])
             found = f"{len(first)} images; finding what they share …" if first else "Searching the archive …"
             self.gallery.status = found if self._desk.learning.busy else ""
             self.gallery.more = False
             return
-        items = [self._item(image, plan) for image in teaching.images]
+        items = [self._item(image, plan) for image in builder.images]
         if self._desk.step == PRUNE:
             items = self._with_seeds(items)
         self._put(items)
@@ -124,16 +124,16 @@ class SetPage:
 
         What is suggested for dropping comes first, then the best supported.
         """
-        teaching = self._desk.teaching
-        if teaching is None:
+        builder = self._desk.builder
+        if builder is None:
             return items
         facts: dict[str, tuple[float, tuple[float, float]]] = {}
-        for made in (teaching.whole, teaching.kept):
+        for made in (builder.whole, builder.kept):
             height, width = made.matrix.grid
             best = made.seeds[:, 0].tolist()  # k of (y, x)
             for image, support, (y, x) in zip(made.images, made.support.tolist(), best, strict=True):
                 facts[image.content_hash] = support, ((x + 0.5) / width, (y + 0.5) / height)
-        unlike = teaching.outliers()
+        unlike = builder.outliers()
         seeded = [
             replace(item, support=facts[item.id][0], seed=facts[item.id][1], outlier=item.id in unlike)
             for item in items
@@ -141,38 +141,38 @@ class SetPage:
         return sorted(seeded, key=lambda item: (not item.outlier, -(item.support or 0.0)))
 
     def _show_foot(self, plan: ConceptSpec) -> None:
-        desk, teaching = self._desk, self._desk.teaching
+        desk, builder = self._desk, self._desk.builder
         pruning = desk.step == PRUNE
-        outliers = len(teaching.outliers()) if pruning and teaching else 0
+        outliers = len(builder.outliers()) if pruning and builder else 0
         self.drop_outliers.description = f"Drop the {outliers} that are unlike the others"
         show(self.drop_outliers, visible=outliers > 0)
         stale = desk.is_stale(plan.name)
         show(self.again, visible=stale)
         self.again.description = "Find again with the changed question"
         self.next.description = "Segment with it" if pruning else "Prune"
-        self.next.disabled = teaching is None
+        self.next.disabled = builder is None
         show(self.next, visible=not stale)
         advice = "Drop what does not show it: the points mark what the others agree on." if pruning else ""
         say(self._advice, "" if outliers else advice)
         self.swap.description = "Swap back" if plan.swapped else "Swap object and background"
-        led_by_word = teaching is not None and not teaching.found.exemplars
+        led_by_word = builder is not None and not builder.found.exemplars
         show(self.swap, visible=pruning and led_by_word)
         asked = pruning and led_by_word and not plan.swapped
         doubt = ambiguous(plan.name, desk.quality) if asked else ""
         say(self._doubt, sentence(doubt))
 
     def _drop_outliers(self) -> None:
-        teaching = self._desk.teaching
-        if teaching is not None:
-            self._pruning.keep(teaching.outliers(), kept=False, what="drop outliers")
+        builder = self._desk.builder
+        if builder is not None:
+            self._pruning.keep(builder.outliers(), kept=False, what="drop outliers")
 
     def _heat(self) -> None:
         """Compute the heat maps that the gallery asks for, when they are switched on."""
-        teaching = self._desk.teaching
-        if not self.gallery.heat or teaching is None or teaching is self._heated:
+        builder = self._desk.builder
+        if not self.gallery.heat or builder is None or builder is self._heated:
             return
-        self._heated = teaching
-        for made in (teaching.whole, teaching.kept):
+        self._heated = builder
+        for made in (builder.whole, builder.kept):
             levels = torch.sigmoid(10 * (made.scores - made.threshold)) * 255  # (k, h, w)
             maps = levels.round().to(torch.uint8).numpy()
             self.pictures.heats.update(
