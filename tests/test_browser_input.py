@@ -8,7 +8,7 @@ from test_browser import in_view, wait_for_step, working_folder
 
 from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.images import content_hash
-from reco_assist.session import Plan, Session, queue
+from reco_assist.session import ConceptSpec, Session, queue
 
 pytestmark = [
     pytest.mark.skipif(chromium() is None, reason="no Chromium: apt-get install chromium, or set CHROMIUM"),
@@ -37,7 +37,7 @@ def fill(folder):
     place.mkdir()
     session = Session.open(folder / "photos.session")
     session.targets = place
-    session.set_plan(Plan("mug"))
+    session.set_plan(ConceptSpec("mug"))
     random = np.random.default_rng(5)
     for number in range(COUNT):
         path = place / f"image_{number:02}.png"

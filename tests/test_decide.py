@@ -11,7 +11,7 @@ from reco_assist.images import content_hash
 from reco_assist.masks import rle
 from reco_assist.runs import Run, list_targets
 from reco_assist.segmenter import Segmented
-from reco_assist.session import Choice, Plan, Session, export
+from reco_assist.session import Choice, ConceptSpec, Session, export
 
 NAMES = {"mug": "digest-m", "spoon": "digest-s", "cup": "digest-c"}
 SHAPE = (50, 70)
@@ -89,7 +89,7 @@ def test_a_run_and_a_session_export_the_same_bytes(told, tmp_path, instances):
     session = Session.open(tmp_path / "job.session")
     session.targets = photos
     for name in NAMES:
-        session.set_plan(Plan(name))
+        session.set_plan(ConceptSpec(name))
     for target, one in zip(targets, predictor.segment(targets), strict=True):
         session.add_result(one.image, target.path, one.maps, one.verdicts, NAMES)
     export(
