@@ -20,6 +20,7 @@ from open_clip.pretrained import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 
 from reco_assist.encoders.names import ModelName
 from reco_assist.errors import EncoderError
+from reco_assist.files import make_folder
 
 _PATIENCE = 5.0  # seconds to wait for the hub's first answer; its own client would retry for half a minute
 _TIMM_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -50,7 +51,7 @@ class Source:
         """The folder that the file is kept in."""
         if self.repository:
             return Path(constants.HF_HUB_CACHE)
-        return Path(torch.hub.get_dir()) / "checkpoints"
+        return _torch_cache()
 
     def find(self) -> Path | None:
         """The file, if it is on this machine."""
@@ -73,9 +74,9 @@ class Source:
         if found := self.find():
             return found
         if not self.repository:
-            self.cache.mkdir(parents=True, exist_ok=True)
-            path = self.cache / Path(urlparse(self.address).path).name
-            torch.hub.download_url_to_file(self.address, str(path), progress=progress)
+            path = make_folder(self.cache) / Path(urlparse(self.address).path).name
+            stated = _stated(path)
+            torch.hub.download_url_to_file(self.address, str(path), stated or None, progress=progress)
             return path
         check_hub()
         for file in self.files[:-1]:
@@ -149,7 +150,8 @@ def file_hash(path: Path) -> str:
 def verify(path: Path, digest: str) -> None:
     """Compare a downloaded file with the hash that its publisher states, where one is stated.
 
-    The hub's cache names a large file by its SHA-256; other addresses may end in the hash's first digits.
+    The hub's cache names a large file by its SHA-256. Names of files in torch's own cache may end in the
+    hash's first digits, as in `deit-a1b2c3d4.pth`.
 
     Args:
         path: The file.
@@ -158,12 +160,27 @@ def verify(path: Path, digest: str) -> None:
     Raises:
         EncoderError: It is another file.
     """
-    blob = path.resolve().name
-    stated = blob if re.fullmatch(r"[0-9a-f]{64}", blob) else ""
-    if stated and stated != digest:
+    stated = _stated(path)
+    if not digest.startswith(stated):
         raise EncoderError(
             f"{path} is damaged (SHA-256 {digest[:12]}, expected {stated[:12]}): delete it and fetch it again"
         )
+
+
+def _stated(path: Path) -> str:
+    """The first digits of the SHA-256 that a downloaded file should have, or all; empty where nothing tells.
+
+    A file of one's own may end in a date.
+    """
+    blob = path.resolve().name
+    if re.fullmatch(r"[0-9a-f]{64}", blob):
+        return blob
+    found = re.search(r"-([0-9a-f]{8,64})\.\w+$", path.name) if path.parent == _torch_cache() else None
+    return found[1] if found else ""
+
+
+def _torch_cache() -> Path:
+    return Path(torch.hub.get_dir()) / "checkpoints"
 
 
 def _local(name: ModelName) -> Path:

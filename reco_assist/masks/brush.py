@@ -20,6 +20,7 @@ _RUN_SIZES = (3, 4, 8, 16)  # what the Label Studio SDK writes
 _LONGEST = 1 << 16
 _HEADER_BITS = 53
 _CHUNK = 1 << 16  # bytes that are parsed at once: their tables stay in the processor's cache
+_MOST_BITS = 4 * (3 + 16 + 32)  # that a pixel takes where each of its values is a token of its own
 _OPAQUE = 128  # the editor's eraser leaves anti-aliased edges
 
 
@@ -136,9 +137,14 @@ def decode(data: bytes | Sequence[int], *, height: int, width: int) -> NDArray[n
 
 def _open(data: bytes | Sequence[int], height: int, width: int) -> _Stream:
     try:
+        # Of a number, bytes() would make as many zeros.
+        if not isinstance(data, bytes | list | tuple) or len(data) * 8 > height * width * _MOST_BITS + 1024:
+            raise TypeError
         raw = bytes(data)
     except (TypeError, ValueError) as error:
-        raise FormatError("A brush stream must be a list of bytes, 0 to 255.") from error
+        raise FormatError(
+            "A brush stream must be a list of bytes, 0 to 255, of no more than its image's pixels can take."
+        ) from error
     if len(raw) * 8 < _HEADER_BITS:
         raise FormatError(f"A brush stream of {len(raw)} bytes has no header; it was cut short.")
     header = int.from_bytes(raw[:7], "big") >> 3

@@ -215,13 +215,15 @@ def _from_counts(counts: object, height: int, width: int) -> Rle:
         _counts(rle)
         return rle
     values = _numbers(counts)
-    if values.dtype.kind not in "iu" or np.any(values < 0) or int(values.sum()) != height * width:
+    pixels = height * width  # large counts could add up to it by an overflow
+    within = values.dtype.kind in "iu" and not np.any(values < 0) and not np.any(values > pixels)
+    if not within or int(values.sum()) != pixels:
         raise FormatError(f"RLE counts must be whole, not negative, and sum to {height} x {width} pixels.")
     return _compress(values, height, width)
 
 
 def _from_polygons(polygons: Sequence[object], height: int, width: int) -> Rle:
-    checked = []
+    checked, outlines = [], 0.0
     for polygon in polygons:
         points = _numbers(polygon).astype(np.float64)  # (2 * n,)
         if points.size < 6 or points.size % 2:
@@ -231,8 +233,11 @@ def _from_polygons(polygons: Sequence[object], height: int, width: int) -> Rle:
         if not reach.all():
             raise FormatError(f"A polygon lies outside its image of {width} x {height} pixels.")
         corners = points.reshape(-1, 2)  # (n, 2)
-        if np.abs(np.roll(corners, -1, 0) - corners).max(1).sum() > _MAX_OUTLINE:
-            raise FormatError(f"A polygon's outline is longer than {_MAX_OUTLINE:,} pixels; simplify it.")
+        outlines += float(np.abs(np.roll(corners, -1, 0) - corners).max(1).sum())
+        if outlines > _MAX_OUTLINE:
+            raise FormatError(
+                f"A mask's polygons have outlines of more than {_MAX_OUTLINE:,} pixels; simplify them."
+            )
         checked.append(points.tolist())
     merged = coco.merge(coco.frPyObjects(checked, height, width))
     return Rle(height, width, merged["counts"].decode("ascii"))
@@ -281,6 +286,8 @@ def _counts(rle: Rle) -> NDArray[np.int64]:
     values -= ((text[ends] & 16) >> 4) << (place[ends] + 5)
     values[1::2] = np.cumsum(values[1::2])
     values[2::2] = np.cumsum(values[2::2])
-    if rle.height < 1 or rle.width < 1 or values.min() < 0 or int(values.sum()) != rle.height * rle.width:
+    pixels = rle.height * rle.width
+    within = min(rle.height, rle.width) > 0 and values.min() >= 0 and values.max() <= pixels
+    if not within or int(values.sum()) != pixels:
         raise FormatError(f"RLE counts do not fill a mask of {rle.width} x {rle.height} pixels.")
     return values
