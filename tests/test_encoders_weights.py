@@ -25,9 +25,7 @@ def file_at(path: Path, data: bytes = DATA) -> Path:
     return path
 
 
-@pytest.mark.parametrize(
-    "name", [f"vit-{DIGEST[:8]}.pth", f"vit-{DIGEST}.bin", DIGEST, "vit-b.pth"]
-)
+@pytest.mark.parametrize("name", [f"vit-{DIGEST[:8]}.pth", f"vit-{DIGEST}.bin", DIGEST, "vit-b.pth"])
 def test_a_file_is_what_its_name_says(cache, name):
     path = file_at(cache / name)
     verify(path, file_hash(path))

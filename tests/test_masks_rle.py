@@ -116,9 +116,7 @@ def test_polygons_are_rasterised_like_pycocotools_does():
         pytest.param({"size": [4, 5], "counts": ["10", "10"]}, id="list of texts"),
         pytest.param({"size": [4, 5], "counts": [[10], [10]]}, id="nested list"),
         pytest.param({"size": [4, 5], "counts": [2**70, 20 - 2**70]}, id="huge numbers"),
-        pytest.param(
-            {"size": [4, 5], "counts": [2**62] * 4 + [20]}, id="numbers that overflow"
-        ),
+        pytest.param({"size": [4, 5], "counts": [2**62] * 4 + [20]}, id="numbers that overflow"),
         pytest.param({"size": [4, 5], "counts": [2**63] * 2 + [20]}, id="unsigned ones that overflow"),
         pytest.param({"size": [4, 5], "counts": 10**15}, id="a number for counts"),
         pytest.param({"size": [4, 5], "counts": []}, id="empty list"),

@@ -74,7 +74,7 @@ def open_shard(path: Path) -> Shard:
             rows = parquet_images(address(path), about).rows
             return Shard(Members(rows, partial(_row_member, path, Note(0, about.mtime_ns))))
         found = contents(address(path), about)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise ImageError(f"{address(path)} cannot be read: {reason(error)}.") from error
     names = [name for name in found.places if _is_image(name)]
     places = [(name, *found.places[name]) for name in names]
@@ -136,7 +136,7 @@ def read_member(path: Path, most: int) -> bytes:
     shard, name = found
     if shard.suffix.lower() == ".parquet":
         row = _row(name, path)
-        return _read_row(address(shard), file_status(shard), row, most)
+        return parquet_images(address(shard), file_status(shard)).read(row, most)
     about = status(path)
     wanted = min(about.bytes, most + 1)
     with open_file(shard) as file:
@@ -145,13 +145,6 @@ def read_member(path: Path, most: int) -> bytes:
     if len(data) < wanted:
         raise OSError(errno.EIO, "its shard is cut short", address(path))
     return data
-
-
-def _read_row(shard: str, about: Note, row: int, most: int) -> bytes:
-    try:
-        return parquet_images(shard, about).read(row, most)
-    except ValueError as error:
-        raise OSError(errno.EIO, str(error)) from error
 
 
 def _row_member(path: Path, said: Note, row: int) -> tuple[Path, Note]:
