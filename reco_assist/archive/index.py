@@ -3,7 +3,6 @@
 n images, E global, D language-image and C dense dimensions, q queries
 """
 
-import json
 import logging
 import re
 from dataclasses import asdict, dataclass
@@ -18,8 +17,9 @@ from reco_assist.archive.header import Mean
 from reco_assist.archive.lists import Lists, training_count
 from reco_assist.archive.table import VECTOR_COLUMNS, Shape, Table, Vectors
 from reco_assist.encoders.compact import Codes
-from reco_assist.errors import StorageError
+from reco_assist.errors import FormatError, StorageError
 from reco_assist.files import atomic_folder, remove_folder, write_bytes
+from reco_assist.json_files import json_line, parse_json
 
 log = logging.getLogger("reco_assist")
 
@@ -230,9 +230,12 @@ def _floats(name: Part, vectors: Vectors, mean: Mean, dimensions: int) -> NDArra
 
 def _read_state(home: Path) -> _State | None:
     try:
-        return _State(**json.loads((home / _STATE).read_bytes()))
-    except (OSError, ValueError, TypeError):
+        path = home / _STATE
+        state = _State(**parse_json(path.read_bytes(), path))
+    except (OSError, FormatError, TypeError):
         return None
+    counts = state.images, state.trained
+    return state if all(isinstance(one, int) for one in counts) else None  # a cache that somebody else wrote
 
 
 def _load(home: Path, shape: Shape, images: int, *, mapped: bool = True) -> dict[Part, Lists] | None:
@@ -260,7 +263,7 @@ def _save(parts: dict[Part, Lists], state: _State, home: Path) -> bool:
         with atomic_folder(home) as draft:
             for name, lists in parts.items():
                 lists.save(draft / f"{name}.faiss")
-            write_bytes(draft / _STATE, json.dumps(asdict(state)).encode())
+            write_bytes(draft / _STATE, json_line(asdict(state)))
             remove_folder(home, made_of=_FILES)
     except (OSError, RuntimeError) as error:
         log.info("The search index cannot be kept in %s (%s); it stays in memory.", home.parent, error)
