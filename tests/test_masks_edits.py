@@ -1,3 +1,7 @@
+import base64
+import tracemalloc
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from reco_assist.errors import InputError
-from reco_assist.masks.edits import apply_edits, pack_edits, unpack_edits
+from reco_assist.masks.edits import apply_edits, edits_of_text, edits_to_text, pack_edits, unpack_edits
 
 CELLS = arrays.arrays(
     np.uint8, arrays.array_shapes(min_dims=2, max_dims=2, max_side=23), elements=st.integers(0, 2)
@@ -54,3 +58,15 @@ def test_edits_of_another_size_are_refused():
 def test_damaged_packing_is_refused(packed, reason):
     with pytest.raises(InputError, match=reason):
         unpack_edits(packed, (2, 3))
+
+
+def test_a_text_of_edits_takes_no_more_memory_than_its_cells():
+    cells = np.array([[1, 2, 0], [0, 0, 2]], np.uint8)
+    assert np.array_equal(edits_of_text(edits_to_text(cells), (2, 3)), cells)
+    bomb = base64.b85encode(zlib.compress(bytes(200_000_000), 9)).decode()
+    tracemalloc.start()
+    for text in (bomb, "x", "\udc80", edits_to_text(cells)[:-4]):
+        with pytest.raises(InputError):
+            edits_of_text(text, (20, 30))
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()

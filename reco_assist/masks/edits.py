@@ -1,5 +1,8 @@
 """Brush corrections: a layer over a probability map that forces cells into or out of the mask."""
 
+import base64
+import zlib
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -69,3 +72,26 @@ def unpack_edits(packed: bytes | memoryview, shape: tuple[int, int]) -> NDArray[
     if (cells > FORCE_OFF).any():
         raise InputError("Packed edits hold a cell of 3; cells are 0 (none), 1 (in) or 2 (out).")
     return cells.reshape(shape)
+
+
+def edits_to_text(cells: NDArray[np.uint8]) -> str:
+    """Cells (h, w) as a short text: packed, deflated and in base 85."""
+    return base64.b85encode(zlib.compress(pack_edits(cells), 1)).decode()
+
+
+def edits_of_text(text: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """The inverse of `edits_to_text`, in no more memory than the cells need.
+
+    Args:
+        text: May come from anybody.
+        shape: (h, w) of the result.
+
+    Raises:
+        InputError: The text is none of that shape.
+    """
+    size = -(-shape[0] * shape[1] // 4)
+    try:
+        packed = zlib.decompressobj().decompress(base64.b85decode(text), size + 1)
+    except (ValueError, zlib.error) as error:
+        raise InputError(f"{text[:20]!r}... are no packed edits; undo them, or paint them again.") from error
+    return unpack_edits(packed, shape)

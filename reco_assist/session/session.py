@@ -1,8 +1,6 @@
 """One labelling job on disk: what is looked for, what was found, and what the curator said about it."""
 
-import base64
 import io
-import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -21,7 +19,7 @@ from reco_assist.errors import InputError, StorageError
 from reco_assist.files import make_folder, rename, write_bytes
 from reco_assist.image_files import load_map
 from reco_assist.images import decode, perceptual_hash
-from reco_assist.masks.edits import apply_edits, check_threshold, pack_edits, unpack_edits
+from reco_assist.masks.edits import apply_edits, check_threshold, edits_of_text, edits_to_text
 from reco_assist.session.freshness import matches, rivals_of
 from reco_assist.session.order import disagreement, doubt, pack_look
 from reco_assist.session.records import Correction, Finding, Order, Result, Review, State
@@ -459,7 +457,7 @@ class Session:
         if x < 0 or y < 0 or y + height > strokes.shape[0] or x + width > strokes.shape[1]:
             raise InputError(f"A stroke at {x},{y} of {width} x {height} cells does not lie in the image.")
         strokes[y : y + height, x : x + width] = cells
-        text = base64.b85encode(zlib.compress(pack_edits(strokes), 1)).decode() if strokes.any() else ""
+        text = edits_to_text(strokes) if strokes.any() else ""
         changed = replace(self.correction(content_hash, concept), strokes=text)
         value = None if changed == Correction() else asdict(changed)
         self.store.put("stroke", {f"mask/{content_hash}/{concept}": value})
@@ -471,7 +469,7 @@ class Session:
         packed = self.correction(content_hash, concept).strokes
         if not packed:
             return np.zeros(shape, np.uint8)
-        return unpack_edits(zlib.decompress(base64.b85decode(packed)), shape).copy()
+        return edits_of_text(packed, shape).copy()
 
     def drawn(self, content_hash: str, concept: str) -> NDArray[np.bool_]:
         """(H, W) bool: the map at its threshold under the strokes, as the canvas draws it."""
