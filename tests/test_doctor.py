@@ -245,3 +245,55 @@ def test_the_command_says_what_is_left_by_its_exit_status(archive, session):
 def test_a_picture_is_no_patient(tmp_path):
     Image.new("RGB", (2, 2)).save(tmp_path / "a.png")
     assert "is not a Concept" in str(CliRunner().invoke(app, ["doctor", str(tmp_path / "a.png")]).exception)
+
+
+LIES = {
+    "concepts": 5,
+    "categories": {"mug": "1"},
+    "plan/mug": {"name": "mug"},
+    "draft": [],
+    "order": "../../x",
+    "file/0.png": {"hash": "../../documents/a", "stamp": []},
+    "result/../../x": {
+        "image": {"file_name": "a", "content_hash": "../../x", "width": 2, "height": 2},
+        "path": "a",
+        "fingerprint": 1,
+        "findings": {},
+    },
+    "result/00": {
+        "image": {"file_name": "a", "content_hash": "00", "width": 10**6, "height": 10**6},
+        "path": "a",
+        "fingerprint": 1,
+        "findings": {},
+    },
+    "review/00/mug": {"state": "perhaps", "when": 1},
+    "mask/00/mug": {"threshold": float("nan"), "strokes": ""},
+}
+
+
+@pytest.mark.parametrize("key", LIES)
+@pytest.mark.parametrize("where", ["log", "snapshot"])
+def test_values_that_no_session_holds_are_damage(session, key, where):
+    log, snapshot = session / "audit.jsonl", session / "snapshot.json"
+    before = log.read_bytes()
+    if where == "snapshot":
+        record = json.loads(snapshot.read_bytes())
+        record["state"][key] = LIES[key]
+        snapshot.write_text(json.dumps(record))
+        assert examine_session(session) == []  # a cache, and not believed
+        return
+    event = {"n": 99, "at": "", "who": "", "what": "", "scope": None, "changes": {key: [None, LIES[key]]}}
+    log.write_bytes(before + json.dumps(event).encode() + b"\n")
+    with pytest.raises(FormatError, match=r"doctor .* --repair"):
+        Session.open(session)
+    examine_session(session, repair=True)
+    assert log.read_bytes() == before
+
+
+def test_a_session_refuses_to_write_what_it_would_not_read(session):
+    opened = Session.open(session)
+    before = opened.store.count
+    with pytest.raises(FormatError):
+        opened.store.put("lie", {"concepts": 5})
+    assert (opened.store.count, opened.concepts) == (before, ("mug",))
+    opened.close()

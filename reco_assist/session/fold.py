@@ -7,9 +7,31 @@ from itertools import islice
 from typing import Any, Self
 
 from reco_assist.errors import FormatError
+from reco_assist.session.forms import fits
 
 Changes = dict[str, tuple[Any, Any]]
 """Values before and after by key; None stands for no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A line of the log.
+
+    Attributes:
+        what: The change in a word or two.
+        at: When, as ISO 8601 in UTC.
+        changes: Values.
+        scope: Which undo history it belongs to; None of what cannot be undone.
+        move: `undo` or `redo`; None of a new change.
+        forget: The undo history that has no meaning any more after it.
+    """
+
+    what: str
+    at: str
+    changes: Changes
+    scope: str | None
+    move: str | None
+    forget: str | None
 
 
 @dataclass(slots=True)
@@ -43,26 +65,49 @@ class Fold:
         """Of all lines so far."""
         return self._hash.hexdigest()
 
-    def add(self, event: Any, line: bytes) -> None:  # noqa: ANN401  (any JSON value)
-        """Fold a line in.
-
-        Args:
-            event: Its JSON value.
-            line: Its bytes, with their end.
+    def read(self, event: Any) -> Change:  # noqa: ANN401  (any JSON value)
+        """The change that an event of a log, or a new one, makes at this point.
 
         Raises:
-            FormatError: It is no change, or none that can follow the earlier ones; nothing was folded in.
+            FormatError: It makes none, or holds what no session does.
         """
         try:
-            changes = _pairs(event["changes"])
-            what, at, scope = str(event["what"]), str(event["at"]), event["scope"]
-            move, forget = event.get("move"), event.get("forget")
-            stack = self._taken(scope, move)
-            if not isinstance(forget, str | None):
-                raise TypeError("another kind of scope")
+            change = Change(
+                str(event["what"]),
+                str(event["at"]),
+                _pairs(event["changes"]),
+                event["scope"],
+                event.get("move"),
+                event.get("forget"),
+            )
+            self._check(change)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
             raise FormatError("A line of the log is no change that can follow those before it.") from error
-        for key, (_, after) in changes.items():
+        return change
+
+    def _check(self, change: Change) -> None:
+        texts = change.scope, change.move, change.forget
+        if not all(one is None or isinstance(one, str) for one in texts):
+            raise TypeError("another kind of scope or move")
+        if change.move is not None:
+            self._stack(change)[-1]  # IndexError: nothing to take back
+        for key, values in change.changes.items():
+            if not all(fits(key, value) for value in values):
+                raise ValueError(f"{key} holds something else")
+
+    def _stack(self, change: Change) -> list[tuple[str, Changes]]:
+        """What a move takes its change from."""
+        history = self.histories[change.scope or ""]
+        return {"undo": history.done, "redo": history.undone}[change.move or ""]
+
+    def add(self, change: Change, line: bytes) -> None:
+        """Fold a change in.
+
+        Args:
+            change: As `read` gave it at this point.
+            line: Its line of the log, with its end.
+        """
+        for key, (_, after) in change.changes.items():
             alike = self._alike.setdefault(key.partition("/")[0], {})
             if after is None:
                 self.state.pop(key, None)
@@ -70,31 +115,18 @@ class Fold:
             else:
                 self.state[key] = after
                 alike[key] = None
-        self.count, self.last = self.count + 1, at
+        self.count, self.last = self.count + 1, change.at
         self._hash.update(line)
-        if forget:
-            self.histories.pop(forget, None)
-        if scope is not None:
-            if stack is not None:
-                stack.pop()
-            self._remember(scope, move, what, changes)
-
-    def _taken(self, scope: str | None, move: str | None) -> list[tuple[str, Changes]] | None:
-        """What a move takes its change from; None of a change that is no move."""
-        if not isinstance(scope, str | None) or move not in {None, "undo", "redo"}:
-            raise TypeError("another kind of scope or move")
-        if scope is None or move is None:
-            return None
-        history = self.histories[scope]
-        stack = history.done if move == "undo" else history.undone
-        stack[-1]  # IndexError: nothing to take back
-        return stack
-
-    def _remember(self, scope: str, move: str | None, what: str, changes: Changes) -> None:
-        history = self.histories.setdefault(scope, History())
-        if move is None:
-            history.undone.clear()
-        (history.undone if move == "undo" else history.done).append((what, changes))
+        if change.move is not None:
+            self._stack(change).pop()
+        if change.forget:
+            self.histories.pop(change.forget, None)
+        if change.scope is not None:
+            history = self.histories.setdefault(change.scope, History())
+            if change.move is None:
+                history.undone.clear()
+            stack = history.undone if change.move == "undo" else history.done
+            stack.append((change.what, change.changes))
 
     def items(self, prefix: str) -> list[tuple[str, Any]]:
         """(rest of the key, value) of the keys that begin with a prefix, in the order of their creation.
@@ -138,6 +170,8 @@ class Fold:
             fold.state = dict(record["state"])
             for key in fold.state:
                 fold._alike.setdefault(key.partition("/")[0], {})[key] = None
+            if not all(fits(key, value) for key, value in fold.state.items()):
+                raise ValueError("it holds something else")
             fold.histories = {
                 scope: History(*([(what, _pairs(changes)) for what, changes in stack] for stack in stacks))
                 for scope, stacks in record["histories"].items()

@@ -178,12 +178,12 @@ class Store:
     def _write(self, event: dict[str, Any]) -> None:
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         event = {"n": self._fold.count + 1, "at": now, "who": self.who, **event}
-        line = json_line(event)
+        line, change = json_line(event), self._fold.read(event)
         if self._closed:
             raise StorageError(f"The session {self.folder.name} was opened again elsewhere; go on there.")
         with uninterrupted():
             self._log.append(line)
-            self._fold.add(event, line)
+            self._fold.add(change, line)
         self._recent.append((self._fold.count, tuple(event["changes"])))
         self._since_snapshot += len(line)
         if self._since_snapshot >= max(_SNAPSHOT_AFTER, self._snapshot_size):
@@ -193,7 +193,7 @@ class Store:
         fold = self._remembered()
         for line in self._log.lines(fold.count):
             try:
-                fold.add(parse_json(line, self._log.path), line)
+                fold.add(fold.read(parse_json(line, self._log.path)), line)
             except FormatError as error:
                 raise FormatError(
                     f"Line {fold.count + 2} of {self._log.path} is damaged; run 'reco-assist doctor "
