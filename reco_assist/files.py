@@ -314,6 +314,26 @@ def rename(path: Path, target: Path) -> Path:
     return target
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Put a file beside our own: as another name of the same bytes, or as a copy on another disk.
+
+    Args:
+        source: Of the user's; a link is followed.
+        target: What is there is replaced, and never written into; its folder must exist.
+
+    Raises:
+        StorageError: It cannot be written, or is or lies behind a link; see `unlinked`.
+    """
+    remove_file(target)
+    try:
+        try:
+            os.link(source.resolve(), unlinked(target))
+        except OSError:  # another disk, or one without links
+            shutil.copyfile(source, target)
+    except OSError as error:
+        raise storage_error(target, error) from error
+
+
 def remove_file(path: Path) -> bool:
     """Remove a file of ours; whether there was one. A link is removed itself, not what it leads to.
 

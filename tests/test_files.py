@@ -11,6 +11,7 @@ from reco_assist.files import (
     OUTPUT_MARKER,
     atomic_folder,
     atomic_write,
+    link_or_copy,
     make_folder,
     make_output_folder,
     only_writer,
@@ -256,3 +257,22 @@ def test_renaming(strangers, tmp_path):
     with pytest.raises(StorageError, match="folder of that name"):
         rename(tmp_path / "x", given)
     assert names(own) == ["thesis.tex"]
+
+
+def test_a_file_of_the_user_is_linked_or_copied_and_never_written_into(tmp_path, monkeypatch):
+    source, target = tmp_path / "photo.jpg", tmp_path / "out.jpg"
+    source.write_bytes(b"photo")
+    other = tmp_path / "other.jpg"
+    other.write_bytes(b"other")
+    os.link(other, target)
+    link_or_copy(source, target)
+    assert target.samefile(source)
+    assert other.read_bytes() == b"other"
+
+    def refused(*_):
+        raise OSError(errno.EXDEV, "another disk")
+
+    monkeypatch.setattr(os, "link", refused)
+    link_or_copy(other, target)
+    assert (target.read_bytes(), source.read_bytes()) == (b"other", b"photo")
+    assert not target.samefile(other)

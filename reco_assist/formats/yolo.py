@@ -4,10 +4,7 @@ Written here and not by supervision, whose converter (0.31) gave up on 2 of 1,07
 ("No foreground-contained seam found"). It is the reader in the tests.
 """
 
-import os
-import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -15,7 +12,7 @@ import yaml
 from numpy.typing import NDArray
 
 from reco_assist.errors import InputError
-from reco_assist.files import inside, make_folder, make_output_folder, storage_error, write_bytes
+from reco_assist.files import inside, link_or_copy, make_folder, make_output_folder, write_bytes
 from reco_assist.formats.dataset import Dataset, is_crowd
 from reco_assist.formats.plain import Id, Record
 from reco_assist.masks import label, polygons, rle
@@ -102,15 +99,7 @@ def _photographs(dataset: Dataset, folder: Path) -> dict[Id, Path]:
 
 def _place(source: Path, target: Path) -> None:
     make_folder(target.parent)
-    try:
-        with suppress(FileNotFoundError):
-            target.unlink()
-        try:
-            os.link(source.resolve(), target)
-        except OSError:  # another disk, or one without links
-            shutil.copyfile(source, target)
-    except OSError as error:
-        raise storage_error(target, error) from error
+    link_or_copy(source, target)
 
 
 def _yaml(parts: Mapping[str, Dataset], names: list[str]) -> str:

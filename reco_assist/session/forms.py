@@ -87,6 +87,7 @@ _PLAN = _record(
         "begun": _flag,
     },
     swapped=_flag,
+    method=_one_of("assist", "paper"),
 )
 _FINDING = _record(
     {"digest": _text, "present": _flag, "probability": _share, "doubt": _share},
