@@ -5,6 +5,7 @@ import os
 import tarfile
 import tracemalloc
 from itertools import islice
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,7 +16,7 @@ from shards import write_tar
 from reco_assist.archive import Archive
 from reco_assist.errors import ImageError, RecoAssistWarning
 from reco_assist.images import list_images, open_shard, parquet_files, read_bytes
-from reco_assist.images.parquet_pages import unpacked_size
+from reco_assist.images.parquet_pages import Pages, pages_of, unpacked_size
 
 MEGABYTE = 1 << 20
 
@@ -196,9 +197,12 @@ def test_pages_of_every_kind_are_measured_as_arrow_reads_them(tmp_path, version,
     )
     assert [read_bytes(path) for path, _ in open_shard(tmp_path / "x.parquet").members] == values
     column = pq.read_metadata(tmp_path / "x.parquet").row_group(1).column(0)
-    start = column.dictionary_page_offset or column.data_page_offset
     with (tmp_path / "x.parquet").open("rb") as file:
-        size = unpacked_size(file, start, column.total_compressed_size)
+        pages = pages_of(file, (tmp_path / "x.parquet").stat().st_size, ("image",))
+        size = unpacked_size(file, pages[1])
+    start = column.dictionary_page_offset or column.data_page_offset
+    assert [group.rows for group in pages] == [30, 30, 20]
+    assert pages[1] == Pages(30, 30, start, column.total_compressed_size)
     assert 0 <= column.total_uncompressed_size - size < 2000  # which counts the headers too
 
 
@@ -223,6 +227,14 @@ def test_damaged_bytes_of_a_shard_are_one_sentence(tmp_path, kind):
             said.add(str(error).replace(str(tmp_path), ""))
     assert said
     assert all(len(one) < 300 and "\n" not in one for one in said)
+
+
+def test_a_footer_that_ends_arrow_is_refused(tmp_path):
+    """Found by fuzzing: Arrow ends the process over it when it is asked about the column."""
+    data = (Path(__file__).parent / "expected" / "arrow-abort.parquet").read_bytes()
+    (tmp_path / "x.parquet").write_bytes(data)
+    with pytest.raises(ImageError, match="damaged"):
+        open_shard(tmp_path / "x.parquet")
 
 
 def test_a_damaged_shard_is_said_when_it_is_listed(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from reco_assist.images.parquet_pages import unpacked_size
+from reco_assist.images.parquet_pages import pages_of, unpacked_size
 from reco_assist.images.places import Note, open_buffered, open_file, reason
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _LARGEST_GROUP = 1 << 30
 _PER_ROW = 16  # bytes that Arrow takes for a row besides its value
-_HEADER = 1 << 12
+_AHEAD = 1 << 12
 _PREFERRED = ("image", "img", "jpg", "jpeg", "png", "webp", "bytes", "content", "image_bytes")
 
 
@@ -27,25 +27,26 @@ class ParquetImages:
 
     Args:
         shard: Its address.
+        bytes_: Its size.
 
     Raises:
         OSError: It cannot be read, or no column, or more than one, can be that of the images.
     """
 
-    def __init__(self, shard: str) -> None:
+    def __init__(self, shard: str, bytes_: int) -> None:
         from pyarrow.parquet import ParquetFile  # noqa: PLC0415  (only Parquet files need Arrow here)
 
         self._path = Path(shard)
         with _one_kind_of_error():
-            about = ParquetFile(open_file(self._path))
-            self._column, self._nested = _image_column(about.schema_arrow)
-            self._leaf = self._column if self._nested is None else f"{self._column}.{self._nested}"
+            schema = ParquetFile(open_file(self._path)).schema_arrow
+        self._name = _image_column(schema)
+        with open_buffered(self._path, _AHEAD) as file:
+            self._groups = pages_of(file, bytes_, self._name)
+        leaf = ".".join(self._name)
+        with _one_kind_of_error():
             # Values stay encoded: a few bytes may stand for a large image in each of a million rows.
-            self._file: ParquetFile = ParquetFile(
-                open_file(self._path), metadata=about.metadata, read_dictionary=[self._leaf]
-            )
-            groups = range(about.num_row_groups)
-            self._ends = list(accumulate(about.metadata.row_group(group).num_rows for group in groups))
+            self._file: ParquetFile = ParquetFile(open_file(self._path), read_dictionary=[leaf])
+        self._ends = list(accumulate(group.rows for group in self._groups))
         self.rows = self._ends[-1] if self._ends else 0
         self._group = -1
         self._values: ChunkedArray | None = None
@@ -65,34 +66,30 @@ class ParquetImages:
                 self._load(group)
             assert self._values is not None
             value = self._values[row - self._ends[group] + len(self._values)]
-            if self._nested is not None and value.is_valid:
-                value = value[self._nested]
+            for field in self._name[1:]:
+                value = value[field] if value.is_valid else value
             if not value.is_valid:
                 return b""
             value = value.dictionary[value.index.as_py()]
             return memoryview(value.as_buffer())[: most + 1].tobytes()
 
     def _load(self, group: int) -> None:
-        about = self._file.metadata.row_group(group)
-        columns = [about.column(i) for i in range(about.num_columns)]
-        (column,) = (one for one in columns if one.path_in_schema == self._leaf)
-        starts = (column.dictionary_page_offset, column.data_page_offset)
-        with open_buffered(self._path, _HEADER) as file:
-            start = min(one for one in starts if one)
-            size = unpacked_size(file, start, column.total_compressed_size)
-        if size + max(column.num_values, about.num_rows) * _PER_ROW > _LARGEST_GROUP:
+        pages = self._groups[group]
+        with open_buffered(self._path, _AHEAD) as file:
+            size = unpacked_size(file, pages)
+        if size + max(pages.values, pages.rows) * _PER_ROW > _LARGEST_GROUP:
             raise OSError(errno.EFBIG, "its row groups exceed 1 GiB; write it with smaller ones")
         self._values, self._group = None, -1  # not two at once
-        values = self._file.read_row_group(group, columns=[self._leaf])[self._column]
-        if len(values) != about.num_rows:
+        values = self._file.read_row_group(group, columns=[".".join(self._name)])[self._name[0]]
+        if len(values) != pages.rows:
             raise OSError(errno.EIO, "a row group has other rows than it states")
         self._values, self._group = values, group
 
 
 @lru_cache(maxsize=4)
-def parquet_images(shard: str, status: Note) -> ParquetImages:  # noqa: ARG001  (a changed one is opened anew)
-    """The images of a Parquet file; the last few files stay open. See `ParquetImages`."""
-    return ParquetImages(shard)
+def parquet_images(shard: str, status: Note) -> ParquetImages:
+    """The images of a Parquet file; the last few files stay open, and a changed one is opened anew."""
+    return ParquetImages(shard, status.bytes)
 
 
 @contextmanager
@@ -110,21 +107,25 @@ def _one_kind_of_error() -> Iterator[None]:
         raise OSError(errno.EIO, f"it is damaged ({reason(error)})") from error
 
 
-def _image_column(schema: Any) -> tuple[str, str | None]:  # noqa: ANN401  (an Arrow schema)
-    """Name of the column with the images, and of its field where it is a struct, as of Hugging Face."""
+def _image_column(schema: Any) -> tuple[str, ...]:  # noqa: ANN401  (an Arrow schema)
+    """Name of the column with the images, and of its field where it is a struct, as of Hugging Face.
+
+    Raises:
+        OSError: No column, or more than one, can be that of the images.
+    """
     from pyarrow import types  # noqa: PLC0415
 
     def is_bytes(kind: Any) -> bool:  # noqa: ANN401
         return bool(types.is_binary(kind) or types.is_large_binary(kind))
 
-    found: dict[str, str | None] = {}
+    found: dict[str, tuple[str, ...]] = {}
     for field in schema:
         if is_bytes(field.type):
-            found[field.name] = None
+            found[field.name] = (field.name,)
         elif types.is_struct(field.type) and any(
             one.name == "bytes" and is_bytes(one.type) for one in field.type
         ):
-            found[field.name] = "bytes"
+            found[field.name] = (field.name, "bytes")
     name = next((one for one in _PREFERRED if one in found), None)
     if name is None and len(found) == 1:
         name = next(iter(found))
@@ -134,4 +135,4 @@ def _image_column(schema: Any) -> tuple[str, str | None]:  # noqa: ANN401  (an A
             f"its columns are {', '.join(schema.names)[:80]}, of which {len(found)} hold bytes and none is "
             "called image; name the column of the encoded images so",
         )
-    return name, found[name]
+    return found[name]

@@ -1,98 +1,117 @@
-"""How large the pages of a Parquet column become, by their headers, before Arrow takes memory for them.
+"""Where the pages of a Parquet column are and how large they become, before Arrow takes memory for them.
 
-What the file's footer says of it is not compared with the pages by Arrow. Headers are structs of Thrift's
-compact protocol: https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md
+Arrow does not compare what the footer says of pages with their own headers, and ends the process over some
+damaged footers that it is only asked about. Fields: https://github.com/apache/parquet-format
 """
 
-from collections.abc import Callable
+import errno
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-_MAX_DEPTH = 4
-_MAX_TEXT = 1 << 20  # bytes of statistics in a header
-_DATA, _DATA_V2, _UNPACKED, _PACKED = 5, 8, 2, 3  # fields of a page header
-_ENCODING = {_DATA: 2, _DATA_V2: 4}  # field of the encoding, by the kind of page
+from reco_assist.images.thrift import CutShortError, StructReader
+
+_MAGIC = b"PAR1"
+_LARGEST_FOOTER = 1 << 26
+_LARGEST_HEADER = 1 << 20
+_USUAL_HEADER = 1 << 10
+_FOOTER = {4: [{1: [{3: {3: [True], 5: True, 7: True, 9: True, 11: True}}], 3: True}]}
+_PAGE = {2: True, 3: True, 5: {2: True}, 8: {4: True}}
 _PREFIXES = 7  # DELTA_BYTE_ARRAY: a few bytes stand for a value as long as the one before
 
 
-def unpacked_size(file: BinaryIO, start: int, length: int) -> int:
-    """Bytes that the pages of a column take in memory.
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The pages of a column in a row group.
+
+    Attributes:
+        rows: Of the row group.
+        values: Of the column, as its footer says.
+        start: Offset of the first page.
+        length: Bytes of all pages as they lie in the file.
+    """
+
+    rows: int
+    values: int
+    start: int
+    length: int
+
+
+def pages_of(file: BinaryIO, size: int, column: tuple[str, ...]) -> list[Pages]:
+    """The pages of a column, by row group.
 
     Args:
-        file: Of the column.
-        start: Offset of its first page.
-        length: Bytes of all its pages as they lie in the file.
+        file: A Parquet file.
+        size: Its bytes.
+        column: Names on the way to it.
 
     Raises:
-        ValueError: A header is damaged, or its page is written so that no size can be told from it.
+        OSError: The footer is damaged, or too large.
     """
-    total, at = 0, start
-    while at < start + length:
-        file.seek(at)
-        reader = _Header(file)
-        header = reader.struct()
-        packed, unpacked = header.get(_PACKED), header.get(_UNPACKED)
-        if not isinstance(packed, int) or not isinstance(unpacked, int) or min(packed, unpacked) < 0:
-            raise ValueError(f"the page at byte {at:,} has no size")
-        for kind, field in _ENCODING.items():
-            if isinstance(page := header.get(kind), dict) and page.get(field) == _PREFIXES:
-                raise ValueError("its images are encoded by their differences; write it with plain values")
-        total += unpacked
-        at += reader.bytes + packed
+    name = [one.encode() for one in column]
+    try:
+        groups = StructReader(_footer(file, size)).struct(_FOOTER).get(4, [])
+        return [_pages(group, name, size) for group in groups]
+    except ValueError as error:
+        raise OSError(errno.EIO, f"it is damaged ({error})") from error
+
+
+def unpacked_size(file: BinaryIO, pages: Pages) -> int:
+    """Bytes that pages take in memory, by their own headers.
+
+    Raises:
+        OSError: A header is damaged, or its page is written so that no size can be told from it.
+    """
+    total, at = 0, pages.start
+    try:
+        while at < pages.start + pages.length:
+            header, length = _header(file, at)
+            packed, unpacked = header.get(3), header.get(2)
+            if not isinstance(packed, int) or not isinstance(unpacked, int) or min(packed, unpacked) < 0:
+                raise ValueError(f"the page at byte {at:,} has no size")
+            if _PREFIXES in (header.get(5, {}).get(2), header.get(8, {}).get(4)):
+                raise OSError(
+                    errno.EINVAL, "its images are encoded by their differences; write it with plain values"
+                )
+            total += unpacked
+            at += length + packed
+    except ValueError as error:
+        raise OSError(errno.EIO, f"it is damaged ({error})") from error
     return total
 
 
-class _Header:
-    """One struct, and the bytes that it took."""
+def _footer(file: BinaryIO, size: int) -> bytes:
+    file.seek(max(0, size - 8))
+    length, magic = file.read(4), file.read(4)
+    footer = int.from_bytes(length, "little")
+    if magic != _MAGIC or footer > size - 8:
+        raise ValueError("it has no footer")
+    if footer > _LARGEST_FOOTER:
+        raise ValueError("its footer is larger than 64 MiB")
+    file.seek(size - 8 - footer)
+    return file.read(footer)
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.bytes = 0
 
-    def struct(self, depth: int = 0) -> dict[int, Any]:
-        """Values by the number of their field; of what is of no use here, None."""
-        if depth > _MAX_DEPTH:
-            raise ValueError("a page's header is nested too deeply")
-        found: dict[int, Any] = {}
-        field = 0
-        while kind := self._read(1)[0]:
-            field = field + (kind >> 4) if kind >> 4 else self._number()
-            found[field] = self._value(kind & 15, depth)
-        return found
+def _pages(group: dict[int, Any], name: list[bytes], size: int) -> Pages:
+    columns: list[dict[int, Any]] = [one.get(3, {}) for one in group.get(1, [])]
+    column = next((one for one in columns if one.get(3) == name), {})
+    starts = [one for one in (column.get(11), column.get(9)) if isinstance(one, int) and one > 0]
+    rows, values, length = group.get(3), column.get(5), column.get(7)
+    numbers = [one for one in (rows, values, length) if isinstance(one, int) and one >= 0]
+    if len(numbers) < 3 or not starts or min(starts) + numbers[2] > size:
+        raise ValueError("a row group does not say where its images are")
+    return Pages(numbers[0], numbers[1], min(starts), numbers[2])
 
-    def _value(self, kind: int, depth: int) -> Any:  # noqa: ANN401
-        readers: dict[int, Callable[[], Any]] = {
-            1: lambda: True,
-            2: lambda: False,
-            3: lambda: self._read(1),
-            4: self._number,
-            5: self._number,
-            6: self._number,
-            7: lambda: self._read(8),
-            8: lambda: self._read(self._unsigned()),
-            12: lambda: self.struct(depth + 1),
-        }
-        if kind not in readers:  # lists and maps are in no page's header
-            raise ValueError("a page's header is damaged")
-        return readers[kind]()
 
-    def _number(self) -> int:
-        value = self._unsigned()
-        return value >> 1 ^ -(value & 1)
-
-    def _unsigned(self) -> int:
-        value = 0
-        for shift in range(0, 70, 7):
-            byte = self._read(1)[0]
-            value |= (byte & 127) << shift
-            if byte < 128:
-                return value
-        raise ValueError("a page's header holds a number without end")
-
-    def _read(self, size: int) -> bytes:
-        if size > _MAX_TEXT:
-            raise ValueError("a page's header is larger than 1 MiB")
-        data = self._file.read(size)
-        if len(data) < size:
-            raise ValueError("a page's header is cut short")
-        self.bytes += size
-        return data
+def _header(file: BinaryIO, at: int) -> tuple[dict[int, Any], int]:
+    """A page's header and its bytes; statistics may make it long."""
+    size = _USUAL_HEADER
+    while True:
+        file.seek(at)
+        data = file.read(size)
+        reader = StructReader(data)
+        try:
+            return reader.struct(_PAGE), reader.at
+        except CutShortError:
+            if size >= _LARGEST_HEADER or len(data) < size:
+                raise
+            size = _LARGEST_HEADER
