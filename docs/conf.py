@@ -55,6 +55,7 @@ def write_pages() -> None:
         "](notebooks)": "](../_made/tutorials.md)",
         "](CONTRIBUTING.md)": "](../_made/contributing.md)",
         "](SECURITY.md)": "](../_made/security.md)",
+        "[NOTICE](NOTICE)": "`NOTICE`",
     }
     for name in ("README", "CONTRIBUTING", "SECURITY"):
         text = (ROOT / f"{name}.md").read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from fakes import FakeEncoder, write_photos
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
-from reco_assist.segmenter.distributed import Segmenting
+from reco_assist.runs.distributed import Segmenting
 
 from reco_assist.archive import Archive
 from reco_assist.archive.decoding import DecodePool
