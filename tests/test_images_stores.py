@@ -11,13 +11,11 @@ from pathlib import Path
 import pytest
 from fakes import FakeEncoder, write_photos
 from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
-from reco_assist.runs.distributed import Segmenting
 
 from reco_assist.archive import Archive
 from reco_assist.archive.decoding import DecodePool
 from reco_assist.archive.doctor import examine_archive
 from reco_assist.archive.table import Row
-from reco_assist.cli.segment import list_targets
 from reco_assist.errors import ImageError, InputError
 from reco_assist.images import (
     STORES_VARIABLE,
@@ -28,6 +26,8 @@ from reco_assist.images import (
     places,
     read_bytes,
 )
+from reco_assist.runs import list_targets
+from reco_assist.runs.distributed import Segmenting
 from reco_assist.segmenter.targets import load
 
 FORGED = "s3://bucket?endpoint_override={host}&scheme=http/a.jpg"
@@ -112,7 +112,7 @@ def test_nothing_is_sent_where_only_an_archive_leads(tmp_path, monkeypatch, form
         assert not is_there(place)
         with pytest.raises(ImageError, match="store"):
             read_bytes(place)
-        targets = [one for one in list_targets(archive.path, tmp_path / "out") if one.path == place]
+        targets = [one for one in list_targets(archive.path, out=tmp_path / "out") if one.path == place]
         (skipped,) = load(targets, 32)
         assert "store" in skipped.reason
         with DecodePool(side=32, workers=1) as pool, pytest.raises(ImageError, match="store"):
@@ -188,7 +188,7 @@ def test_a_store_is_named_once(tmp_path, monkeypatch, folder_store, how):
     elif how == "add":
         Archive.create(tmp_path / "x.reco", encoder=FakeEncoder()).add("s3://bucket/a.jpg")
     elif how == "targets":
-        assert len(list_targets(Path("s3://bucket"), tmp_path / "out")) == 1
+        assert len(list_targets(Path("s3://bucket"), out=tmp_path / "out")) == 1
     else:
         from reco_assist.cli.app import _allow_stores
 
