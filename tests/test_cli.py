@@ -157,8 +157,15 @@ def test_search_with_conditions(archive, demo):
     everything = json.loads(reco("search", archive, "mug", "-k", "99", "--json").stdout)["results"]
     first, second, *rest = everything
     coco = {
-        "images": [{"id": i, "reco_hash": one["hash"]} for i, one in enumerate((first, second))],
-        "annotations": [{"image_id": 0}],
+        "images": [
+            {"id": i, "file_name": f"{i}.jpg", "width": 64, "height": 64, "reco_hash": one["hash"]}
+            for i, one in enumerate((first, second))
+        ],
+        "categories": [{"id": 1, "name": "mug"}],
+        "annotations": [
+            {"id": 1, "image_id": 0, "category_id": 1, "segmentation": [[0, 0, 9, 0, 9, 9, 0, 9]]}
+            | {"bbox": [0, 0, 9, 9], "area": 81, "iscrowd": 0}
+        ],
     }
     labelled = demo[0] / "labelled.json"
     labelled.write_text(json.dumps(coco))
