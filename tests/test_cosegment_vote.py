@@ -6,7 +6,7 @@ import torch
 from scipy.special import softmax
 from sklearn.neighbors import NearestNeighbors
 
-from reco_assist.cosegment import Bank, neighbour_vote, vote
+from reco_assist.cosegment import LabelledCells, neighbour_vote, vote
 from reco_assist.errors import InputError
 
 
@@ -14,7 +14,7 @@ from reco_assist.errors import InputError
 def bank():
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(3, 8, 5, 6, generator=generator)
-    return Bank.of(features, torch.rand(3, 5, 6, generator=generator))
+    return LabelledCells.of(features, torch.rand(3, 5, 6, generator=generator))
 
 
 def test_the_nearest_cells_vote_by_their_cosine(bank, monkeypatch):
@@ -29,14 +29,14 @@ def test_the_nearest_cells_vote_by_their_cosine(bank, monkeypatch):
 
 
 def test_a_bank_of_a_cell_says_what_the_cell_is():
-    one = Bank(torch.tensor([[1.0, 0.0]]).half(), torch.tensor([0.25]).half())
+    one = LabelledCells(torch.tensor([[1.0, 0.0]]).half(), torch.tensor([0.25]).half())
     assert torch.allclose(neighbour_vote(torch.randn(1, 2, 3, 3), one), torch.full((1, 3, 3), 0.25))
 
 
 def test_cells_and_labels_keep_the_order_of_images_rows_and_columns():
     features = torch.eye(6).view(1, 6, 2, 3)
     coverage = torch.arange(6.0).view(1, 2, 3) / 10
-    kept = Bank.of(features * 7, coverage)
+    kept = LabelledCells.of(features * 7, coverage)
     assert torch.equal(kept.cells.float(), torch.eye(6))
     assert torch.allclose(kept.labels.float(), coverage.flatten(), atol=1e-3)
 
@@ -45,4 +45,4 @@ def test_what_does_not_belong_together_is_refused(bank):
     with pytest.raises(InputError, match="9 channels and the bank 8"):
         neighbour_vote(torch.randn(1, 9, 4, 4), bank)
     with pytest.raises(InputError, match="expected one grid"):
-        Bank.of(torch.randn(1, 8, 4, 4), torch.zeros(1, 4, 5))
+        LabelledCells.of(torch.randn(1, 8, 4, 4), torch.zeros(1, 4, 5))

@@ -1,8 +1,8 @@
 """Concepts: learn one from an archive, keep it in a file, apply it anywhere."""
 
 from reco_assist.annotations.spec import ConceptSpec, ExemplarSpec, Method
-from reco_assist.concepts.banks import REFINE_SIDE, around_threshold, with_vote
 from reco_assist.concepts.builder import ConceptBuilder
+from reco_assist.concepts.cell_votes import REFINE_SIDE, around_threshold, with_vote
 from reco_assist.concepts.co_segmentation import OUTLYING, CoSegmentation, word_activation
 from reco_assist.concepts.concept import Concept, Provenance, Seed
 from reco_assist.concepts.exemplars import exemplar_query, exemplar_spec, read_exemplars

@@ -10,11 +10,12 @@ from torch.nn.functional import normalize
 
 from reco_assist.annotations.spec import ConceptSpec
 from reco_assist.archive import Archive
-from reco_assist.concepts.banks import teach
+from reco_assist.concepts.cell_votes import label_cells
 from reco_assist.concepts.co_segmentation import OUTLYING, CoSegmentation
 from reco_assist.concepts.concept import Concept, Provenance, Seed
 from reco_assist.concepts.found import Found
 from reco_assist.concepts.quality import appraise
+from reco_assist.cosegment import LabelledCells
 from reco_assist.errors import InputError
 from reco_assist.retrieval import Exemplar, Query, Retrieved, retrieve
 from reco_assist.version import __version__
@@ -162,7 +163,10 @@ class ConceptBuilder:
             kept=[image.content_hash for image in kept.images],
             dropped=self._dropped(),
         )
-        taught = None if paper else teach(kept, found.shown, side=self.archive.encoder.input_size)
+        banks: tuple[LabelledCells, ...] = ()
+        threshold = None
+        if not paper:
+            banks, threshold = label_cells(kept, found.shown, side=self.archive.encoder.input_size)
         return Concept(
             name=self.spec.name,
             method=kept.method,
@@ -171,10 +175,10 @@ class ConceptBuilder:
             contexts=torch.empty(0, 0) if paper else found.contexts,
             text=text,
             saliency=found.saliency,
-            threshold=taught.threshold if taught and found.exemplars else None,
+            threshold=threshold if found.exemplars else None,
             presence=presence,
             quality=quality,
-            banks=taught.banks if taught else (),
+            banks=banks,
             provenance=self._provenance(),
         )
 

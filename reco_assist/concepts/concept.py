@@ -13,7 +13,7 @@ from torch import Tensor
 from reco_assist.annotations.spec import Method
 from reco_assist.concepts.presence import Presence
 from reco_assist.concepts.quality import Quality
-from reco_assist.cosegment import Bank
+from reco_assist.cosegment import LabelledCells
 from reco_assist.encoders import identity
 from reco_assist.errors import EncoderError, FormatError, InputError, unknown_format
 from reco_assist.files import write_bytes
@@ -107,7 +107,7 @@ class Concept:
     presence: Presence | None
     provenance: Provenance = field(repr=False)
     quality: Quality | None = None
-    banks: tuple[Bank, ...] = ()
+    banks: tuple[LabelledCells, ...] = ()
 
     def check_encoder(self, name: str, weights: str) -> None:
         """Refuse another encoder than the concept was learnt with.
@@ -244,8 +244,8 @@ def _scale(data: Sequence[float]) -> tuple[float, float]:
     return mean, deviation
 
 
-def _banks(tensors: Mapping[str, Tensor], channels: int) -> tuple[Bank, ...]:
-    found: list[Bank] = []
+def _banks(tensors: Mapping[str, Tensor], channels: int) -> tuple[LabelledCells, ...]:
+    found: list[LabelledCells] = []
     while (cells := tensors.get(f"bank{len(found)}_cells")) is not None:
         labels = tensors[f"bank{len(found)}_labels"]
         if cells.ndim != 2 or cells.shape[1] != channels or labels.shape != (len(cells),) or not len(cells):
@@ -254,5 +254,5 @@ def _banks(tensors: Mapping[str, Tensor], channels: int) -> tuple[Bank, ...]:
             raise ValueError("a bank of an unexpected kind of numbers")
         if not bool(((labels >= 0) & (labels <= 1)).all()):
             raise ValueError("a bank of unexpected values")
-        found.append(Bank(cells, labels))
+        found.append(LabelledCells(cells, labels))
     return tuple(found)

@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from reco_assist.concepts.concept import Concept, Provenance
 from reco_assist.concepts.presence import Presence
-from reco_assist.cosegment import Bank, Prototypes, exemplar_prototypes, mask_coverage
+from reco_assist.cosegment import LabelledCells, Prototypes, exemplar_prototypes, mask_coverage
 from reco_assist.encoders import CompactCells, Encoder, compact_cells
 from reco_assist.encoders.batches import encode_files
 from reco_assist.errors import InputError
@@ -46,7 +46,7 @@ class Correction:
     shown: Prototypes | None
     mistaken: Tensor | None
     cells: CompactCells
-    bank: Bank
+    bank: LabelledCells
     weight: float = 1.0
 
 
@@ -90,7 +90,7 @@ def read_correction(
     if shown is None and mistaken is None:
         raise InputError(f"{path.name} teaches nothing: nothing is marked, and nothing had been predicted")
     cells = compact_cells(features, encoder.mean_language, encoder.vocabulary)
-    bank = Bank.of(features.dense, coverage(mask))
+    bank = LabelledCells.of(features.dense, coverage(mask))
     return Correction(content_hash(read_bytes(path)), source, shown, mistaken, cells, bank, weight)
 
 
@@ -178,23 +178,25 @@ def begin(name: str, corrections: Sequence[Correction], encoder: Encoder) -> Con
     return correct(concept, corrections, ordinary=encoder.ordinary)
 
 
-def _with_corrected(banks: Sequence[Bank], corrections: Sequence[Correction]) -> tuple[Bank, ...]:
+def _with_corrected(
+    banks: Sequence[LabelledCells], corrections: Sequence[Correction]
+) -> tuple[LabelledCells, ...]:
     """Banks in which corrected cells are among the exemplars', which stand before the set's."""
     *earlier, taught = banks or (None,)
     ordered = sorted(corrections, key=lambda one: (one.content_hash, one.source))
     channels = ordered[0].bank.cells.shape[1]
     share = max(1, _MOST_CELLS // (2 * (channels + 1)) // len(ordered))
     cells = [*(one for one in earlier if one is not None), *(_some(one.bank, share) for one in ordered)]
-    return (Bank.joined(cells), *((taught,) if taught is not None else ()))
+    return (LabelledCells.joined(cells), *((taught,) if taught is not None else ()))
 
 
-def _some(bank: Bank, most: int) -> Bank:
+def _some(bank: LabelledCells, most: int) -> LabelledCells:
     """At most so many cells of a bank, at even distances in the order of what they are covered by."""
     if len(bank.labels) <= most:
         return bank
     order = bank.labels.float().argsort(descending=True, stable=True)  # (n,)
     chosen = order[torch.arange(most) * len(order) // most].sort().values  # (most,)
-    return Bank(bank.cells[chosen], bank.labels[chosen])
+    return LabelledCells(bank.cells[chosen], bank.labels[chosen])
 
 
 def _unlike(rivals: Sequence[Tensor]) -> list[Tensor]:

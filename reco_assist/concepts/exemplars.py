@@ -12,7 +12,7 @@ from reco_assist.annotations.spec import ConceptSpec, ExemplarSpec
 from reco_assist.archive import Archive
 from reco_assist.concepts.presence import answers
 from reco_assist.concepts.quality import ARCHIVE_SAMPLE
-from reco_assist.cosegment import Bank, Prototypes, exemplar_prototypes, mask_coverage
+from reco_assist.cosegment import LabelledCells, Prototypes, exemplar_prototypes, mask_coverage
 from reco_assist.encoders import CompactCells, Features, compact_cells
 from reco_assist.encoders.batches import encode_files
 from reco_assist.errors import InputError
@@ -31,7 +31,7 @@ class Shown:
     """
 
     prototypes: Prototypes
-    bank: Bank
+    bank: LabelledCells
     cells: CompactCells
 
     @classmethod
@@ -56,7 +56,7 @@ class Shown:
             *(part[~negative] for part in (features.embedding, features.language, features.dense))
         )
         cells = compact_cells(positive, encoder.mean_language, encoder.vocabulary)
-        return cls(prototypes, Bank.of(features.dense, covered), cells)
+        return cls(prototypes, LabelledCells.of(features.dense, covered), cells)
 
     def query(self) -> Query:
         """What they look for: their foreground prototype minus the background's."""

@@ -16,7 +16,7 @@ from reco_assist.concepts.co_segmentation import (
     word_activation,
 )
 from reco_assist.concepts.exemplars import Shown, exemplar_query, read_exemplars
-from reco_assist.cosegment import Bank, Prototypes, exemplar_similarity, prototype_scores
+from reco_assist.cosegment import LabelledCells, Prototypes, exemplar_similarity, prototype_scores
 from reco_assist.encoders import Features, TextEmbedding
 from reco_assist.encoders.batches import encode_files
 from reco_assist.errors import InputError
@@ -55,7 +55,7 @@ class Found:
     first: CoSegmentation
     scale: tuple[float, float]
     saliency: tuple[float, float] | None
-    shown: Bank | None = None
+    shown: LabelledCells | None = None
     answered: Tensor | None = None
 
     @classmethod

@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 from reco_assist.archive import Archive
 from reco_assist.concepts.concept import Concept, Provenance
 from reco_assist.concepts.quality import appraise
-from reco_assist.cosegment import Bank
+from reco_assist.cosegment import LabelledCells
 from reco_assist.errors import InputError
 from reco_assist.version import __version__
 
@@ -101,10 +101,10 @@ def merge_concepts(first: Concept, second: Concept, *, name: str, archive: Archi
     return rename_concept(merged, name)
 
 
-def _banks(first: Sequence[Bank], second: Sequence[Bank]) -> tuple[Bank, ...]:
+def _banks(first: Sequence[LabelledCells], second: Sequence[LabelledCells]) -> tuple[LabelledCells, ...]:
     """The cells of both, those of exemplars with those of exemplars; all together where only one has any."""
     pairs = list(zip(first, second, strict=True)) if len(first) == len(second) else [(*first, *second)]
-    return tuple(Bank.joined(banks) for banks in pairs if banks)
+    return tuple(LabelledCells.joined(banks) for banks in pairs if banks)
 
 
 def _shares(first: Concept, second: Concept) -> tuple[float, float]:

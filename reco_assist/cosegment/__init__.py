@@ -19,7 +19,7 @@ from reco_assist.cosegment.prototypes import (
     self_train_exemplars,
 )
 from reco_assist.cosegment.seeds import assist_seeds, reference_embedding, seed_pixels, support
-from reco_assist.cosegment.vote import Bank, neighbour_vote
+from reco_assist.cosegment.vote import LabelledCells, neighbour_vote
 from reco_assist.cosegment.weights import (
     context_weight,
     learn_reference,
@@ -29,7 +29,7 @@ from reco_assist.cosegment.weights import (
 )
 
 __all__ = [
-    "Bank",
+    "LabelledCells",
     "MatchMatrix",
     "Precision",
     "Prototypes",

@@ -19,7 +19,7 @@ _CELLS_AT_ONCE = 4096  # of the features; their products with a bank are held at
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Bank:
+class LabelledCells:
     """Cells and what they show.
 
     Attributes:
@@ -31,7 +31,7 @@ class Bank:
     labels: Tensor
 
     @classmethod
-    def of(cls, features: Tensor, coverage: Tensor) -> "Bank":
+    def of(cls, features: Tensor, coverage: Tensor) -> "LabelledCells":
         """The bank of images (k, C, h, w) whose coverage (k, h, w) is known.
 
         Raises:
@@ -48,12 +48,12 @@ class Bank:
         return cls(cells.half().cpu().contiguous(), coverage.flatten().half().cpu())
 
     @classmethod
-    def joined(cls, banks: Sequence["Bank"]) -> "Bank":
+    def joined(cls, banks: Sequence["LabelledCells"]) -> "LabelledCells":
         """The cells of at least one bank, in their order."""
         return cls(torch.cat([bank.cells for bank in banks]), torch.cat([bank.labels for bank in banks]))
 
 
-def neighbour_vote(features: Tensor, bank: Bank) -> Tensor:
+def neighbour_vote(features: Tensor, bank: LabelledCells) -> Tensor:
     """How much of each cell its nearest neighbours say the concept covers.
 
     Args:

@@ -6,7 +6,6 @@ so that a set labels itself: the dense CRF teaches the cells, and the cells then
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from reco_assist.concepts.co_segmentation import CoSegmentation
-from reco_assist.cosegment import Bank, blend_threshold, mask_coverage, neighbour_vote, otsu
+from reco_assist.cosegment import LabelledCells, blend_threshold, mask_coverage, neighbour_vote, otsu
 from reco_assist.images import decode, squash
 from reco_assist.refine import crf
 from reco_assist.retrieval import Retrieved
@@ -30,26 +29,19 @@ _SHARPNESS = 5.0  # of the sigmoid around the threshold
 _SET_SHARE = 0.5  # of the set's threshold in an exemplar concept's
 
 
-@dataclass(frozen=True, slots=True)
-class Taught:
-    """What a set teaches by its cells.
-
-    Attributes:
-        banks: Those that vote.
-        threshold: Mean automatic threshold of the set's scores, the vote included.
-    """
-
-    banks: tuple[Bank, ...]
-    threshold: float
-
-
-def teach(made: CoSegmentation, exemplars: Bank | None, *, side: int) -> Taught:
+def label_cells(
+    made: CoSegmentation, exemplars: LabelledCells | None, *, side: int
+) -> tuple[tuple[LabelledCells, ...], float]:
     """Label the cells of a set by its refined masks.
 
     Args:
         made: Of the assist method.
         exemplars: Cells of the exemplars, if they lead.
         side: Of the encoder's input, so that images are read as for it.
+
+    Returns:
+        What votes, the exemplars' cells first, and the mean automatic threshold of the set's scores, the vote
+        included.
 
     Raises:
         ImageError: An image of the set cannot be read any more.
@@ -64,11 +56,11 @@ def teach(made: CoSegmentation, exemplars: Bank | None, *, side: int) -> Taught:
         squares = pool.map(lambda image: _square(image, side), made.images)
         masks = [crf(guess, square) > 0.5 for guess, square in zip(guesses, squares, strict=True)]
     coverage = torch.stack([mask_coverage(torch.from_numpy(mask), grid) for mask in masks])  # (k, h, w)
-    banks = (*shown, Bank.of(made.features, coverage))
-    return Taught(banks, mean_threshold(with_vote(made.scores, made.features, banks)))
+    banks = (*shown, LabelledCells.of(made.features, coverage))
+    return banks, mean_threshold(with_vote(made.scores, made.features, banks))
 
 
-def with_vote(scores: Tensor, features: Tensor, banks: Sequence[Bank]) -> Tensor:
+def with_vote(scores: Tensor, features: Tensor, banks: Sequence[LabelledCells]) -> Tensor:
     """Scores (k, h, w) of prototypes and what each bank says: s + sum of share (vote - .5).
 
     The share is .5 where there are exemplars beside the set, and .3 where a word taught the set alone.
