@@ -29,7 +29,7 @@ from test_session import NAMES, Job
 from reco_assist.archive import Archive
 from reco_assist.archive.doctor import examine_archive
 from reco_assist.errors import RecoAssistError
-from reco_assist.session import Choice, Session, export, queue
+from reco_assist.session import Choice, ReviewQueue, Session, export
 from reco_assist.session.doctor import examine_session
 
 NUMBERS = [0, -1, 1, 2**31, 2**64, 10**30, 0.5, 1e308, float("nan"), float("inf")]
@@ -137,7 +137,7 @@ def session_steps(place: Path, chance: random.Random) -> dict[str, Callable[[], 
     def work() -> None:
         session = Session.open(folder, who="fuzz")
         try:
-            queue(session)
+            list(ReviewQueue(session).cards)
             for result in session.results():
                 for name in session.concepts:
                     session.mask(result.image.content_hash, name)

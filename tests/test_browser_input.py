@@ -8,7 +8,7 @@ from test_browser import in_view, wait_for_step, working_folder
 
 from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.images import content_hash
-from reco_assist.session import ConceptSpec, Session, queue
+from reco_assist.session import ConceptSpec, ReviewQueue, Session
 
 pytestmark = [
     pytest.mark.skipif(chromium() is None, reason="no Chromium: apt-get install chromium, or set CHROMIUM"),
@@ -47,7 +47,7 @@ def fill(folder):
         scores[0, 10:20, 10:30] = 255
         verdict = Verdict("mug", present=True, probability=round(0.6 + 0.01 * number, 3))
         session.add_result(image, path, scores, [verdict], {"mug": "digest"})
-    order = [card.result.image.content_hash for card in queue(session)]
+    order = [card.result.image.content_hash for card in ReviewQueue(session).cards]
     session.close()
     return order
 

@@ -10,7 +10,7 @@ from test_browser import in_view, step, wait_for_step, working_folder
 
 from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.images import content_hash
-from reco_assist.session import ConceptSpec, Session, queue
+from reco_assist.session import ConceptSpec, ReviewQueue, Session
 
 pytestmark = [
     pytest.mark.skipif(chromium() is None, reason="no Chromium: apt-get install chromium, or set CHROMIUM"),
@@ -70,7 +70,7 @@ def fill(folder):
         scores = 255 * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / random.uniform(60, 400))
         verdict = Verdict(LONG, present=True, probability=round(0.5 + 0.499 * number / COUNT, 3))
         session.add_result(image, path, scores.astype(np.uint8)[None], [verdict], {LONG: "digest"})
-    queue(session)[-1].result.path.unlink()
+    ReviewQueue(session).cards[-1].result.path.unlink()
     session.close()
 
 

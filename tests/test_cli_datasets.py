@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from reco_assist.cli.app import app
 from reco_assist.errors import InputError
 from reco_assist.formats import write_coco, write_label_map, write_legend
-from reco_assist.session import Session, queue
+from reco_assist.session import ReviewQueue, Session
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_report_and_import(place):
     assert said["images"] == 8
     assert said["skipped"] == []
     session = Session.open("x.session")
-    assert len(queue(session)) == 8
+    assert len(ReviewQueue(session).cards) == 8
     session.close()
 
 

@@ -1,11 +1,14 @@
 """The tutorials run from top to bottom, and what is committed shows without running them."""
 
+import ast
 import base64
+import importlib
 import io
 import json
 import re
 import tempfile
 from pathlib import Path
+from types import ModuleType
 
 import nbformat
 import pytest
@@ -15,7 +18,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from PIL import Image
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PROSE = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ROUND_TRIP = next(path for path in NOTEBOOKS if path.stem == "label_studio_round_trip")
 ALONE = [path for path in NOTEBOOKS if path != ROUND_TRIP]
 
@@ -23,6 +28,27 @@ ALONE = [path for path in NOTEBOOKS if path != ROUND_TRIP]
 def test_there_are_five():
     names = ["label_studio_round_trip", "out_of_vocabulary", "quickstart", "reco_plus", "your_own_photos"]
     assert [path.stem for path in NOTEBOOKS] == names
+
+
+def test_what_the_tutorials_and_the_documentation_import_is_there():
+    """A name that went may be that of a module: imported all the same, and no function any more."""
+    code = [
+        cell.source
+        for path in NOTEBOOKS
+        for cell in nbformat.read(path, as_version=4).cells
+        if cell.cell_type == "code"
+    ]
+    code += [block for path in PROSE for block in re.findall(r"(?ms)^```python\n(.*?)^```", path.read_text())]
+    imports = {
+        (node.module, one.name)
+        for block in code
+        for node in ast.walk(ast.parse(block))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("reco_assist")
+        for one in node.names
+    }
+    assert len(imports) > 20
+    for module, name in sorted(imports):
+        assert not isinstance(getattr(importlib.import_module(module), name), ModuleType), (module, name)
 
 
 @pytest.mark.parametrize("path", ALONE, ids=lambda path: path.stem)

@@ -11,7 +11,7 @@ from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.errors import InputError, StorageError
 from reco_assist.images import content_hash
 from reco_assist.masks.edits import apply_edits
-from reco_assist.session import Choice, ConceptSpec, ExemplarSpec, ReviewQueue, Session, export, queue
+from reco_assist.session import Choice, ConceptSpec, ExemplarSpec, ReviewQueue, Session, export
 from reco_assist.session.records import AUTOMATIC
 
 NAMES = {"mug": "digest-m", "spoon": "digest-s"}
@@ -313,10 +313,15 @@ def test_the_least_certain_come_first_and_the_skipped_last(job):
     skipped = job.add("skipped.png", seed=4, probability=0.5, maps=empty)
     both = dict.fromkeys(NAMES, "skipped")
     job.session.decide(skipped, both)
-    assert [card.result.image.content_hash for card in queue(job.session)] == [unsure, between, sure, skipped]
+    assert [card.result.image.content_hash for card in ReviewQueue(job.session).cards] == [
+        unsure,
+        between,
+        sure,
+        skipped,
+    ]
     job.session.decide(between, dict.fromkeys(NAMES, "rejected"))
     job.session.decide(sure, dict.fromkeys(NAMES, "accepted"))
-    order = [(card.result.image.content_hash, card.state) for card in queue(job.session)]
+    order = [(card.result.image.content_hash, card.state) for card in ReviewQueue(job.session).cards]
     assert order == [
         (between, "rejected"),
         (sure, "accepted"),
@@ -324,7 +329,7 @@ def test_the_least_certain_come_first_and_the_skipped_last(job):
         (skipped, "skipped"),
     ]
     job.session.decide(unsure, {"mug": "accepted"})
-    assert queue(job.session)[2].state == "pending"  # the spoon is still open
+    assert ReviewQueue(job.session).cards[2].state == "pending"  # the spoon is still open
 
 
 def test_images_that_teach_most_come_first_and_no_two_alike_in_a_row(job):
@@ -337,7 +342,7 @@ def test_images_that_teach_most_come_first_and_no_two_alike_in_a_row(job):
     names = {digest: name for name, digest in ids.items()}
 
     def order():
-        return "".join(names[card.result.image.content_hash][0] for card in queue(job.session))
+        return "".join(names[card.result.image.content_hash][0] for card in ReviewQueue(job.session).cards)
 
     assert order() == "abcd"
     job.session.order = "gain"

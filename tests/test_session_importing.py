@@ -14,7 +14,7 @@ from reco_assist.datasets import diff, merge
 from reco_assist.errors import InputError
 from reco_assist.formats import Dataset, read_coco, to_coco
 from reco_assist.masks import rle
-from reco_assist.session import Choice, Session, export, queue
+from reco_assist.session import Choice, ReviewQueue, Session, export
 from reco_assist.session.importing import import_dataset
 from reco_assist.ui import Annotator
 
@@ -55,7 +55,7 @@ def test_a_session_holds_every_pixel_and_untouched_corrections_change_nothing(or
     session = Session.open(tmp_path / "job.session")
     done = import_dataset(session, original, tmp_path / "photos", accepted=True)
     assert (done.images, done.crowds, done.skipped) == (6, 1, ())
-    assert len(queue(session)) == 6
+    assert len(ReviewQueue(session).cards) == 6
     for digest in session.files().values():
         result = session.result(digest)
         image = next(one for one in original.document["images"] if one["file_name"] == result.image.file_name)
@@ -96,7 +96,7 @@ def test_another_picture_is_skipped_and_a_missing_folder_refused(original, tmp_p
     done = import_dataset(session, original, tmp_path / "photos")
     assert [name for name, _ in done.skipped] == [file]
     assert done.images == 5
-    assert {card.state for card in queue(session)} == {"pending"}
+    assert {card.state for card in ReviewQueue(session).cards} == {"pending"}
     with pytest.raises(InputError, match="no folder"):
         import_dataset(session, original, tmp_path / "nowhere")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from reco_assist.annotations import ImageRef
-from reco_assist.session import STATES, ConceptSpec, Finding, Result, ReviewQueue, Session, queue
+from reco_assist.session import STATES, ConceptSpec, Finding, Result, ReviewQueue, Session
 
 NAMES = ("mug", "spoon")
 
@@ -81,7 +81,7 @@ def test_an_order_that_is_kept_up_is_the_one_that_is_made_anew(session, seed):
             continue
         cards = kept.cards
         assert [card.content_hash for card in cards] == expected(session)
-        assert cards == queue(session)
+        assert cards == ReviewQueue(session).cards
         assert [STATES[state] for state in kept.states] == [card.state for card in cards]
         mine, anew = kept.progress, ReviewQueue(session).progress
         assert mine.positives_left == pytest.approx(anew.positives_left)
@@ -126,4 +126,6 @@ def test_what_teaches_most_keeps_its_order_while_it_is_decided(session):
     assert [card.content_hash for card in kept.cards] == [order[0], *order[2:], order[1]]
     session.undo()
     assert sorted(card.content_hash for card in kept.cards) == sorted(digests)
-    assert [card.content_hash for card in kept.cards] == [card.content_hash for card in queue(session)]
+    assert [card.content_hash for card in kept.cards] == [
+        card.content_hash for card in ReviewQueue(session).cards
+    ]

@@ -56,11 +56,6 @@ class Card:
         return max((finding.probability for finding in self.result.findings.values()), default=0.0)
 
 
-def queue(session: Session) -> list[Card]:
-    """All segmented images in the order of `ReviewQueue`, looked up once."""
-    return ReviewQueue(session).cards
-
-
 class ReviewQueue:
     """All segmented images: those decided as they were decided, then the open ones in the session's order.
 
