@@ -77,9 +77,9 @@ def test_no_answer_grows_the_memory_beyond_its_bound(sites, monkeypatch):
     ("headers", "body"),
     [
         ({"content-encoding": "br"}, b"{}"),
-        ({"content-encoding": "gzip, gzip"}, gzip.compress(gzip.compress(b"{}"))),
+        ({"content-encoding": "gzip, gzip"}, gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0)),
         ({"content-encoding": "gzip"}, b"{}"),
-        ({"content-encoding": "gzip"}, gzip.compress(b"{}")[:-4]),
+        ({"content-encoding": "gzip"}, gzip.compress(b"{}", mtime=0)[:-4]),
     ],
 )
 def test_answers_that_are_packed_otherwise_than_asked_for(sites, headers, body):
