@@ -163,13 +163,34 @@ def test_a_box_without_a_mask_is_its_box_everywhere(place, nothing):
     assert reco("merge", "good.json", "boxes.json", "--out", "m.json", "--json")["known"] == {"mug": 1}
 
 
-@pytest.mark.parametrize("second", ["sub/a.jpg", "sub\\a.jpg", "./sub/a.jpg"])
-def test_the_records_of_one_file_are_one_image_with_all_its_masks(place, second):
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    "second",
+    [
+        lambda name, _: name,
+        lambda name, _: name.replace("/", "\\"),
+        lambda name, _: "./" + name,
+        lambda name, folder: str(folder / "photos" / name),
+        lambda name, folder: str(folder / "link" / name),
+        lambda name, _: name.replace(".jpg", ".JPG"),
+        lambda name, _: unicodedata.normalize("NFD", name),
+    ],
+)
+def test_the_records_of_one_file_are_one_image_with_all_its_masks(place, second, turned):
+    (place / "photos" / "sub" / "a.jpg").rename(place / "photos" / "sub" / "é.jpg")
+    (place / "photos").rename(place / "link")
+    (place / "photos").symlink_to(place / "link")
     data = document()
-    data["images"].append({**data["images"][0], "id": 2, "file_name": second})
+    data["images"][0]["file_name"] = "sub/é.jpg"
+    written("good.json", data)
+    data["images"].append({**data["images"][0], "id": 2, "file_name": second("sub/é.jpg", place)})
+    if turned:
+        first, other = data["images"]
+        first["file_name"], other["file_name"] = other["file_name"], first["file_name"]
     data["annotations"].append(tall(image_id=2))
     written("in.json", data)
     reco("convert", "in.json", "--to", "yolo,panoptic", "--images", "photos", "--out", "o")
+    assert len([one for one in (place / "o" / "yolo" / "images").rglob("*.*") if one.is_file()]) == 1
     (label,) = (place / "o" / "yolo" / "labels").rglob("*.txt")
     drawn = []
     for line in label.read_text().splitlines():
@@ -178,14 +199,16 @@ def test_the_records_of_one_file_are_one_image_with_all_its_masks(place, second)
     assert drawn == [400, 700]
     (entry,) = json.loads((place / "o" / "panoptic.json").read_text())["annotations"]
     assert [one["area"] for one in entry["segments_info"]] == [400, 700]
-    reco("merge", "good.json", "in.json", "--out", "m.json")
+    reco("merge", "good.json", "in.json", "--images", "photos", "--out", "m.json")
     assert len(COCO("m.json").imgs) == 1
     assert sorted(areas("m.json").values()) == [400, 700]
-    assert reco("diff", "good.json", "in.json", "--json")["images"]["added"] == 0
+    assert reco("diff", "good.json", "in.json", "--images", "photos", "--json")["images"]["added"] == 0
     assert reco("import", "in.json", "--images", "photos", "--session", "s.session", "--json")["masks"] == 2
-    written("tall.json", {**document(), "annotations": [tall()]})
-    assert iou("tall.json", "in.json") == pytest.approx(700 / 1100)
-    reco("merge", "in.json", "tall.json", "--out", "base.json")  # records of others stay as they are
+    written("tall.json", {**data, "images": data["images"][:1], "annotations": [tall()]})
+    assert iou("tall.json", "in.json", "--images", "photos") == pytest.approx(700 / 1100)
+    reco(
+        "merge", "in.json", "tall.json", "--images", "photos", "--out", "base.json"
+    )  # records of others stay as they are
     assert COCO("base.json").dataset == data
 
 

@@ -149,3 +149,8 @@ def test_panoptic_and_yolo_keep_such_images_apart(alike):
     pictures = sorted((folder / "yolo" / "images").rglob("*.*g"))
     assert [path.stem for path in pictures] == [path.stem for path in texts]
     assert [path.suffix for path in pictures] == [".jpg", ".png"]
+
+
+def test_two_images_of_one_name_are_refused_not_written_over(tmp_path):
+    with pytest.raises(InputError, match=r"two images are called 'a/b\.jpg'"):
+        paths_for(["a/b.jpg", "c.jpg", "a/b.jpg"], tmp_path)

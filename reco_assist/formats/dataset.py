@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reco_assist.errors import InputError
-from reco_assist.formats.names import below, clean_name, find_image, name_key
+from reco_assist.errors import FormatError, InputError
+from reco_assist.formats.fields import cut
+from reco_assist.formats.names import below, clean_name, file_keys, find_image, name_key
 from reco_assist.formats.plain import Id, Record, masked, plain
 from reco_assist.formats.regions import at_shape
 from reco_assist.masks import Rle, rle
@@ -33,6 +34,15 @@ class Dataset:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "document", plain(self.document, self.source))
+        self._check_sizes()
+
+    def at(self, folder: Path) -> "Dataset":
+        """The same data set with its photographs in a folder; records of one file there are one image.
+
+        Raises:
+            FormatError: Records of one file have different sizes.
+        """
+        return self if folder == self.folder else Dataset(self.document, self.source, folder)
 
     @cached_property
     def images(self) -> dict[Id, Record]:
@@ -175,11 +185,10 @@ class Dataset:
     @cached_property
     def _first(self) -> dict[Id, Id]:
         """The id of the first record of the same file, by id: records of one file are one image."""
+        names = {one["id"]: self.name(one) for one in self.document["images"]}
+        files = file_keys(names.values(), self.folder)
         firsts: dict[str, Id] = {}
-        return {
-            one["id"]: firsts.setdefault(clean_name(one["file_name"]), one["id"])
-            for one in self.document["images"]
-        }
+        return {number: firsts.setdefault(files[name], number) for number, name in names.items()}
 
     @cached_property
     def _names(self) -> dict[str, Id]:
@@ -197,10 +206,21 @@ class Dataset:
                 found[number, self.concept(one).casefold()].append(one)
         return dict(found)
 
-    @property
+    @cached_property
     def _roots(self) -> tuple[Path, ...]:
         own = Path(self.source)
-        return (*(() if self.folder is None else (self.folder,)), own if own.is_dir() else own.parent)
+        roots = (*(() if self.folder is None else (self.folder,)), own if own.is_dir() else own.parent)
+        return tuple(dict.fromkeys(place for root in roots for place in (root.absolute(), root.resolve())))
+
+    def _check_sizes(self) -> None:
+        for one in self.document["images"]:
+            first = self.image({"image_id": one["id"]})
+            if (first["height"], first["width"]) != (one["height"], one["width"]):
+                raise FormatError(
+                    f"{self.source} has {cut(one['file_name'], 80)} twice, as {first['width']} x "
+                    f"{first['height']} and as {one['width']} x {one['height']} pixels: leave out the "
+                    "wrong one"
+                )
 
 
 def is_crowd(annotation: Record) -> bool:

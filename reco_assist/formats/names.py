@@ -1,6 +1,7 @@
 """Names of images: when two of them mean one file, and where that file is."""
 
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +20,35 @@ def name_key(file_name: str) -> str:
     """
     path = PurePosixPath(unicodedata.normalize("NFC", clean_name(file_name)))
     return path.with_name(path.stem + path.suffix.lower()).as_posix() if path.name else path.as_posix()
+
+
+def file_keys(names: Iterable[str], folder: Path | None) -> dict[str, str]:
+    """What is equal for names of one file: the name, or its file where several are spellings of it.
+
+    Args:
+        names: Clean names.
+        folder: Of the photographs, where it is known; only there a spelling has a file.
+    """
+    alike: dict[str, set[str]] = defaultdict(set)
+    for name in names:
+        alike[name_key(name)].add(name)
+    keys = {}
+    for spellings in alike.values():
+        for name in spellings:
+            file = None if folder is None or len(spellings) == 1 else _file_of(folder, name)
+            keys[name] = name if file is None else file
+    return keys
+
+
+def _file_of(folder: Path, name: str) -> str | None:
+    """The identity of a file on its disk, which may ignore case; None where there is none."""
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        return None  # leads out of the folder: who opens it says so
+    try:
+        status = find_image(folder, name).stat()
+    except OSError:
+        return None
+    return f"{status.st_dev}/{status.st_ino}"
 
 
 def below(file_name: str, folders: Iterable[Path]) -> str:

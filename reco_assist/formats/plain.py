@@ -5,7 +5,6 @@ from typing import Any
 
 from reco_assist.errors import FormatError
 from reco_assist.formats.fields import FIELDS, RECOMPUTED, cut, finite
-from reco_assist.formats.names import clean_name
 from reco_assist.formats.regions import has_mask, region
 from reco_assist.masks import Rle, rle
 
@@ -105,20 +104,13 @@ def _twice(number: Id, kind: str, source: str) -> FormatError:
 
 
 def _sizes(images: list[Record], source: str) -> dict[Id, tuple[int, int]]:
-    """Height and width of each image; records of one file agree on them."""
-    by_name: dict[str, Record] = {}
+    """Height and width of each image."""
     for one in images:
         try:
             rle.check_size(one["height"], one["width"])
         except FormatError as error:
             said = str(error).rstrip(".")
             raise FormatError(f"{named(one, 'image')} of {source} has no usable size: {said}") from None
-        first = by_name.setdefault(clean_name(one["file_name"]), one)
-        if (first["height"], first["width"]) != (one["height"], one["width"]):
-            raise FormatError(
-                f"{source} has {cut(one['file_name'], 80)} twice, as {first['width']} x {first['height']} "
-                f"and as {one['width']} x {one['height']} pixels: leave out the wrong one"
-            )
     return {one["id"]: (one["height"], one["width"]) for one in images}
 
 

@@ -40,7 +40,8 @@ def write_yolo(folder: Path, parts: Mapping[str, Dataset], images: Path) -> int:
         FormatError: A mask is damaged.
         StorageError: The files cannot be written.
     """
-    photos = {part: _photographs(dataset, images) for part, dataset in parts.items()}
+    parts = {part: dataset.at(images) for part, dataset in parts.items()}
+    photos = {part: _photographs(dataset) for part, dataset in parts.items()}
     make_output_folder(folder)
     first = next(iter(parts.values()))
     classes = {concept: index for index, concept in enumerate(first.concepts)}
@@ -88,9 +89,9 @@ def _joined(outline: polygons.Outline) -> NDArray[np.float64]:
     return path
 
 
-def _photographs(dataset: Dataset, folder: Path) -> dict[Id, Path]:
+def _photographs(dataset: Dataset) -> dict[Id, Path]:
     """The photograph of each image; all are there before anything is written."""
-    found = {number: dataset.photograph(image, folder) for number, image in dataset.images.items()}
+    found = {number: dataset.photograph(image) for number, image in dataset.images.items()}
     for path in found.values():
         if not path.is_file():
             raise InputError(f"the image {path} is missing: name the folder of the images by --images")

@@ -42,9 +42,13 @@ def paths_for(
         Paths by the images' names, in their order.
 
     Raises:
-        InputError: A name leads out of the folder.
+        InputError: A name leads out of the folder, or is that of two images.
     """
-    images = {name: inside(folder, name, links=links).relative_to(folder) for name in file_names}
+    images: dict[str, Path] = {}
+    for name in file_names:
+        if name in images:
+            raise InputError(f"two images are called {name!r}, and would have one file: rename one of them")
+        images[name] = inside(folder, name, links=links).relative_to(folder)
     paths = {name: PurePosixPath(path.as_posix()) for name, path in images.items()}
     folders = {_key(parent) for path in paths.values() for parent in path.parents}
     ways = dict.fromkeys(paths, 0)

@@ -73,7 +73,7 @@ def import_dataset(
     """
     if not images.is_dir():
         raise InputError(f"{images} is no folder: name the folder of the images")
-    dataset = dataset.drawn
+    dataset = dataset.at(images.absolute()).drawn
     names = list(dataset.concepts)
     if not names:
         raise InputError(f"{dataset.source} has no concept: there is nothing to review")
@@ -85,7 +85,7 @@ def import_dataset(
     skipped: list[tuple[str, str]] = []
     for number, record in dataset.images.items():
         try:
-            path = dataset.photograph(record, images.absolute())
+            path = dataset.photograph(record)
             image = _image(path, record)
         except InputError as error:
             skipped.append((record["file_name"], str(error)))
