@@ -47,7 +47,7 @@ from reco_assist.files import make_output_folder, write_bytes
 from reco_assist.formats import read_group
 from reco_assist.masks import label, rle
 from reco_assist.retrieval import Exemplar, box_exemplar, mask_exemplar
-from reco_assist.segmenter import Segmented, Segmenter, Target
+from reco_assist.segmenter import ProbabilityMaps, Segmenter, Target
 
 Record = tuple[float, bool, float, float]
 """Of a predicted mask: score, whether it is right, probability of presence, mean level of the map."""
@@ -173,8 +173,8 @@ def rows(archive: Archive, case: Case) -> Iterator[tuple[str, Callable[[], Conce
 
     def unguided() -> Concept:
         made = guided().kept
-        weights = torch.ones_like(made.guidance)  # (k, h, w)
-        made = CoSegmentation.build(made.images, made.features, made.guidance, weights, method="paper")
+        weights = torch.ones_like(made.prior)  # (k, h, w)
+        made = CoSegmentation.build(made.images, made.features, made.prior, weights, method="paper")
         return replace(guided().build(), foreground=made.reference, text=None)
 
     def saliency() -> Concept:
@@ -194,7 +194,7 @@ def rows(archive: Archive, case: Case) -> Iterator[tuple[str, Callable[[], Conce
             )
             for file in case.exemplars[:3]
         ]
-        return correct(assist().build(), made, ordinary=archive.encoder.ordinary)
+        return correct(assist().build(), made, reference_cells=archive.encoder.reference_cells)
 
     def shown(count: int, kind: str) -> Concept:
         return learn_concept(archive, word, k=K, exemplars=case.shown(count, kind))
@@ -207,12 +207,16 @@ def rows(archive: Archive, case: Case) -> Iterator[tuple[str, Callable[[], Conce
     yield "+ CRF: the paper's method", paper, "crf"
     yield "assist without CRF", lambda: assist().build(), "none"
     yield "assist, CRF alone", lambda: assist().build(), "crf"
-    yield "assist", lambda: assist().build(), "objects"
-    yield "assist, ideal prune", pruned, "objects"
-    yield "assist, 3 corrected masks", corrected, "objects"
+    yield "assist", lambda: assist().build(), "saliency"
+    yield "assist, ideal prune", pruned, "saliency"
+    yield "assist, 3 corrected masks", corrected, "saliency"
     for kind, plural in (("box", "boxes"), ("mask", "masks")):
         for count in EXEMPLARS:
-            yield f"{count} exemplar {kind if count == 1 else plural}", partial(shown, count, kind), "objects"
+            yield (
+                f"{count} exemplar {kind if count == 1 else plural}",
+                partial(shown, count, kind),
+                "saliency",
+            )
 
 
 def score(concept: Concept, refine: str, case: Case, encoder: Encoder) -> Scores:
@@ -245,7 +249,7 @@ def score(concept: Concept, refine: str, case: Case, encoder: Encoder) -> Scores
 
 
 def judged(
-    segmenter: Segmenter, segmented: Segmented, shown: Labelled | None
+    segmenter: Segmenter, segmented: ProbabilityMaps, shown: Labelled | None
 ) -> tuple[list[np.ndarray], list[Record]]:
     """The masks of an image, and each held against what the image shows, if anything."""
     presence, levels = segmented.verdicts[0].probability, segmented.maps[0]

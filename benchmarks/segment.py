@@ -29,7 +29,7 @@ ROWS = {
     "bare": "bare encoder, files read",
     "none": "masks, not refined",
     "crf": "masks, refined by the CRF alone",
-    "objects": "masks, refined by objects too (default)",
+    "saliency": "masks, refined by objects too (default)",
     "objects4": "the same, four times the targets",
 }
 _BATCH = 8

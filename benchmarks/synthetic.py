@@ -59,7 +59,7 @@ def stand_in(side: int) -> SimpleNamespace:
         ),
         mean_language=torch.zeros(LANGUAGE),
         vocabulary=None,
-        ordinary=None,
+        reference_cells=None,
     )
 
 

@@ -71,7 +71,7 @@ def main() -> None:
         mask = overlay(pixels, labels, palette(1), (640, 640)).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
         shown = (
             photo,
-            heat(made.guidance[row].numpy(), photo),
+            heat(made.prior[row].numpy(), photo),
             seeds,
             heat(made.scores[row].numpy(), photo),
             mask,

@@ -25,7 +25,7 @@ class FakeEncoder:
     """
 
     input_size = 64
-    ordinary = None
+    reference_cells = None
 
     def __init__(self, *, name: str = "fake", seed: int = 0, delay: float = 0) -> None:
         self.name = name

@@ -15,7 +15,7 @@ from fakes import FakeEncoder, write_photos
 from PIL import Image
 from torch.nn.functional import normalize
 
-from reco_assist.archive import Archive, Query, Where, index
+from reco_assist.archive import Archive, ImageFilter, Query, index
 from reco_assist.archive.index import rabitq_codes
 from reco_assist.encoders.compact import cluster_cells, encode, inner_products, telling_cells
 from reco_assist.errors import InputError
@@ -280,8 +280,8 @@ def filtered(request, archive, monkeypatch):
     if request.param != "scored all":
         monkeypatch.setattr("reco_assist.archive.search._FIRST_CANDIDATES", 20)
     if request.param == "in lists":
-        monkeypatch.setattr("reco_assist.archive.lists.FLAT_MOST", 50)
-        monkeypatch.setattr("reco_assist.archive.lists._PROBED", 1)
+        monkeypatch.setattr("reco_assist.archive.ivf.FLAT_MOST", 50)
+        monkeypatch.setattr("reco_assist.archive.ivf._PROBED", 1)
     return archive
 
 
@@ -293,25 +293,25 @@ def kept_by(archive, keep, word, k):
 
 CONDITIONS = {
     "folder": (
-        lambda archive: Where(folder=archive.root / "a"),
+        lambda archive: ImageFilter(folder=archive.root / "a"),
         lambda entry: entry.path.parent.name == "a",
     ),
     "a sibling of the same beginning": (
-        lambda archive: Where(folder=str(archive.root)[:-1]),
+        lambda archive: ImageFilter(folder=str(archive.root)[:-1]),
         lambda e: False,
     ),
-    "small images": (lambda archive: Where(max_side=40), lambda entry: True),
-    "no image is that large": (lambda archive: Where(min_side=31), lambda entry: False),
+    "small images": (lambda archive: ImageFilter(max_side=40), lambda entry: True),
+    "no image is that large": (lambda archive: ImageFilter(min_side=31), lambda entry: False),
     "after": (
-        lambda archive: Where(after=datetime.fromtimestamp(1_000_000_000, UTC)),
+        lambda archive: ImageFilter(after=datetime.fromtimestamp(1_000_000_000, UTC)),
         lambda entry: entry.path.stat().st_mtime >= 1_000_000_000,
     ),
     "before": (
-        lambda archive: Where(before=datetime.fromtimestamp(1_000_000_000, UTC)),
+        lambda archive: ImageFilter(before=datetime.fromtimestamp(1_000_000_000, UTC)),
         lambda entry: entry.path.stat().st_mtime < 1_000_000_000,
     ),
     "labelled already": (
-        lambda archive: Where(without=frozenset(entry.content_hash for entry in evens(archive))),
+        lambda archive: ImageFilter(without=frozenset(entry.content_hash for entry in evens(archive))),
         lambda entry: int(entry.path.stem) % 2 == 1,
     ),
 }
@@ -332,8 +332,8 @@ def test_conditions_leave_the_ranking_of_what_they_allow(filtered, condition):
 @pytest.mark.parametrize(
     "where",
     [
-        Where(min_side=0),
-        Where(after=datetime(2026, 1, 2, tzinfo=UTC), before=datetime(2026, 1, 1, tzinfo=UTC)),
+        ImageFilter(min_side=0),
+        ImageFilter(after=datetime(2026, 1, 2, tzinfo=UTC), before=datetime(2026, 1, 1, tzinfo=UTC)),
     ],
 )
 def test_impossible_conditions_are_refused(archive, where):

@@ -66,11 +66,11 @@ def exemplars(archive):
 
 
 def rebuilt(made: CoSegmentation) -> CoSegmentation:
-    weights = torch.stack(made.matrix.weights).view_as(made.guidance)
+    weights = torch.stack(made.matrix.weights).view_as(made.prior)
     return CoSegmentation.build(
         made.images,
         made.features,
-        made.guidance,
+        made.prior,
         weights,
         method=made.method,
         exemplars=made.exemplars,
@@ -98,9 +98,9 @@ def test_dropping_step_by_step_equals_dropping_at_once(builder):
 
 def test_adding_equals_building_with(builder):
     made = builder.kept
-    weights = torch.stack(made.matrix.weights).view_as(made.guidance)
+    weights = torch.stack(made.matrix.weights).view_as(made.prior)
     start = made.drop([5, 6, 7])
-    grown = start.add(made.images[5:], made.features[5:], made.guidance[5:], weights[5:])
+    grown = start.add(made.images[5:], made.features[5:], made.prior[5:], weights[5:])
     assert torch.allclose(grown.matrix.match, made.matrix.match, atol=1e-6)
     assert torch.allclose(grown.scores, made.scores, atol=1e-5)
 
@@ -164,7 +164,7 @@ def test_presence_gates_the_samples(samples, truth):
 
 def test_presence_without_ordinary_photographs_takes_the_archive(archive):
     cells = archive.cells()
-    learnt = Presence.learn(torch.ones(16) / 4, None, kept=cells, ordinary=None, archive=cells)
+    learnt = Presence.learn(torch.ones(16) / 4, None, inliers=cells, reference_cells=None, archive=cells)
     score = learnt.score(cells, torch.ones(16) / 4, None)
     assert 0 < (score > 0).mean() < 1
     assert learnt.language is None

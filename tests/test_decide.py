@@ -10,7 +10,7 @@ from reco_assist.annotations.decide import AUTOMATIC, Rule, claimed, despeckled,
 from reco_assist.images import content_hash
 from reco_assist.masks import rle
 from reco_assist.runs import Run, list_targets
-from reco_assist.segmenter import Segmented
+from reco_assist.segmenter import ProbabilityMaps
 from reco_assist.session import Choice, ConceptSpec, Session, export
 
 NAMES = {"mug": "digest-m", "spoon": "digest-s", "cup": "digest-c"}
@@ -42,7 +42,7 @@ class Fixed:
         for target in targets:
             maps, verdicts = self.told[target.file_name]
             reference = ImageRef(target.file_name, content_hash(target.path.read_bytes()), SHAPE[1], SHAPE[0])
-            found.append(Segmented(reference, verdicts, maps))
+            found.append(ProbabilityMaps(reference, verdicts, maps))
         return found
 
     def decide(self, segmented):

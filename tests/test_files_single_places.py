@@ -28,7 +28,7 @@ ALLOWED = {
     ("archive/doctor.py", "LanceDataset.commit"): "Lance writes by itself; `writing` looks for links before",
     ("archive/embeddings.py", "np.save"): "into a draft of `atomic_folder`",
     ("archive/embeddings.py", "write_table"): "into a draft of `atomic_folder`",
-    ("archive/lists.py", "write_index"): "FAISS writes by itself, into a draft of `atomic_folder`",
+    ("archive/ivf.py", "write_index"): "FAISS writes by itself, into a draft of `atomic_folder`",
     ("archive/table.py", "lance.write_dataset"): "Lance writes by itself; `writing` looks for links before",
 }
 """What cannot go through them, and why it is safe."""

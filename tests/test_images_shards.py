@@ -17,7 +17,7 @@ from pyarrow.fs import LocalFileSystem, SubTreeFileSystem
 from shards import write_parquet, write_tar, write_webdataset
 
 from reco_assist.annotations import ImageRef
-from reco_assist.archive import Archive, Where
+from reco_assist.archive import Archive, ImageFilter
 from reco_assist.concepts import learn_concept
 from reco_assist.errors import ImageError, InputError, RecoAssistWarning
 from reco_assist.images import (
@@ -182,7 +182,7 @@ def test_an_archive_of_shards_is_that_of_the_folder(tmp_path, photos, write):
     assert rows(archive) == rows(folder)
     assert archive.root == tmp_path
     (hit, *_) = archive.search(
-        language=archive.encoder.encode_text("mug").vector, where=Where(folder=shards[1])
+        language=archive.encoder.encode_text("mug").vector, where=ImageFilter(folder=shards[1])
     )
     assert Path(str(hit.path)).is_relative_to(tmp_path)
     assert str(hit.path).startswith(f"{shards[1]}#")
@@ -300,7 +300,7 @@ def test_an_archive_of_an_s3_bucket_is_that_of_the_folder(s3, tmp_path, photos):
     assert f"shards/1.tar#{photos[4].parent.name}/{photos[4].name}" in names
     assert {"shards/1.parquet#0.img", f"photos/{photos[0].parent.name}/{photos[0].name}"} <= names
     assert archive.search(
-        language=archive.encoder.encode_text("mug").vector, where=Where(folder="s3://bucket/shards")
+        language=archive.encoder.encode_text("mug").vector, where=ImageFilter(folder="s3://bucket/shards")
     )
     concept = learn_concept(archive, "mug", k=6)
     segmenter = Segmenter([concept], encoder=archive.encoder, presence="off")

@@ -24,7 +24,7 @@ from reco_assist.errors import EncoderError, ImageError, InputError
 from reco_assist.formats import label_map
 from reco_assist.masks import rle
 from reco_assist.runs import Run, list_targets
-from reco_assist.segmenter import Segmented, Segmenter, Skipped, Target, maps
+from reco_assist.segmenter import ProbabilityMaps, Segmenter, Skipped, Target, maps, refinement
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def segmented(levels, verdicts=None):
     levels = np.asarray(levels, np.uint8)
     names = ["mug", "cup"][: len(levels)]
     chosen = verdicts or tuple(Verdict(name, present=True, probability=1.0) for name in names)
-    return Segmented(ImageRef("x.png", "0" * 64, levels.shape[2], levels.shape[1]), chosen, levels)
+    return ProbabilityMaps(ImageRef("x.png", "0" * 64, levels.shape[2], levels.shape[1]), chosen, levels)
 
 
 def masks_of(prediction, size):
@@ -85,9 +85,9 @@ def test_objects_refine_by_default_and_leave_the_papers_method_as_it_was_publish
 
     both = maps_of(paper, assist)
     np.testing.assert_array_equal(both[:1], maps_of(paper, refine="crf"))
-    np.testing.assert_array_equal(both[1:], maps_of(assist, refine="objects"))
+    np.testing.assert_array_equal(both[1:], maps_of(assist, refine="saliency"))
     for concept in (assist, paper):
-        assert not np.array_equal(maps_of(concept, refine="crf"), maps_of(concept, refine="objects"))
+        assert not np.array_equal(maps_of(concept, refine="crf"), maps_of(concept, refine="saliency"))
 
 
 def test_the_threshold_is_on_the_bytes_that_are_shown(concepts, archive):
@@ -188,7 +188,7 @@ def test_unreadable_targets_are_skipped_in_bulk_and_named(concepts, archive, pho
     bad.write_bytes(b"not an image")
     segmenter = Segmenter(concepts, encoder=archive.encoder)
     results = segmenter.segment([Target(photos[0], "a"), Target(bad, "b"), Target(photos[1], "c")])
-    assert [type(result) for result in results] == [Segmented, Skipped, Segmented]
+    assert [type(result) for result in results] == [ProbabilityMaps, Skipped, ProbabilityMaps]
     assert results[1].reason.startswith("b: ")
     with pytest.raises(ImageError, match=r"bad\.jpg: .* is not a JPEG"):
         list(segmenter.predict([bad]))
@@ -326,3 +326,14 @@ def test_the_coco_file_lists_every_readable_image(job):
     assert len(coco["images"]) == 20
     assert coco["categories"] == [{"id": 1, "name": "mug"}]
     assert all(0 <= annotation["score"] <= 1 for annotation in coco["annotations"])
+
+
+def test_a_refinement_is_known_by_its_older_name_too():
+    assert [refinement(name) for name in ("objects", "saliency", "crf", None)] == [
+        "saliency",
+        "saliency",
+        "crf",
+        None,
+    ]
+    with pytest.raises(InputError, match="refinement 'blur': choose one of saliency, crf, guided, none"):
+        refinement("blur")

@@ -13,7 +13,7 @@ from reco_assist.annotations import Verdict
 from reco_assist.cli.app import app
 from reco_assist.errors import InputError
 from reco_assist.files import make_output_folder, only_writer
-from reco_assist.segmenter import Segmented, Skipped, Target, load
+from reco_assist.segmenter import ProbabilityMaps, Skipped, Target, load
 from reco_assist.session.order import pack_look, review_order, unpack_looks
 from reco_assist.session.ranking import Ranking
 
@@ -35,7 +35,7 @@ class Bright:
             grey = one.squares[0].mean(-1)  # (16, 16)
             maps = np.where(grey > self.level, 255, 0).astype(np.uint8)[None]
             verdict = Verdict("thing", True, round(float(one.squares[0][0, 0, 0]) / 255, 2))
-            found.append(Segmented(one.reference, (verdict,), maps, np.ones(4, np.float32)))
+            found.append(ProbabilityMaps(one.reference, (verdict,), maps, np.ones(4, np.float32)))
         return found
 
 

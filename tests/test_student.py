@@ -23,7 +23,7 @@ from reco_assist.annotations import Verdict
 from reco_assist.cli.app import app
 from reco_assist.errors import FormatError, StorageError
 from reco_assist.files import only_writer
-from reco_assist.segmenter import Segmented, Target, load, maps
+from reco_assist.segmenter import ProbabilityMaps, Target, load, maps
 from reco_assist.student import (
     Design,
     Examples,
@@ -50,7 +50,9 @@ class RedTeacher:
         for one in load(targets, SIDE):
             maps = (one.squares[0][None, ..., 0] > 128).astype(np.uint8) * 250
             present = bool(maps.any())
-            found.append(Segmented(one.reference, (Verdict("red", present, 0.05 + 0.9 * present),), maps))
+            found.append(
+                ProbabilityMaps(one.reference, (Verdict("red", present, 0.05 + 0.9 * present),), maps)
+            )
         return found
 
 
@@ -81,7 +83,7 @@ def test_objects_refine_a_students_masks_unless_told_otherwise(tmp_path, monkeyp
         seen.append((levels.shape, square.shape, picture.shape, device))
         return np.ones_like(levels)
 
-    monkeypatch.setattr(maps, "object_crf", recorded)
+    monkeypatch.setattr(maps, "saliency_crf", recorded)
 
     def levels(**options):
         predictor = load_predictor([tmp_path / "one.student"], device="cpu", presence="off", **options)

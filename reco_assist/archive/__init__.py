@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from reco_assist.archive.archive import Archive, Entry, Statistics
     from reco_assist.archive.embeddings import EmbeddingFolder, export_embeddings
+    from reco_assist.archive.filters import ImageFilter
     from reco_assist.archive.ingest import AddReport
     from reco_assist.archive.search import Hit, Query
-    from reco_assist.archive.where import Where
 
 _HOME = {
     "AddReport": "reco_assist.archive.ingest",
@@ -22,7 +22,7 @@ _HOME = {
     "Hit": "reco_assist.archive.search",
     "Query": "reco_assist.archive.search",
     "Statistics": "reco_assist.archive.archive",
-    "Where": "reco_assist.archive.where",
+    "ImageFilter": "reco_assist.archive.filters",
     "export_embeddings": "reco_assist.archive.embeddings",
 }
 
@@ -32,9 +32,9 @@ __all__ = [
     "EmbeddingFolder",
     "Entry",
     "Hit",
+    "ImageFilter",
     "Query",
     "Statistics",
-    "Where",
     "export_embeddings",
 ]
 

@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reco_assist.archive.engines import Engine, LocalEngine
+from reco_assist.archive.filters import ImageFilter
 from reco_assist.archive.header import Header, Mean, common_parent
 from reco_assist.archive.ingest import AddReport, Ingest, Ledger, load_skipped
 from reco_assist.archive.search import Hit, Query, Searcher
 from reco_assist.archive.table import CELL_COLUMNS, Shape, Table, cells_of, fixed_lists
-from reco_assist.archive.where import Where
 from reco_assist.cluster import Cluster
 from reco_assist.encoders import identity, load_encoder
 from reco_assist.encoders.batches import encode_within_memory
@@ -345,7 +345,7 @@ class Archive:
         dense: _Vector | None = None,
         whole: _Vector | None = None,
         k: int = 50,
-        where: Where | None = None,
+        where: ImageFilter | None = None,
     ) -> list[Hit]:
         """The images that fit a word, exemplars, or both.
 
@@ -374,7 +374,7 @@ class Archive:
         queries: Sequence[Query],
         *,
         k: int = 50,
-        where: Where | None = None,
+        where: ImageFilter | None = None,
     ) -> list[list[Hit]]:
         """Several searches in one pass over the index: the results of `search`, sooner.
 

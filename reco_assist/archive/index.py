@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reco_assist.archive.header import Mean
-from reco_assist.archive.lists import Lists, training_count
+from reco_assist.archive.ivf import VectorIndex, training_count
 from reco_assist.archive.table import VECTOR_COLUMNS, Shape, Table, Vectors
 from reco_assist.encoders.compact import Codes
 from reco_assist.errors import FormatError, StorageError
@@ -55,7 +55,7 @@ class SearchIndex:
         shape: The archive's shape.
     """
 
-    def __init__(self, parts: dict[Part, Lists], shape: Shape) -> None:
+    def __init__(self, parts: dict[Part, VectorIndex], shape: Shape) -> None:
         self._parts = parts
         self._per_image = _per_image(shape)
 
@@ -151,7 +151,7 @@ def _dimensions(name: Part, shape: Shape) -> int:
     return {"embedding": shape.embedding, "language": shape.language, "dense": shape.dense}[name]
 
 
-def _built(table: Table, shape: Shape, mean: Mean) -> tuple[dict[Part, Lists], _State]:
+def _built(table: Table, shape: Shape, mean: Mean) -> tuple[dict[Part, VectorIndex], _State]:
     """Everything anew."""
     count = len(table)
     most = max(training_count(count * cells) // cells for cells in _per_image(shape).values())
@@ -162,14 +162,14 @@ def _built(table: Table, shape: Shape, mean: Mean) -> tuple[dict[Part, Lists], _
         dimensions = _dimensions(name, shape)
         known = _floats(name, vectors, mean, dimensions)
         coding: Literal["bytes", "bits"] = "bytes" if name == "embedding" else "bits"
-        parts[name] = Lists.empty(coding, dimensions, known, count * cells)
+        parts[name] = VectorIndex.empty(coding, dimensions, known, count * cells)
     digest = _add_rows(parts, table, shape, mean, start=0)
     return parts, _State(count, count, digest)
 
 
 def _extended(
     folder: Path, table: Table, shape: Shape, mean: Mean
-) -> tuple[dict[Part, Lists], _State] | None:
+) -> tuple[dict[Part, VectorIndex], _State] | None:
     """A cached index with the rows that have come since; None where no cached one can be continued."""
     homes = [path for path in folder.glob(f"table-*-mean-{mean.version}") if path.is_dir()]
     for home in homes:
@@ -185,7 +185,7 @@ def _extended(
     return None
 
 
-def _add_rows(parts: dict[Part, Lists], table: Table, shape: Shape, mean: Mean, *, start: int) -> str:
+def _add_rows(parts: dict[Part, VectorIndex], table: Table, shape: Shape, mean: Mean, *, start: int) -> str:
     """Add the table's rows from a position on; the digest of all content hashes."""
     for batch in table.scan(VECTOR_COLUMNS, start=start):
         vectors = Vectors.of(batch)
@@ -238,14 +238,14 @@ def _read_state(home: Path) -> _State | None:
     return state if all(isinstance(one, int) for one in counts) else None  # a cache that somebody else wrote
 
 
-def _load(home: Path, shape: Shape, images: int, *, mapped: bool = True) -> dict[Part, Lists] | None:
+def _load(home: Path, shape: Shape, images: int, *, mapped: bool = True) -> dict[Part, VectorIndex] | None:
     """The cached parts, mapped into memory; None where they are missing or cannot be used."""
     if not home.is_dir():
         return None
-    parts: dict[Part, Lists] = {}
+    parts: dict[Part, VectorIndex] = {}
     for name, cells in _per_image(shape).items():
         try:
-            lists = Lists.load(
+            lists = VectorIndex.load(
                 "bytes" if name == "embedding" else "bits", home / f"{name}.faiss", mapped=mapped
             )
         except RuntimeError as error:
@@ -257,7 +257,7 @@ def _load(home: Path, shape: Shape, images: int, *, mapped: bool = True) -> dict
     return parts
 
 
-def _save(parts: dict[Part, Lists], state: _State, home: Path) -> bool:
+def _save(parts: dict[Part, VectorIndex], state: _State, home: Path) -> bool:
     """Write the parts beside each other, move them under their name, and drop those of other versions."""
     try:
         with atomic_folder(home) as draft:

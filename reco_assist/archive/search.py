@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from reco_assist.archive.filters import ImageFilter
 from reco_assist.archive.header import Mean
 from reco_assist.archive.index import PARTS, Part, SearchIndex, centred
 from reco_assist.archive.table import VECTOR_COLUMNS, Shape, Table, Vectors
-from reco_assist.archive.where import Where
 from reco_assist.encoders.compact import Codes, CompactCells, inner_products, rotate
 from reco_assist.encoders.protocols import TextEmbedding
 
@@ -135,9 +135,9 @@ class Searcher:
         self._table = table
         self._mean = mean
         self._index = SearchIndex.open(cache, table, shape=shape, mean=mean)
-        self._filters: dict[Where, NDArray[np.int64]] = {}
+        self._filters: dict[ImageFilter, NDArray[np.int64]] = {}
 
-    def search(self, wanted: Sequence[Query], *, k: int, where: Where | None) -> list[list[Hit]]:
+    def search(self, wanted: Sequence[Query], *, k: int, where: ImageFilter | None) -> list[list[Hit]]:
         """The k best images for each of several queries, best first; equal scores by content hash.
 
         The ranking is exact up to the quantisation of the index: an image that is in no list of candidates
@@ -209,7 +209,7 @@ class Searcher:
         ]
         return hits, float(scores[best[-1]])
 
-    def _allowed(self, where: Where) -> NDArray[np.int64]:
+    def _allowed(self, where: ImageFilter) -> NDArray[np.int64]:
         """Positions of the images that conditions leave; the last few conditions are remembered."""
         if where not in self._filters:
             while len(self._filters) >= _REMEMBERED:

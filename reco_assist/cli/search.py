@@ -52,7 +52,7 @@ def search(
     Example: reco-assist search photos.reco "fire extinguisher" -k 20
     """
     set_up(verbose=verbose, quiet=quiet)
-    from reco_assist.archive import Archive, Where
+    from reco_assist.archive import Archive, ImageFilter
     from reco_assist.concepts import begin_concept, exemplar_query, unfamiliar
     from reco_assist.encoders import load_encoder
     from reco_assist.errors import InputError
@@ -66,7 +66,7 @@ def search(
     opened = Archive.open(archive, encoder=load_encoder(encoder or opened.encoder_name, device=device))
     word = opened.encoder.encode_text(text) if text.strip() else None
     dense = exemplar_query(opened, shown)[0].dense if shown else None
-    where = Where(
+    where = ImageFilter(
         folder=folder,
         after=after,
         before=before,
@@ -74,7 +74,7 @@ def search(
         without=frozenset() if without is None else _labelled(without),
     )
     query = Query(dense=dense) if word is None else replace(Query.of(word), dense=dense)
-    found = retrieve(opened, query, k=k, where=None if where == Where() else where)
+    found = retrieve(opened, query, k=k, where=None if where == ImageFilter() else where)
     if not found and len(opened):
         say("no image of the archive meets these conditions", quiet=quiet)
     elif k > len(opened):

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from reco_assist.runs import Run
 
 FORMATS = ("coco", "label-studio", "png")
-REFINEMENTS = ("auto", "objects", "crf", "guided", "none")
 
 
 def segment(
@@ -37,7 +36,7 @@ def segment(
         FORMATS
     ),
     refine: Annotated[
-        str, typer.Option(help="auto; objects: edges and what stands out; crf or guided: edges alone; none.")
+        str, typer.Option(help="auto; saliency: edges and what stands out; crf or guided: edges alone; none.")
     ] = "auto",
     threshold: Annotated[str, typer.Option(help="auto, or a probability from 0 to 1.")] = "auto",
     presence: Annotated[str, typer.Option(help="auto: no mask where a concept is absent; or off.")] = "auto",
@@ -69,7 +68,7 @@ def segment(
         concepts,
         encoder=encoder,
         device=device,
-        refine=None if refine == "auto" else _choice("--refine", refine, REFINEMENTS),
+        refine=None if refine == "auto" else refine,
         threshold=_threshold(threshold),
         presence=_choice("--presence", presence, ("auto", "off")),
         instances=_choice("--instances", instances, ("components", "split", "none")),

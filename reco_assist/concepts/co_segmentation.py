@@ -43,7 +43,7 @@ class CoSegmentation:
     Attributes:
         images: The k images of the set, best first.
         features: (k, C, h, w) dense features, unit length.
-        guidance: (k, h, w) standardised: how much each cell looks like the word or the exemplars.
+        prior: (k, h, w) standardised: how much each cell looks like the word or the exemplars.
         matrix: Best matches of the set.
         method: assist or paper.
         exemplars: Prototypes of the exemplars; None where a word leads.
@@ -52,7 +52,7 @@ class CoSegmentation:
 
     images: tuple[Retrieved, ...]
     features: Tensor
-    guidance: Tensor
+    prior: Tensor
     matrix: MatchMatrix
     method: Method
     exemplars: Prototypes | None = None
@@ -63,7 +63,7 @@ class CoSegmentation:
         cls,
         images: Sequence[Retrieved],
         features: Tensor,
-        guidance: Tensor,
+        prior: Tensor,
         weights: Tensor,
         *,
         method: Method,
@@ -74,13 +74,13 @@ class CoSegmentation:
         Args:
             images: The k images.
             features: (k, C, h, w) dense features.
-            guidance: (k, h, w) standardised.
+            prior: (k, h, w) standardised.
             weights: (k, h, w) in [0, 1], how far a cell may serve as a match.
             method: assist or paper.
             exemplars: Prototypes of the exemplars.
         """
         unit = features if method == "paper" else normalize(features, dim=1)  # (k, C, h, w)
-        return cls(tuple(images), unit, guidance, MatchMatrix.build(unit, weights), method, exemplars)
+        return cls(tuple(images), unit, prior, MatchMatrix.build(unit, weights), method, exemplars)
 
     def drop(self, indices: Collection[int]) -> "CoSegmentation":
         """The co-segmentation without some images of the set.
@@ -94,12 +94,12 @@ class CoSegmentation:
             self,
             images=tuple(self.images[i] for i in kept),
             features=self.features[kept],
-            guidance=self.guidance[kept],
+            prior=self.prior[kept],
             matrix=matrix,
         )
 
     def add(
-        self, images: Sequence[Retrieved], features: Tensor, guidance: Tensor, weights: Tensor
+        self, images: Sequence[Retrieved], features: Tensor, prior: Tensor, weights: Tensor
     ) -> "CoSegmentation":
         """The co-segmentation with more images at the end of the set; arguments as for `build`."""
         unit = features if self.method == "paper" else normalize(features, dim=1)
@@ -107,7 +107,7 @@ class CoSegmentation:
             self,
             images=(*self.images, *images),
             features=torch.cat([self.features, unit]),
-            guidance=torch.cat([self.guidance, guidance]),
+            prior=torch.cat([self.prior, prior]),
             matrix=self.matrix.add(unit, weights),
         )
 
@@ -150,8 +150,8 @@ class CoSegmentation:
         """What the concept looks like and what surrounds it (assist)."""
         if self.exemplars is not None:
             return self_train_exemplars(self.features, self.exemplars)
-        start = direction_scores(self.features, self.reference, self.guidance)  # (k, h, w)
-        learnt = self_train(self.features, start, self.guidance)
+        start = direction_scores(self.features, self.reference, self.prior)  # (k, h, w)
+        learnt = self_train(self.features, start, self.prior)
         return Prototypes(learnt.background, learnt.foreground) if self.swapped else learnt
 
     @cached_property
@@ -159,7 +159,7 @@ class CoSegmentation:
         """(k, h, w) float32: how much each cell of the set belongs to the concept, for heat maps."""
         if self.method == "paper":
             return direction_scores(normalize(self.features, dim=1), self.reference)
-        word = None if self.exemplars is not None or self.swapped else self.guidance
+        word = None if self.exemplars is not None or self.swapped else self.prior
         return prototype_scores(self.features, self.prototypes, word)
 
     @cached_property

@@ -95,7 +95,7 @@ def read_correction(
 
 
 def correct(
-    concept: Concept, corrections: Sequence[Correction], *, ordinary: CompactCells | None = None
+    concept: Concept, corrections: Sequence[Correction], *, reference_cells: CompactCells | None = None
 ) -> Concept:
     """The concept with what corrections teach.
 
@@ -113,7 +113,7 @@ def correct(
     Args:
         concept: By the method `assist`.
         corrections: At least one; their order does not matter.
-        ordinary: The encoder's cells of ordinary photographs, to judge presence by.
+        reference_cells: The encoder's cells of ordinary photographs, to judge presence by.
 
     Raises:
         InputError: The concept is of the paper's method, which has one reference and no surroundings.
@@ -145,8 +145,8 @@ def correct(
     if concept.presence is None:
         return changed
     presence = concept.presence
-    if ordinary is not None:
-        presence = presence.rescaled(foreground, concept.text, ordinary)
+    if reference_cells is not None:
+        presence = presence.rescaled(foreground, concept.text, reference_cells)
     return replace(changed, presence=_presence(changed, presence, corrections))
 
 
@@ -168,14 +168,13 @@ def begin(name: str, corrections: Sequence[Correction], encoder: Encoder) -> Con
     background = _mean([(one.shown.background, one.weight) for one in shown if one.shown])
     nothing = Provenance(encoder.name, encoder.weights, "", (), (), (), (), (), None, (), __version__)
     presence = None
-    if encoder.ordinary is not None:
-        presence = Presence.learn(
-            foreground, None, kept=shown[0].cells, archive=encoder.ordinary, ordinary=encoder.ordinary
-        )
+    if (cells := encoder.reference_cells) is not None:
+        mine = shown[0].cells
+        presence = Presence.learn(foreground, None, inliers=mine, archive=cells, reference_cells=cells)
     concept = Concept(
         name, "assist", foreground, background, torch.empty(0, 0), None, None, None, presence, nothing
     )
-    return correct(concept, corrections, ordinary=encoder.ordinary)
+    return correct(concept, corrections, reference_cells=encoder.reference_cells)
 
 
 def _with_corrected(

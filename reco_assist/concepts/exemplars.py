@@ -66,7 +66,9 @@ class Shown:
         """The vector of a name that their images answer; None of one that they do not."""
         encoder = archive.encoder
         vector = encoder.encode_text(name).vector
-        among = archive.cells(most=ARCHIVE_SAMPLE) if encoder.ordinary is None else encoder.ordinary
+        among = (
+            archive.cells(most=ARCHIVE_SAMPLE) if encoder.reference_cells is None else encoder.reference_cells
+        )
         return vector if answers(self.cells, vector, among=among) else None
 
 

@@ -96,7 +96,7 @@ class Found:
         return cls(Query.of(word), word, (), names, contexts, first, scale, scale)
 
     def extend(self, archive: Archive, whole: CoSegmentation, images: Sequence[Retrieved]) -> CoSegmentation:
-        """A set with more images at the end; the scale of the guidance stays that of the first set."""
+        """A set with more images at the end; the scale of the prior stays that of the first set."""
         if not images:
             return whole
         features = encode(archive, images)
@@ -107,8 +107,8 @@ class Found:
         else:
             raise InputError("to a set of the paper's method no image can be added: raise k instead")
         mean, deviation = self.scale
-        guidance = (raw - mean) / deviation
-        return whole.add(images, features.dense, guidance, torch.sigmoid(guidance))
+        prior = (raw - mean) / deviation
+        return whole.add(images, features.dense, prior, torch.sigmoid(prior))
 
 
 def first_look(archive: Archive, spec: ConceptSpec) -> list[Retrieved]:
@@ -126,12 +126,12 @@ def set_by_word(
     """The set that a word retrieves, and the scale of its activation there."""
     images = retrieve(archive, Query.of(word), k=k)
     features, vector = encode(archive, images), word.vector
-    guidance, saliency = standardise(word_activation(features.language, vector, _grid(features)))
+    prior, saliency = standardise(word_activation(features.language, vector, _grid(features)))
     if method == "paper":
         weights = paper_weights(features.dense, features.language, vector, contexts)
     else:
-        weights = torch.sigmoid(guidance)  # (k, h, w)
-    return CoSegmentation.build(images, features.dense, guidance, weights, method=method), saliency
+        weights = torch.sigmoid(prior)  # (k, h, w)
+    return CoSegmentation.build(images, features.dense, prior, weights, method=method), saliency
 
 
 def encode(archive: Archive, images: Sequence[Retrieved]) -> Features:
@@ -149,9 +149,9 @@ def _set_by_exemplars(
     features = encode(archive, candidates)
     order = exemplar_similarity(features.dense, prototypes).argsort(descending=True, stable=True)[:k]  # (k,)
     images, dense = [candidates[i] for i in order.tolist()], features.dense[order]  # (k, C, h, w)
-    guidance, scale = standardise(prototype_scores(dense, prototypes))
-    weights = torch.sigmoid(guidance)  # (k, h, w)
-    made = CoSegmentation.build(images, dense, guidance, weights, method="assist", exemplars=prototypes)
+    prior, scale = standardise(prototype_scores(dense, prototypes))
+    weights = torch.sigmoid(prior)  # (k, h, w)
+    made = CoSegmentation.build(images, dense, prior, weights, method="assist", exemplars=prototypes)
     if text is None:
         return made, scale, None
     return made, scale, standardise(word_activation(features.language[order], text, _grid(features)))[1]

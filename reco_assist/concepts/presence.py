@@ -72,9 +72,9 @@ class Presence:
         foreground: Tensor,
         text: Tensor | None,
         *,
-        kept: CompactCells,
+        inliers: CompactCells,
         archive: CompactCells,
-        ordinary: CompactCells | None,
+        reference_cells: CompactCells | None,
     ) -> Self:
         """Scales from ordinary photographs, the threshold from the archive and the set.
 
@@ -84,16 +84,16 @@ class Presence:
         Args:
             foreground: (C,) the concept's foreground prototype.
             text: (D,) the word's vector, or None.
-            kept: Cells of the set.
+            inliers: Cells of the set.
             archive: Cells of the archive's images.
-            ordinary: Cells of photographs that were not chosen for any concept; the archive takes their place
-                where an encoder ships none.
+            reference_cells: Cells of photographs that were not chosen for any concept; the archive takes
+                their place where an encoder ships none.
         """
-        dense, language = _best(archive if ordinary is None else ordinary, foreground, text)
+        dense, language = _best(archive if reference_cells is None else reference_cells, foreground, text)
         scales = Scale.of(dense), None if language is None else Scale.of(language)
         total = Scale.of(_sum(scales, dense, language))
         in_archive, in_set = (
-            total(_sum(scales, *_best(cells, foreground, text))) for cells in (archive, kept)
+            total(_sum(scales, *_best(cells, foreground, text))) for cells in (archive, inliers)
         )
         typical = float(np.median(in_set))
         lowest, highest = (share * typical for share in _SHARES)
@@ -101,9 +101,9 @@ class Presence:
         threshold = max(_LEAST, lowest, min(parting, highest))
         return cls(*scales, total=total, threshold=round(threshold, 6))
 
-    def rescaled(self, foreground: Tensor, text: Tensor | None, ordinary: CompactCells) -> Self:
+    def rescaled(self, foreground: Tensor, text: Tensor | None, reference_cells: CompactCells) -> Self:
         """The same threshold, in deviations from ordinary photographs, for a foreground that has moved."""
-        dense, language = _best(ordinary, foreground, None if self.language is None else text)
+        dense, language = _best(reference_cells, foreground, None if self.language is None else text)
         scales = Scale.of(dense), None if language is None else Scale.of(language)
         return type(self)(*scales, Scale.of(_sum(scales, dense, language)), self.threshold)
 
@@ -140,8 +140,8 @@ def answers(cells: CompactCells, text: Tensor, *, among: CompactCells) -> bool:
         text: (D,) vector of the word.
         among: Cells of ordinary images.
     """
-    ordinary, mine = (compact.inner_products(one.language, text).max(1) for one in (among, cells))
-    return bool(np.median(Scale.of(ordinary)(mine)) > _ANSWERED)
+    reference, mine = (compact.inner_products(one.language, text).max(1) for one in (among, cells))
+    return bool(np.median(Scale.of(reference)(mine)) > _ANSWERED)
 
 
 def _best(

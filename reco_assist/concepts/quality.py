@@ -69,9 +69,9 @@ def appraise(
         dropped: Content hashes of images that were looked at and are not of the concept.
     """
     foreground = normalize(foreground, dim=0)  # (C,)
-    ordinary, mine = archive.encoder.ordinary, archive.cells_at(list(kept))
+    reference, mine = archive.encoder.reference_cells, archive.cells_at(list(kept))
     everywhere = archive.cells(most=ARCHIVE_SAMPLE)
-    presence = Presence.learn(foreground, text, kept=mine, archive=everywhere, ordinary=ordinary)
+    presence = Presence.learn(foreground, text, inliers=mine, archive=everywhere, reference_cells=reference)
     if background is None:
         return presence, None
     seen = [archive.cells_at(list(dropped))] if dropped else []
@@ -79,7 +79,7 @@ def appraise(
     distinct = max(
         # An archive that is full of the concept makes it look ordinary; photographs at large do not.
         distinctiveness(foreground, background, kept=mine, among=cells)
-        for cells in (everywhere, ordinary)
+        for cells in (everywhere, reference)
         if cells is not None
     )
     return presence, Quality(distinct, round(expected_positives(*scores, total=len(archive))))

@@ -30,7 +30,7 @@ class JoinedEncoder:
     """
 
     vocabulary = None
-    ordinary = None
+    reference_cells = None
 
     def __init__(
         self,

@@ -82,7 +82,7 @@ class OfflineEncoder:
         return self.mean_embedding
 
     @property
-    def ordinary(self) -> CompactCells:
+    def reference_cells(self) -> CompactCells:
         """Compact cells of 200 everyday photographs."""
         parts = (
             Codes(

@@ -121,7 +121,7 @@ class Encoder(Protocol):
         """(D,) what language cells are centred by before they are coded."""
 
     @property
-    def ordinary(self) -> "CompactCells | None":
+    def reference_cells(self) -> "CompactCells | None":
         """Compact cells of some 200 ordinary photographs, to judge presence by; None where it has none."""
 
     def encode(self, pixels: Tensor) -> Features:

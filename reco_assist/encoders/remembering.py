@@ -62,9 +62,9 @@ class RememberingEncoder:
         return self._encoder.mean_language
 
     @property
-    def ordinary(self) -> CompactCells | None:
+    def reference_cells(self) -> CompactCells | None:
         """See `Encoder`."""
-        return self._encoder.ordinary
+        return self._encoder.reference_cells
 
     def encode_text(self, text: str) -> TextEmbedding:
         """See `Encoder`."""

@@ -2,6 +2,6 @@
 
 from reco_assist.refine.crf import PAPER_CRF, BilateralGrid, CrfParameters, crf, label_crf
 from reco_assist.refine.guided import guided_filter
-from reco_assist.refine.objects import object_crf
+from reco_assist.refine.saliency import saliency_crf
 
-__all__ = ["PAPER_CRF", "BilateralGrid", "CrfParameters", "crf", "guided_filter", "label_crf", "object_crf"]
+__all__ = ["PAPER_CRF", "BilateralGrid", "CrfParameters", "crf", "guided_filter", "label_crf", "saliency_crf"]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from reco_assist.archive import Archive, Query, Where
+from reco_assist.archive import Archive, ImageFilter, Query
 from reco_assist.errors import InputError
 from reco_assist.image_files import THUMBNAIL_PIXELS, load_image
 from reco_assist.images import NEAR_DUPLICATE, perceptual_hash
@@ -31,7 +31,7 @@ class Retrieved:
 
 
 def retrieve(
-    archive: Archive, query: Query, *, k: int = 50, fold: bool = True, where: Where | None = None
+    archive: Archive, query: Query, *, k: int = 50, fold: bool = True, where: ImageFilter | None = None
 ) -> list[Retrieved]:
     """The k images that fit a query best, best first; fewer where the archive holds fewer.
 

@@ -1,17 +1,17 @@
 """Segmentation: images and Concepts in, probability maps and masks out."""
 
 from reco_assist.concepts import REFINE_SIDE
-from reco_assist.segmenter.maps import Refine, full_size, refined
+from reco_assist.segmenter.maps import Refine, full_size, refined, refinement
 from reco_assist.segmenter.predictor import Predictor, predict
 from reco_assist.segmenter.segmenter import Segmenter
-from reco_assist.segmenter.targets import Loaded, Segmented, Skipped, Target, load
+from reco_assist.segmenter.targets import Loaded, ProbabilityMaps, Skipped, Target, load
 
 __all__ = [
     "REFINE_SIDE",
     "Loaded",
     "Predictor",
+    "ProbabilityMaps",
     "Refine",
-    "Segmented",
     "Segmenter",
     "Skipped",
     "Target",
@@ -19,4 +19,5 @@ __all__ = [
     "load",
     "predict",
     "refined",
+    "refinement",
 ]

@@ -1,7 +1,7 @@
 """From features to refined probability maps: what a Concept says about each pixel of an image."""
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -13,9 +13,12 @@ from torch.nn.functional import interpolate, normalize
 from reco_assist.concepts import REFINE_SIDE, Concept, around_threshold, with_vote, word_activation
 from reco_assist.cosegment import otsu, paper_probability, text_saliency
 from reco_assist.encoders import Features
-from reco_assist.refine import crf, guided_filter, object_crf
+from reco_assist.errors import InputError
+from reco_assist.refine import crf, guided_filter, saliency_crf
 
-Refine = Literal["objects", "crf", "guided", "none"]
+Refine = Literal["saliency", "crf", "guided", "none"]
+
+_RENAMED: Mapping[str, Refine] = {"objects": "saliency"}  # as releases up to 0.1 call it
 
 _PAPER_SHARPNESS = 2.0  # in standard deviations of the map
 _SALIENCY_SHARE = 0.12  # of the word's activation in a score (.1 while learning)
@@ -59,6 +62,19 @@ def probability(concept: Concept, scores: Tensor) -> Tensor:
     return torch.sigmoid(sharpness[:, None, None] * (scores - otsu(rows)[:, None, None]))
 
 
+def refinement(name: str | None) -> Refine | None:
+    """A way to refine by its name, also by one of older releases; None stays None.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    known: tuple[Refine, ...] = get_args(Refine)
+    found = next((one for one in known if one == _RENAMED.get(name or "", name)), None)
+    if name is not None and found is None:
+        raise InputError(f"refinement {name[:80]!r}: choose one of {', '.join(known)}")
+    return found
+
+
 def refined(
     maps: NDArray[np.float32],
     square: NDArray[np.uint8],
@@ -78,8 +94,8 @@ def refined(
     """
     if how == "none" or not len(maps):
         return maps
-    if how == "objects":
-        return object_crf(maps, square, picture, device=device)
+    if how == "saliency":
+        return saliency_crf(maps, square, picture, device=device)
     return crf(maps, square) if how == "crf" else guided_filter(maps, square)
 
 

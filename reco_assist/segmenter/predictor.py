@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from reco_assist.annotations import Prediction
 from reco_assist.errors import ImageError
-from reco_assist.segmenter.targets import Segmented, Skipped, Target
+from reco_assist.segmenter.targets import ProbabilityMaps, Skipped, Target
 
 
 class Predictor(Protocol):
@@ -20,10 +20,10 @@ class Predictor(Protocol):
     def about(self) -> list[dict[str, Any]]:
         """JSON values about each concept for data sets: `name`, `digest`, and where it comes from."""
 
-    def segment(self, targets: Sequence[Target]) -> list[Segmented | Skipped]:
+    def segment(self, targets: Sequence[Target]) -> list[ProbabilityMaps | Skipped]:
         """Probability maps of one batch; unreadable images are skipped, not fatal."""
 
-    def decide(self, segmented: Segmented) -> Prediction:
+    def decide(self, segmented: ProbabilityMaps) -> Prediction:
         """Regions of the maps at the threshold."""
 
 

@@ -20,13 +20,14 @@ from reco_assist.segmenter.maps import (
     full_size,
     probability,
     refined,
+    refinement,
     score_maps,
 )
 from reco_assist.segmenter.predictor import predict
-from reco_assist.segmenter.targets import Loaded, Segmented, Skipped, Target, load
+from reco_assist.segmenter.targets import Loaded, ProbabilityMaps, Skipped, Target, load
 
 # What refines best: the paper's method stays what was published.
-_BEST: Mapping[Method, Refine] = {"assist": "objects", "paper": "crf"}
+_BEST: Mapping[Method, Refine] = {"assist": "saliency", "paper": "crf"}
 
 
 class Segmenter:
@@ -40,8 +41,8 @@ class Segmenter:
     Args:
         concepts: At least one; all learnt with the same encoder.
         encoder: That encoder; loaded by its name if None.
-        refine: How maps are fitted to the image: objects, by its edges and by what stands out around each
-            mask; crf or guided, by its edges alone; none. If None, what measured best: objects, and crf with
+        refine: How maps are fitted to the image: saliency, by its edges and by what stands out around each
+            mask; crf or guided, by its edges alone; none. If None, what measured best: saliency, and crf with
             the paper's method.
         threshold: Share of the refined probability from which a pixel belongs to a concept, 0 to 1, or auto.
         presence: auto leaves images empty that do not contain a concept; off segments every image.
@@ -59,7 +60,7 @@ class Segmenter:
         concepts: Sequence[Concept],
         *,
         encoder: Encoder | None = None,
-        refine: Refine | None = None,
+        refine: str | None = None,
         threshold: float | Literal["auto"] = "auto",
         presence: Literal["auto", "off"] = "auto",
         instances: Instances = "components",
@@ -82,7 +83,7 @@ class Segmenter:
             "instances": instances,
             "overlap": overlap,
         }
-        self._refine = refine
+        self._refine = refinement(refine)
         self._presence = presence
         self._overlap = overlap
 
@@ -112,7 +113,7 @@ class Segmenter:
         """
         return predict(self, images, batch_size=batch_size)
 
-    def segment(self, targets: Sequence[Target]) -> list[Segmented | Skipped]:
+    def segment(self, targets: Sequence[Target]) -> list[ProbabilityMaps | Skipped]:
         """Refined probability maps of one batch; unreadable images are skipped, not fatal."""
         loaded = load(targets, self.encoder.input_size, REFINE_SIDE)
         readable = [one for one in loaded if isinstance(one, Loaded)]
@@ -122,11 +123,11 @@ class Segmenter:
         done = iter(self._refined(readable, features))
         return [one if isinstance(one, Skipped) else next(done) for one in loaded]
 
-    def decide(self, segmented: Segmented) -> Prediction:
+    def decide(self, segmented: ProbabilityMaps) -> Prediction:
         """Regions of the maps at the threshold."""
         return self._rule(segmented.image, segmented.verdicts, segmented.maps)
 
-    def _refined(self, images: Sequence[Loaded], features: Features) -> Iterator[Segmented]:
+    def _refined(self, images: Sequence[Loaded], features: Features) -> Iterator[ProbabilityMaps]:
         verdicts = self._verdicts(features)
         off = self._presence == "off"
         chosen = [[k for k, verdict in enumerate(row) if off or verdict.present] for row in verdicts]
@@ -142,7 +143,7 @@ class Segmenter:
                 fitted = self._fitted(chosen[i], torch.stack(raw), image)  # (n, S, S)
                 maps[chosen[i]] = full_size(fitted, width, height)
             look = features.embedding[i].float().cpu().numpy()  # (D,)
-            yield Segmented(image.reference, tuple(row), maps, look)
+            yield ProbabilityMaps(image.reference, tuple(row), maps, look)
 
     def _fitted(self, chosen: Sequence[int], raw: Tensor, image: Loaded) -> NDArray[np.float32]:
         """Maps (n, S, S) of the chosen concepts, each refined as it should be."""

@@ -23,7 +23,7 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Segmented:
+class ProbabilityMaps:
     """What the concepts say about one image, before any threshold.
 
     Attributes:

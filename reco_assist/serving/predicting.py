@@ -99,7 +99,7 @@ class Predictor:
             concepts[label] = (
                 begin(label, [shown], self.encoder)
                 if concept is None
-                else correct(concept, [shown], ordinary=self.encoder.ordinary)
+                else correct(concept, [shown], reference_cells=self.encoder.reference_cells)
             )
         wanted = [
             concepts[label] for label in labels if label in concepts and (not marked or label in marked)

@@ -117,7 +117,7 @@ class ProjectModel:
     def _learn(self, label: str, packed: dict[str, bytes]) -> None:
         corrections = [one for _, one in sorted(self._corrections.get(label, {}).items())]
         if label in self.given and corrections:
-            concept = correct(self.given[label], corrections, ordinary=self.encoder.ordinary)
+            concept = correct(self.given[label], corrections, reference_cells=self.encoder.reference_cells)
         elif any(one.shown is not None for one in corrections):
             concept = begin(label, corrections, self.encoder)
         else:

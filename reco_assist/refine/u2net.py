@@ -3,7 +3,7 @@
 U²-Net in its small form (Qin, Zhang, Huang, Dehghan, Zaiane and Jagersand: U²-Net, Pattern Recognition 2020,
 Fig. 5 and Table 1), written from the paper, with the weights its authors published under Apache-2.0. They are
 shipped in half precision, with batch normalisation folded into the convolutions
-(`scripts/salient_weights.py`).
+(`scripts/u2net_weights.py`).
 """
 
 from functools import cache
@@ -20,7 +20,7 @@ from torch.nn.functional import interpolate, max_pool2d
 SIDE = 224
 """Side in pixels of the square that a picture is looked at in; the authors' 320 measured no better."""
 
-_WEIGHTS = Path(__file__).with_name("salient.safetensors")
+_WEIGHTS = Path(__file__).with_name("u2net.safetensors")
 _WIDTH, _INNER = 64, 16  # channels between the blocks and inside them
 _DEPTHS = (7, 6, 5, 4)  # of the blocks that pool; the deepest, two going down and one coming up, dilate
 _MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours

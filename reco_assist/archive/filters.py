@@ -9,7 +9,7 @@ from reco_assist.images import absolute, address
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class ImageFilter:
     """Conditions that all hold. The table and the index evaluate them, before anything is ranked.
 
     Attributes:

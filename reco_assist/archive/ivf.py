@@ -36,7 +36,7 @@ def training_count(vectors: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Lists:
+class VectorIndex:
     """Coded vectors, for the largest inner products with a query.
 
     Attributes:

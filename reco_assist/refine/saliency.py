@@ -16,7 +16,7 @@ from scipy.special import expit, logit
 
 from reco_assist.refine._checks import check_image, checked_channels
 from reco_assist.refine.crf import crf
-from reco_assist.refine.salient import salient_odds
+from reco_assist.refine.u2net import salient_odds
 
 _MARGIN = 0.25  # around a region, as a share of its height and width
 _LEAST_MARGIN = 1 / 28  # of the image's side
@@ -28,7 +28,7 @@ _CERTAIN = 4.0  # log odds beyond which an outline is not believed
 _CLIP = 1e-4
 
 
-def object_crf(
+def saliency_crf(
     probability: NDArray[np.floating],
     image: NDArray[np.uint8],
     picture: NDArray[np.uint8],
