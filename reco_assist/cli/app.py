@@ -1,5 +1,6 @@
 """`reco-assist`: one command for each step from a word to exported masks."""
 
+import os
 import sys
 import warnings
 
@@ -68,9 +69,9 @@ app.add_typer(models.models, name="models")
 
 
 def _allow_stores(arguments: list[str]) -> None:
-    """What stands on the command line was named by the user, and may be opened."""
+    """What stands on the command line was named by the user, and may be opened, as what the variable says."""
     places = [one.partition("=")[2] if one.startswith("--") else one for one in arguments]
-    if any("://" in place for place in places):
+    if any("://" in place for place in places) or "RECO_ASSIST_STORES" in os.environ:
         from reco_assist.images import STORES, allow_stores
 
         allow_stores(*(place for place in places if place.lower().partition("://")[0] in STORES))

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import unquote
 
-from reco_assist.errors import InputError
+from reco_assist.errors import InputError, short
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem
@@ -109,23 +109,32 @@ def allow_stores(*places: str | Path) -> None:
         places: As the user gave them; those that lie in no store are ignored.
 
     Raises:
-        InputError: One has more in its store's name than that.
+        InputError: One has more in its store's name than that, or the environment variable holds something
+            else.
     """
     paths = [absolute(place) for place in places]
     _allowed.update(_root(path) for path in paths if is_remote(path))
+    allowed_stores()  # a slip in the variable is said before any work, not of each image
 
 
 def allowed_stores() -> list[str]:
     """The stores that may be opened, such as `s3://bucket`: those named here, and in the environment.
 
     Raises:
-        OSError: The environment variable holds something else.
+        InputError: The environment variable holds something else. No `OSError`: it is no fault of an image.
     """
     said = os.environ.get(STORES_VARIABLE, "").replace(",", " ").split()
-    for one in said:
-        if not is_remote(Path(one)):
-            raise OSError(errno.EINVAL, f"{STORES_VARIABLE} holds {one!r}; write stores such as s3://bucket")
-    return sorted(_allowed.union(_root(Path(one)) for one in said))
+    return sorted(_allowed.union(map(_said_store, said)))
+
+
+def _said_store(said: str) -> str:
+    try:
+        if is_remote(Path(said)):
+            return _root(Path(said))
+        what = f"{short(said, 60)!r}, which is no store"
+    except OSError as error:  # it may hold a key, so it is not repeated
+        what = f"a store that cannot be read: {error.strerror}"
+    raise InputError(f"{STORES_VARIABLE} holds {what}; write stores such as s3://bucket.")
 
 
 def unnamed_store(path: Path) -> str | None:
@@ -133,6 +142,7 @@ def unnamed_store(path: Path) -> str | None:
 
     Raises:
         OSError: The name of its store holds more than that.
+        InputError: The environment variable holds something else than stores.
     """
     if not is_remote(path):
         return None
