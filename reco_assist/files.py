@@ -32,6 +32,7 @@ TEMPORARY_SUFFIX = ".reco-tmp"
 """Ending of hidden files that are being written; one that stays was left by a killed process."""
 
 _LOCK = ".writer.lock"
+_PIECE = 1 << 20  # bytes of a copy that are in memory at once
 
 _REMEDIES = {
     errno.ENOSPC: "the disk is full; free some space and run again",
@@ -235,8 +236,7 @@ def atomic_write(path: Path, *, like: Path | None = None) -> Iterator[BinaryIO]:
         StorageError: The place cannot be written: full, read-only, gone, or a symbolic link.
     """
     target = unlinked(path)
-    # Hidden, so that no folder listing takes it for a result; short, so that long names stay legal.
-    temporary = target.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+    temporary = _temporary(target)
     try:
         # Not tempfile: that would make the result private (0600) whatever the user's umask says.
         with temporary.open("xb") as file:
@@ -319,19 +319,33 @@ def link_or_copy(source: Path, target: Path) -> None:
 
     Args:
         source: Of the user's; a link is followed.
-        target: What is there is replaced, and never written into; its folder must exist.
+        target: What is there is replaced in one step, and never written into; its folder must exist.
 
     Raises:
+        InputError: The source cannot be read.
         StorageError: It cannot be written, or is or lies behind a link; see `unlinked`.
     """
-    remove_file(target)
+    temporary = _temporary(unlinked(target))
     try:
-        try:
-            os.link(source.resolve(), unlinked(target))
-        except OSError:  # another disk, or one without links
-            shutil.copyfile(source, target)
+        os.link(source.resolve(), temporary)
+        temporary.replace(target)
+        _sync_folder(target.parent)
+    except OSError:  # another disk, or one without links
+        with atomic_write(target, like=source) as file:
+            file.writelines(_pieces(source))
+    finally:
+        with suppress(OSError):  # two names of the same bytes replace each other by leaving both
+            temporary.unlink()
+
+
+def _pieces(source: Path) -> Iterator[bytes]:
+    """The bytes of a file of the user's, some at a time."""
+    try:
+        with source.open("rb") as file:
+            while data := file.read(_PIECE):
+                yield data
     except OSError as error:
-        raise storage_error(target, error) from error
+        raise InputError(f"{source} cannot be read: {error.strerror or error}.") from error
 
 
 def remove_file(path: Path) -> bool:
@@ -399,6 +413,12 @@ def temporary_leftovers(folder: Path, *, repair: bool) -> Iterator[Damage]:
         "remove them by --repair",
         mended=repair,
     )
+
+
+def _temporary(target: Path) -> Path:
+    """A name that nobody else has, beside a file that is being written."""
+    # Hidden, so that no folder listing takes it for a result; short, so that long names stay legal.
+    return target.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
 
 
 def _keep_mode(target: Path, file: BinaryIO) -> None:

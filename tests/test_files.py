@@ -276,3 +276,44 @@ def test_a_file_of_the_user_is_linked_or_copied_and_never_written_into(tmp_path,
     link_or_copy(other, target)
     assert (target.read_bytes(), source.read_bytes()) == (b"other", b"photo")
     assert not target.samefile(other)
+    assert names(tmp_path) == ["other.jpg", "out.jpg", "photo.jpg"]
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_file_that_cannot_be_linked_or_copied_costs_nothing(strangers, tmp_path, monkeypatch, links):
+    given, own = strangers
+    source, target = tmp_path / "photo.jpg", tmp_path / "out.jpg"
+    source.write_bytes(b"photo")
+    if not links:
+        monkeypatch.setattr(os, "link", lambda *_: (tmp_path / "another disk").stat())
+    for link in ("state.json", "maps/thesis.tex"):
+        with pytest.raises(StorageError, match="symbolic link"):
+            link_or_copy(source, given / link)
+    assert (own / "thesis.tex").read_text() == "mine"
+    link_or_copy(source, target)
+    link_or_copy(source, target)  # the same again, which leaves no temporary name
+    with pytest.raises(InputError, match=r"gone\.jpg cannot be read: No such file"):
+        link_or_copy(tmp_path / "gone.jpg", target)
+    with pytest.raises(InputError, match="documents cannot be read"):
+        link_or_copy(own, target)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(StorageError, match="folder"):
+        link_or_copy(source, tmp_path / "folder")
+    assert target.read_bytes() == b"photo"
+    assert names(tmp_path) == ["documents", "folder", "given", "out.jpg", "photo.jpg"]
+
+
+def test_a_copy_that_fails_halfway_leaves_what_was_there(tmp_path, monkeypatch):
+    source, target = tmp_path / "photo.jpg", tmp_path / "out.jpg"
+    source.write_bytes(b"photo")
+    target.write_bytes(b"old")
+    monkeypatch.setattr(os, "link", lambda *_: (tmp_path / "another disk").stat())
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageError, match="disk is full"):
+        link_or_copy(source, target)
+    assert target.read_bytes() == b"old"
+    assert names(tmp_path) == ["out.jpg", "photo.jpg"]
