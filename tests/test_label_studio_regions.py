@@ -13,7 +13,7 @@ from skimage import draw as sk
 from reco_assist.annotations import Prediction, Region
 from reco_assist.errors import FormatError
 from reco_assist.formats.label_studio import pre_annotation
-from reco_assist.label_studio.regions import read_region
+from reco_assist.formats.label_studio_regions import read_region
 from reco_assist.label_studio.tasks import _read
 from reco_assist.masks import polygons, rle
 

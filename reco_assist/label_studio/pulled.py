@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
 from reco_assist.errors import FormatError, InputError, short
+from reco_assist.formats.label_studio_regions import Drawn
 from reco_assist.formats.stream import dumps
 from reco_assist.json_files import parse_json
-from reco_assist.label_studio.regions import Drawn
 from reco_assist.label_studio.tasks import LSTask, from_json, to_json
 from reco_assist.masks import rle
 

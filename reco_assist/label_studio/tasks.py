@@ -8,8 +8,8 @@ from typing import Any
 
 from reco_assist.annotations import ImageRef
 from reco_assist.errors import FormatError, short
+from reco_assist.formats.label_studio_regions import Drawn, read_region
 from reco_assist.label_studio.project import Project
-from reco_assist.label_studio.regions import Drawn, read_region
 from reco_assist.masks import rle
 
 

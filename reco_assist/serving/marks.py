@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reco_assist.errors import FormatError
+from reco_assist.formats.label_studio_regions import KINDS, read_region
 from reco_assist.json_files import number, text, whole
-from reco_assist.label_studio.regions import KINDS, read_region
 from reco_assist.masks import rle
 
 Region = Mapping[str, Any]
