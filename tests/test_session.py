@@ -113,6 +113,74 @@ def test_a_plan_is_changed_from_what_it_is_whichever_thread_asks(tmp_path):
     assert session.plan("mug") == ConceptSpec("mug")
 
 
+@pytest.mark.parametrize("shown", ["accepted", "pending", "skipped"])
+@pytest.mark.parametrize("move", ["undo", "redo"])
+def test_no_undo_and_no_redo_decides_about_a_mask_that_nobody_saw(job, shown, move):
+    """A mask that was made anew is another one: what was said of the old one is about nothing any more."""
+    digest, other = job.add("a.png", seed=1), job.add("b.png", seed=2)
+    job.session.decide(other, {"mug": "accepted"})
+    job.session.decide(digest, {"mug": "rejected"})
+    job.session.decide_many({digest: {"mug": "accepted", "spoon": "accepted"}, other: {"spoon": "rejected"}})
+    if shown != "accepted":
+        job.session.decide(digest, {"mug": shown})
+    if move == "redo":
+        while job.session.undo():
+            pass
+    maps = np.full((2, *SHAPE), 255, np.uint8)
+    again, path = job.session.result(digest), job.folder / "photos" / "a.png"
+    verdicts = [Verdict(name, present=True, probability=0.9) for name in NAMES]
+    job.session.add_result(again.image, path, maps, verdicts, {**NAMES, "mug": "digest-n"}, decided=True)
+    before = job.session.review(digest, "mug")
+    assert not before.decided
+    for session in (job.session, None):
+        session = session or Session.open(job.folder / "job.session")
+        step = session.undo if move == "undo" else session.redo
+        while (moved := step()) is not None:
+            assert f"review/{digest}/mug" not in moved.keys
+            assert session.review(digest, "mug") == before
+    # The other decisions go back and forth as ever.
+    states = [session.review(other, name).state for name in NAMES]
+    assert states == (["pending", "pending"] if move == "undo" else ["accepted", "rejected"])
+
+
+@pytest.mark.parametrize("move", ["undo", "redo"])
+def test_undo_passes_over_decisions_about_a_concept_that_was_removed(job, move):
+    digest = job.add("a.png")
+    for name in ("mug", "spoon", "mug"):
+        job.session.decide(digest, {name: "accepted" if move == "undo" else "rejected"})
+    if move == "redo":
+        while job.session.undo():
+            pass
+    before = job.session.review(digest, "mug")
+    job.session.remove_concept("mug")
+    step = job.session.undo if move == "undo" else job.session.redo
+    assert step().keys == (f"review/{digest}/spoon",)
+    assert job.session.review(digest, "spoon").state == ("pending" if move == "undo" else "rejected")
+    assert step() is None
+    assert job.session.review(digest, "mug") == before  # it stays, should the concept come back
+
+
+def test_strokes_and_thresholds_of_several_threads_are_all_kept(job):
+    digest = job.add("a.png")
+    cell = np.ones((1, 1), np.uint8)
+
+    def adjust(number):
+        job.session.edit(digest, "mug", number, 0, cell)
+        job.session.set_thresholds(digest, {"mug": 100})
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(adjust, range(40)))
+    assert (job.session.strokes(digest, "mug")[0] == 1).all()
+    assert job.session.correction(digest, "mug").threshold == 100
+
+
+def test_a_decision_that_is_none_is_refused_and_nothing_is_decided(job):
+    first, second = job.add("a.png", seed=1), job.add("b.png", seed=2)
+    with pytest.raises(InputError, match="The decision is 'accept'; give one of pending, accepted, "):
+        job.session.decide_many({first: {"mug": "accepted"}, second: {"mug": "accept"}})
+    assert job.session.review(first, "mug").state == "pending"
+
+
 @pytest.mark.parametrize("name", ["", " ", " mug", "a\nb"])
 def test_names_that_are_none_are_refused(tmp_path, name):
     session = Session.open(tmp_path / "a.session")

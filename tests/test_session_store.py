@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reco_assist.errors import FormatError, StorageError
+from reco_assist.json_files import json_line
 from reco_assist.session.store import Store
 
 
@@ -73,14 +74,38 @@ def test_a_new_change_ends_redo(folder):
     assert store.get("a") == 1
 
 
-def test_a_history_can_be_forgotten_for_good(folder):
+@pytest.mark.parametrize("snapshot", [True, False])
+def test_a_key_can_be_forgotten_by_undo_and_redo_for_good(folder, snapshot):
     store = Store(folder)
-    store.put("x", {"a": 1}, scope="s")
-    store.put("y", {"a": None}, forget="s")
-    assert store.undo("s") is None
+    store.put("both", {"a": 1, "b": 1}, scope="s")
+    store.put("one", {"a": 2}, scope="s")
+    store.put("both", {"a": 3, "b": 3}, scope="s")
+    store.undo("s")
+    store.put("anew", {}, forget=["a", "never heard of"])
     store.close()
-    (folder / "snapshot.json").unlink()
-    assert Store(folder).undo("s") is None
+    if not snapshot:
+        (folder / "snapshot.json").unlink()
+    store = Store(folder)
+    assert store.redo("s").keys == ("b",)
+    assert [store.undo("s").keys for _ in range(2)] == [("b",), ("b",)]
+    assert store.undo("s") is None
+    assert (store.get("a"), store.get("b")) == (2, None)
+    before = store.count
+    store.put("anew", {}, forget=["never heard of"])
+    assert store.count == before
+
+
+def test_a_log_of_release_0_1_forgets_whole_histories(folder):
+    Store(folder).close()
+    at = {"at": "2026-01-01T00:00:00.000+00:00", "who": "anna"}
+    with (folder / "audit.jsonl").open("ab") as log:
+        log.write(json_line({"n": 1, **at, "what": "x", "scope": "s", "changes": {"a": [None, 1]}}))
+        log.write(
+            json_line({"n": 2, **at, "what": "y", "scope": None, "forget": "s", "changes": {"b": [None, 2]}})
+        )
+    store = Store(folder)
+    assert store.undo("s") is None
+    assert (store.get("a"), store.get("b")) == (1, 2)
 
 
 def test_undo_reaches_as_far_back_as_the_log(folder):

@@ -23,7 +23,8 @@ class Change:
         changes: Values.
         scope: Which undo history it belongs to; None of what cannot be undone.
         move: `undo` or `redo`; None of a new change.
-        forget: The undo history that has no meaning any more after it.
+        forget: Keys whose earlier changes mean nothing any more: no undo and no redo touches them. A scope, all
+            of whose keys are meant, in logs of release 0.1.
     """
 
     what: str
@@ -31,7 +32,7 @@ class Change:
     changes: Changes
     scope: str | None
     move: str | None
-    forget: str | None
+    forget: str | frozenset[str] | None
 
 
 @dataclass(slots=True)
@@ -40,6 +41,15 @@ class History:
 
     done: list[tuple[str, Changes]] = field(default_factory=list)
     undone: list[tuple[str, Changes]] = field(default_factory=list)
+
+    def forget(self, keys: frozenset[str]) -> None:
+        """Leave some keys as they are, whatever is undone or redone from now on."""
+        for stack in (self.done, self.undone):
+            stack[:] = [
+                (what, left)
+                for what, changes in stack
+                if (left := changes if keys.isdisjoint(changes) else _without(changes, keys))
+            ]
 
 
 class Fold:
@@ -65,6 +75,12 @@ class Fold:
         """Of all lines so far."""
         return self._hash.hexdigest()
 
+    @property
+    def within_reach(self) -> set[str]:
+        """Keys that undo and redo may touch."""
+        stacks = [stack for one in self.histories.values() for stack in (one.done, one.undone)]
+        return {key for stack in stacks for _, changes in stack for key in changes}
+
     def read(self, event: Any) -> Change:  # noqa: ANN401  (any JSON value)
         """The change that an event of a log, or a new one, makes at this point.
 
@@ -78,7 +94,7 @@ class Fold:
                 _pairs(event["changes"]),
                 event["scope"],
                 event.get("move"),
-                event.get("forget"),
+                _forgotten(event.get("forget")),
             )
             self._check(change)
         except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
@@ -86,8 +102,7 @@ class Fold:
         return change
 
     def _check(self, change: Change) -> None:
-        texts = change.scope, change.move, change.forget
-        if not all(one is None or isinstance(one, str) for one in texts):
+        if not all(one is None or isinstance(one, str) for one in (change.scope, change.move)):
             raise TypeError("another kind of scope or move")
         if change.move is not None:
             self._stack(change)[-1]  # IndexError: nothing to take back
@@ -119,8 +134,11 @@ class Fold:
         self._hash.update(line)
         if change.move is not None:
             self._stack(change).pop()
-        if change.forget:
+        if isinstance(change.forget, str):
             self.histories.pop(change.forget, None)
+        elif change.forget:
+            for history in self.histories.values():
+                history.forget(change.forget)
         if change.scope is not None:
             history = self.histories.setdefault(change.scope, History())
             if change.move is None:
@@ -183,3 +201,15 @@ class Fold:
 
 def _pairs(changes: Mapping[str, Any]) -> Changes:
     return {key: (before, after) for key, (before, after) in changes.items()}
+
+
+def _forgotten(given: Any) -> str | frozenset[str] | None:  # noqa: ANN401  (any JSON value)
+    if given is None or isinstance(given, str):
+        return given
+    if not isinstance(given, list) or not all(isinstance(key, str) for key in given):
+        raise TypeError("another kind of keys")
+    return frozenset(given)
+
+
+def _without(changes: Changes, keys: frozenset[str]) -> Changes:
+    return {key: values for key, values in changes.items() if key not in keys}

@@ -22,7 +22,7 @@ from reco_assist.images import decode, perceptual_hash
 from reco_assist.masks.edits import apply_edits, check_threshold, edits_of_text, edits_to_text
 from reco_assist.session.freshness import matches, rivals_of
 from reco_assist.session.order import disagreement, doubt, pack_look
-from reco_assist.session.records import Correction, Finding, Order, Result, Review, State
+from reco_assist.session.records import STATES, Correction, Finding, Order, Result, Review, State
 from reco_assist.session.store import LOG, Moved, Store
 
 if TYPE_CHECKING:
@@ -133,15 +133,15 @@ class Session:
         name = plan.name
         if not name.strip() or name != name.strip() or any(ord(letter) < 32 for letter in name):
             raise InputError("The concept has no name; type a word or a short phrase such as 'coffee mug'.")
-        values = {f"plan/{name}": plan.to_json()}
-        if undoable:
-            self.store.put(what, values, scope=self.scope(name))
-        elif name in self.concepts:
-            self.store.put(what, values, forget=self.scope(name))
-        else:
-            # An earlier concept of this name may have left a history.
-            added = {"concepts": [*self.concepts, name], **values}
-            self.store.put("add concept", added, forget=self.scope(name))
+        key = f"plan/{name}"
+        values = {key: plan.to_json()}
+        with self.store.mutex:
+            if undoable:
+                self.store.put(what, values, scope=self.scope(name))
+            elif name in self.concepts:
+                self.store.put(what, values, forget=[key])
+            else:
+                self.store.put("add concept", {"concepts": [*self.concepts, name], **values}, forget=[key])
 
     def change_plan(
         self, name: str, change: Callable[[ConceptSpec], ConceptSpec], *, what: str, undoable: bool = False
@@ -176,10 +176,16 @@ class Session:
         self.store.put("question", {"draft": None if plan == ConceptSpec("") else plan.to_json()})
 
     def remove_concept(self, name: str) -> None:
-        """Take a concept out of the job; what was decided about it stays in the log and in the store."""
-        left = [other for other in self.concepts if other != name]
-        gone = {"concepts": left, f"plan/{name}": None}
-        self.store.put("remove concept", gone, forget=self.scope(name))
+        """Take a concept out of the job; what was decided about it stays as it is, whatever is undone."""
+        with self.store.mutex:
+            left = [other for other in self.concepts if other != name]
+            plan = f"plan/{name}"
+            decided = [
+                key
+                for key in self.store.within_reach
+                if key.startswith("review/") and key.split("/", 2)[2] == name
+            ]
+            self.store.put("remove concept", {"concepts": left, plan: None}, forget=[plan, *decided])
 
     @property
     def active(self) -> str | None:
@@ -355,14 +361,16 @@ class Session:
         return result
 
     def _reopen(self, content_hash: str, concept: str, scores: NDArray[np.uint8]) -> None:
-        """Take a decision back that was about another mask than this map (H, W) uint8 gives."""
-        if not self.review(content_hash, concept).decided:
+        """Take back what was decided about another mask than this map (H, W) uint8 gives, for good."""
+        key = f"review/{content_hash}/{concept}"
+        if self.store.get(key) is None and key not in self.store.within_reach:
             return
         threshold = self.correction(content_hash, concept).threshold
         now = apply_edits(scores, threshold, self.strokes(content_hash, concept))
         if not np.array_equal(now, self.drawn(content_hash, concept)):
             # Before the map is there: killed in between, nobody has accepted what nobody saw.
-            self.store.put("segment anew", {f"review/{content_hash}/{concept}": None})
+            taken = {key: None} if self.review(content_hash, concept).decided else {}
+            self.store.put("segment anew", taken, forget=[key])
 
     def _changed(
         self, content_hash: str, concept: str, digest: str, scores: NDArray[np.uint8], earlier: Finding | None
@@ -409,17 +417,20 @@ class Session:
             decisions: By concept, by the content hash of the image.
 
         Raises:
-            InputError: An image was not segmented; nothing is decided then.
+            InputError: An image was not segmented, or a state is none; nothing is decided then.
         """
-        number = self.store.count + 1
-        values = {}
-        for content_hash, states in decisions.items():
-            self.result(content_hash)
-            for name, state in states.items():
-                review = Review(state, 0 if state == "pending" else number)
-                values[f"review/{content_hash}/{name}"] = asdict(review)
         said = {state for states in decisions.values() for state in states.values()}
-        self.store.put(", ".join(sorted(said)), values, scope=REVIEW)
+        if unknown := sorted(said.difference(STATES)):
+            raise InputError(f"The decision is {unknown[0]!r}; give one of {', '.join(STATES)}.")
+        values = {}
+        with self.store.mutex:
+            number = self.store.count + 1
+            for content_hash, states in decisions.items():
+                self.result(content_hash)
+                for name, state in states.items():
+                    review = Review(state, 0 if state == "pending" else number)
+                    values[f"review/{content_hash}/{name}"] = asdict(review)
+            self.store.put(", ".join(sorted(said)), values, scope=REVIEW)
 
     def correction(self, content_hash: str, concept: str) -> Correction:
         """How the mask of a concept in an image was adjusted so far."""
@@ -433,11 +444,12 @@ class Session:
             InputError: A threshold is out of range.
         """
         values = {}
-        for name, threshold in thresholds.items():
-            check_threshold(threshold)
-            changed = replace(self.correction(content_hash, name), threshold=threshold)
-            values[f"mask/{content_hash}/{name}"] = None if changed == Correction() else asdict(changed)
-        self.store.put("threshold", values)
+        with self.store.mutex:
+            for name, threshold in thresholds.items():
+                check_threshold(threshold)
+                changed = replace(self.correction(content_hash, name), threshold=threshold)
+                values[f"mask/{content_hash}/{name}"] = None if changed == Correction() else asdict(changed)
+            self.store.put("threshold", values)
 
     def edit(self, content_hash: str, concept: str, x: int, y: int, cells: NDArray[np.uint8]) -> None:
         """Put brush corrections into a rectangle of an image; the canvas keeps its own undo of this.
@@ -452,15 +464,18 @@ class Session:
         Raises:
             InputError: The rectangle does not lie in the image.
         """
-        strokes = self.strokes(content_hash, concept)
-        height, width = cells.shape
-        if x < 0 or y < 0 or y + height > strokes.shape[0] or x + width > strokes.shape[1]:
-            raise InputError(f"A stroke at {x},{y} of {width} x {height} cells does not lie in the image.")
-        strokes[y : y + height, x : x + width] = cells
-        text = edits_to_text(strokes) if strokes.any() else ""
-        changed = replace(self.correction(content_hash, concept), strokes=text)
-        value = None if changed == Correction() else asdict(changed)
-        self.store.put("stroke", {f"mask/{content_hash}/{concept}": value})
+        with self.store.mutex:
+            strokes = self.strokes(content_hash, concept)
+            height, width = cells.shape
+            if x < 0 or y < 0 or y + height > strokes.shape[0] or x + width > strokes.shape[1]:
+                raise InputError(
+                    f"A stroke at {x},{y} of {width} x {height} cells does not lie in the image."
+                )
+            strokes[y : y + height, x : x + width] = cells
+            text = edits_to_text(strokes) if strokes.any() else ""
+            changed = replace(self.correction(content_hash, concept), strokes=text)
+            value = None if changed == Correction() else asdict(changed)
+            self.store.put("stroke", {f"mask/{content_hash}/{concept}": value})
 
     def strokes(self, content_hash: str, concept: str) -> NDArray[np.uint8]:
         """(H, W) uint8 brush corrections of a concept in an image: 0 none, 1 forced in, 2 forced out."""

@@ -12,7 +12,7 @@ import getpass
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -113,7 +113,7 @@ class Store:
             return self._fold.items(prefix)
 
     def put(
-        self, what: str, values: Mapping[str, Any], *, scope: str | None = None, forget: str | None = None
+        self, what: str, values: Mapping[str, Any], *, scope: str | None = None, forget: Collection[str] = ()
     ) -> None:
         """Change values; on disk when this returns.
 
@@ -121,7 +121,7 @@ class Store:
             what: The change in a word or two, for the log.
             values: New values by key; None removes the key.
             scope: Which undo history this belongs to; None for what cannot be undone. Scopes share no keys.
-            forget: The undo history that has no meaning any more after this change.
+            forget: Keys that no undo and no redo of earlier changes shall touch after this one.
 
         Raises:
             StorageError: It cannot be written; nothing is changed.
@@ -131,8 +131,9 @@ class Store:
             changes = {
                 key: (state.get(key), value) for key, value in values.items() if state.get(key) != value
             }
-            if changes:
-                self._write({"what": what, "scope": scope, "forget": forget, "changes": changes})
+            gone = sorted(self._fold.within_reach.intersection(forget)) if forget else []
+            if changes or gone:
+                self._write({"what": what, "scope": scope, "forget": gone or None, "changes": changes})
 
     def undo(self, scope: str) -> Moved | None:
         """Take the last change of a scope back.
@@ -150,6 +151,12 @@ class Store:
         """How many changes of a scope can be undone and redone."""
         history = self._fold.histories.get(scope) or History()
         return len(history.done), len(history.undone)
+
+    @property
+    def within_reach(self) -> set[str]:
+        """Keys that undo and redo may touch."""
+        with self.mutex:
+            return self._fold.within_reach
 
     def log(self) -> Iterator[dict[str, Any]]:
         """All lines of the log."""
