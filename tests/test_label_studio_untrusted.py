@@ -29,6 +29,7 @@ from reco_assist.label_studio.project import Project
 from reco_assist.label_studio.pulled import Pulled
 from reco_assist.label_studio.tasks import LSTask, read_task
 from reco_assist.masks import brush
+from reco_assist.session.labelling import pull, push
 
 
 @pytest.mark.parametrize("token", [TOKEN, PERSONAL])
@@ -116,16 +117,17 @@ def test_a_session_that_pushes_and_pulls_writes_no_token(sites, token, tmp_path,
     digest = job.add("a.png")
     config = label_config(["mug", "spoon"])
     ours.answers = chatty(token, config, [])
-    pushed = job.session.push(ours.url, "7", token=token, images=Prefix("https://images.example/"))
+    pushed = push(job.session, ours.url, "7", token=token, images=Prefix("https://images.example/"))
     assert pushed.created == 1
     task = copy.deepcopy(TASK)
     task["data"]["key"] = digest
     ours.answers = chatty(token, config, [task])
-    pulled = job.session.pull(ours.url, "7", token=token)
+    pulled = pull(job.session, ours.url, "7", token=token)
     assert len(pulled.answered) == 1
+    assert set(job.session.undo().keys) == {f"review/{digest}/{name}" for name in ("mug", "spoon")}  # one act
     ours.answers["/api/projects/7/"] = (400, {}, json.dumps({"detail": token}).encode())
     with pytest.raises(ServerError, match="refuses") as caught:
-        job.session.push(ours.url, "7", token=token)
+        push(job.session, ours.url, "7", token=token)
     job.session.close()
     assert any(token in (authorization or "") for _, authorization in ours.seen) or token == PERSONAL
     written = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}

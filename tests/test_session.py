@@ -132,12 +132,11 @@ def test_no_undo_and_no_redo_decides_about_a_mask_that_nobody_saw(job, shown, mo
     job.session.add_result(again.image, path, maps, verdicts, {**NAMES, "mug": "digest-n"}, decided=True)
     before = job.session.review(digest, "mug")
     assert not before.decided
-    for session in (job.session, None):
-        session = session or Session.open(job.folder / "job.session")
-        step = session.undo if move == "undo" else session.redo
-        while (moved := step()) is not None:
-            assert f"review/{digest}/mug" not in moved.keys
-            assert session.review(digest, "mug") == before
+    session = Session.open(job.folder / "job.session")  # as the log has it
+    step = session.undo if move == "undo" else session.redo
+    while (moved := step()) is not None:
+        assert f"review/{digest}/mug" not in moved.keys
+        assert session.review(digest, "mug") == before
     # The other decisions go back and forth as ever.
     states = [session.review(other, name).state for name in NAMES]
     assert states == (["pending", "pending"] if move == "undo" else ["accepted", "rejected"])

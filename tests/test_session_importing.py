@@ -55,6 +55,10 @@ def test_a_session_holds_every_pixel_and_untouched_corrections_change_nothing(or
     session = Session.open(tmp_path / "job.session")
     done = import_dataset(session, original, tmp_path / "photos", accepted=True)
     assert (done.images, done.crowds, done.skipped) == (6, 1, ())
+    assert {card.state for card in ReviewQueue(session).cards} <= {"accepted", "absent"}
+    session.undo()  # one act
+    assert {card.state for card in ReviewQueue(session).cards} == {"pending"}
+    session.redo()
     assert len(ReviewQueue(session).cards) == 6
     for digest in session.files().values():
         result = session.result(digest)
@@ -111,5 +115,5 @@ def test_the_notebook_goes_on_with_the_review(original, tmp_path):
     annotator = Annotator(archive)
     annotator._go_on()
     assert annotator.desk.step == 3
-    assert len(annotator.desk.cards) == 6
+    assert len(annotator.desk.queue.cards) == 6
     assert annotator.rail.steps[3][2]  # enabled, also after leaving it

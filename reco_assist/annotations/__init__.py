@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from reco_assist.masks import Rle
+import numpy as np
+from numpy.typing import NDArray
+
+from reco_assist.masks import Rle, rle
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,3 +62,11 @@ class Prediction:
     image: ImageRef
     regions: tuple[Region, ...] = ()
     verdicts: tuple[Verdict, ...] = field(default=())
+
+    def mask(self, concept: str) -> NDArray[np.bool_]:
+        """(H, W) bool: every pixel that is a concept's."""
+        mask = np.zeros((self.image.height, self.image.width), bool)
+        for region in self.regions:
+            if region.concept == concept:
+                mask |= rle.decode(region.mask)
+        return mask

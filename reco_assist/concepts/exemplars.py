@@ -101,7 +101,9 @@ def read_exemplars(spec: ConceptSpec) -> tuple[Exemplar, ...]:
 def exemplar_spec(exemplar: Exemplar) -> ExemplarSpec:
     """An exemplar that was read already, as a part of a specification."""
     mask = rle.encode(exemplar.mask)
-    return ExemplarSpec(str(exemplar.path), exemplar.content_hash, rle.bbox(mask), mask, exemplar.negative)
+    return ExemplarSpec(
+        str(exemplar.path.absolute()), exemplar.content_hash, rle.bbox(mask), mask, exemplar.negative
+    )
 
 
 def _read(spec: ExemplarSpec) -> Exemplar:

@@ -152,10 +152,7 @@ def _change(pulled: Pulled, concept: str) -> Change:
         shown, corrected = one.prediction(), pulled.corrected(one)
         before = [] if shown is None else [region for region in shown.regions if concept in region.concepts]
         predicted = _mask(one, before)
-        left = np.zeros_like(predicted)
-        for region in corrected.regions:
-            if region.concept == concept:
-                left |= rle.decode(region.mask)
+        left = corrected.mask(concept)
         if not predicted.any() and not left.any():
             continue
         ious.append(overlap(predicted, left).iou)

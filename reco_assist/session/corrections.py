@@ -15,7 +15,6 @@ from reco_assist.evaluation.overlap import overlap
 from reco_assist.label_studio import LSTask, Pulled
 from reco_assist.label_studio.comparison import find_image
 from reco_assist.label_studio.pulled import union
-from reco_assist.masks import rle
 from reco_assist.retrieval import Exemplar, mask_exemplar
 from reco_assist.segmenter import Segmenter, Target
 
@@ -134,9 +133,7 @@ def _judge(archive: Archive, concept: Concept, pulled: Pulled, aside: Sequence[L
         truth, _ = _masks(pulled, one, concept.name)
         shown = one.prediction()
         old = union(shown.regions if shown else (), concept.name, one.image)
-        new = np.zeros_like(truth)
-        for region in prediction.regions:
-            new |= rle.decode(region.mask)
+        new = prediction.mask(concept.name)
         if truth.any():
             before.append(overlap(old, truth).iou)
             after.append(overlap(new, truth).iou)
@@ -150,10 +147,7 @@ def _judge(archive: Archive, concept: Concept, pulled: Pulled, aside: Sequence[L
 
 def _masks(pulled: Pulled, one: LSTask, concept: str) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """(H, W) bool each: what people say is the concept, and predicted regions that they took away whole."""
-    corrected = np.zeros((one.image.height, one.image.width), bool)
-    for region in pulled.corrected(one).regions:
-        if region.concept == concept:
-            corrected |= rle.decode(region.mask)
+    corrected = pulled.corrected(one).mask(concept)
     shown = one.prediction()
     left = {region.id for each in one.answered for region in each.regions}
     gone = [region for region in (shown.regions if shown else ()) if region.id not in left]

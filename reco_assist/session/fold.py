@@ -23,8 +23,8 @@ class Change:
         changes: Values.
         scope: Which undo history it belongs to; None of what cannot be undone.
         move: `undo` or `redo`; None of a new change.
-        forget: Keys whose earlier changes mean nothing any more: no undo and no redo touches them. A scope, all
-            of whose keys are meant, in logs of release 0.1.
+        forget: Keys that no undo and no redo of earlier changes touches any more; a scope, whose keys are all
+            meant, in logs of release 0.1.
     """
 
     what: str

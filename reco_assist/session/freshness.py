@@ -1,36 +1,17 @@
 """Freshness: which masks were made by what the concepts are now, and which before something changed."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from reco_assist.annotations.spec import ConceptSpec
-from reco_assist.session.records import Finding, Result
-
-if TYPE_CHECKING:
-    from reco_assist.session.session import Session
+from reco_assist.session.records import Result, rivals_of, short_hash
+from reco_assist.session.session import Session
 
 _LEARNT = "learnt/"  # and a recipe: the digest of what that makes
 
 
-def rivals_of(digests: Mapping[str, str]) -> str:
-    """Digest of all that competes for the pixels of an image: with another rival a mask comes out otherwise.
-
-    Args:
-        digests: Digest of each concept by its name.
-    """
-    return _hash(sorted(digests.items()))
-
-
-def matches(finding: Finding, digest: str, rivals: str) -> bool:
-    """Whether this concept beside these rivals made a finding; sessions of release 0.1 know no rivals."""
-    return finding.digest == digest and finding.rivals in {"", rivals}
-
-
-def note_concept(session: "Session", plan: ConceptSpec, digest: str) -> None:
+def note_concept(session: Session, plan: ConceptSpec, digest: str) -> None:
     """Keep what a plan comes to.
 
     Args:
@@ -41,7 +22,7 @@ def note_concept(session: "Session", plan: ConceptSpec, digest: str) -> None:
     session.store.put("learn", {_LEARNT + _of_plan(plan): digest})
 
 
-def note_student(session: "Session", file: Path, digests: Mapping[str, str]) -> None:
+def note_student(session: Session, file: Path, digests: Mapping[str, str]) -> None:
     """Keep what a student's file comes to, by concept."""
     session.store.put(
         "load student", {_LEARNT + _of_student(file, name): digest for name, digest in digests.items()}
@@ -51,7 +32,7 @@ def note_student(session: "Session", file: Path, digests: Mapping[str, str]) -> 
 class Freshness:
     """What the session's concepts are now, as far as it is known without learning them anew."""
 
-    def __init__(self, session: "Session") -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
         known: dict[str, str] = dict(session.store.items(_LEARNT))
         self._known = set(known.values())
@@ -80,11 +61,11 @@ class Freshness:
             return False  # what people say of an image holds whatever the mask was
         if digest is None:  # it changed, unless the session is of a release that did not keep this
             return finding.digest in self._known
-        return not matches(finding, digest, finding.rivals if self._rivals is None else self._rivals)
+        return not finding.is_of(digest, finding.rivals if self._rivals is None else self._rivals)
 
 
 def _of_plan(plan: ConceptSpec) -> str:
-    return _hash(["plan", replace(plan, marks=(), begun=True).to_json()])
+    return short_hash(["plan", replace(plan, marks=(), begun=True).to_json()])
 
 
 def _of_student(file: Path, name: str) -> str:
@@ -92,8 +73,4 @@ def _of_student(file: Path, name: str) -> str:
         status = file.stat()
     except OSError:
         return ""
-    return _hash(["student", str(file), status.st_size, status.st_mtime_ns, name])
-
-
-def _hash(value: Any) -> str:  # noqa: ANN401  (any JSON value)
-    return sha256(json.dumps(value).encode()).hexdigest()[:16]
+    return short_hash(["student", str(file), status.st_size, status.st_mtime_ns, name])

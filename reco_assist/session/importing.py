@@ -14,6 +14,7 @@ from reco_assist.errors import ImageError, InputError
 from reco_assist.formats import Dataset, is_crowd
 from reco_assist.images import content_hash, decode, read_bytes
 from reco_assist.masks import rle
+from reco_assist.session.records import State
 from reco_assist.session.session import Session
 
 _TOGETHER = 8  # concepts whose maps are held at once
@@ -63,7 +64,7 @@ def import_dataset(
         session: Where it goes; concepts that it lacks are added.
         dataset: The masks.
         images: Folder of the images; it becomes the session's target folder.
-        accepted: Take the masks for reviewed already.
+        accepted: Take the masks for reviewed already; one undo takes that back.
         on_image: Called after each image.
 
     Raises:
@@ -81,6 +82,7 @@ def import_dataset(
         if name not in session.concepts:
             session.set_plan(ConceptSpec(name))
     session.targets = images.absolute()
+    decisions: dict[str, dict[str, State]] = {}
     done, masks, crowds, shared = 0, 0, 0, 0
     skipped: list[tuple[str, str]] = []
     for number, record in dataset.images.items():
@@ -99,13 +101,12 @@ def import_dataset(
         shown = [name for name in names if name in found] or names
         for start in range(0, len(shown), _TOGETHER):
             _keep(session, image, path, shown[start : start + _TOGETHER], found)
-        if accepted:
-            session.decide(
-                image.content_hash, {name: "accepted" if name in found else "absent" for name in shown}
-            )
+        decisions[image.content_hash] = {name: "accepted" if name in found else "absent" for name in shown}
         done += 1
         if on_image is not None:
             on_image()
+    if accepted:
+        session.decide_many(decisions)
     return Imported(done, masks, crowds, shared, tuple(skipped))
 
 

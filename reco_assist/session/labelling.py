@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -14,12 +14,10 @@ from reco_assist.label_studio import Policy, Pulled, Pushed, Server, Source, Upl
 from reco_assist.label_studio import pull as fetch
 from reco_assist.label_studio import push as send
 from reco_assist.label_studio.comparison import compare, draw
-from reco_assist.masks import rle
 from reco_assist.session.exporting import Choice, collect
+from reco_assist.session.records import State
+from reco_assist.session.session import Session
 from reco_assist.version import __version__
-
-if TYPE_CHECKING:
-    from reco_assist.session.session import Session
 
 CORRECTIONS = "corrections"
 """Name of the folder in a session where corrections are."""
@@ -28,17 +26,32 @@ PICTURE = "comparison.png"
 
 
 def push(
-    session: "Session",
+    session: Session,
     url: str,
     project: str,
     *,
-    token: str | None,
-    images: Source | None,
-    shape: Shape | Literal["auto"],
-    boxes: bool,
-    on_images: Callable[[int], object],
+    token: str | None = None,
+    images: Source | None = None,
+    shape: Shape | Literal["auto"] = "auto",
+    boxes: bool = False,
+    on_images: Callable[[int], object] = lambda _: None,
 ) -> Pushed:
-    """See `Session.push`."""
+    """Send a session's masks to Label Studio, decided or not, so that others can correct them.
+
+    Args:
+        session: The job.
+        url: The server's address.
+        project: Title or number.
+        token: That of the environment (LABEL_STUDIO_API_KEY) if None; it is kept nowhere.
+        images: How the images get there; uploaded from the target folder if None.
+        shape: See `label_studio.push`.
+        boxes: See `label_studio.push`.
+        on_images: Called with the number of images that are done, batch by batch.
+
+    Raises:
+        InputError: Nothing was segmented yet.
+        ServerError: The project does not fit, or the server refuses.
+    """
     predictions = collect(session, Choice(undecided=True, negatives=True))
     if not predictions:
         raise InputError("Nothing was segmented yet; segment some images first.")
@@ -58,21 +71,38 @@ def push(
     return sent
 
 
-def pull(session: "Session", url: str, project: str, *, token: str | None, policy: Policy) -> Pulled:
-    """See `Session.pull`."""
+def pull(
+    session: Session, url: str, project: str, *, token: str | None = None, policy: Policy = "latest"
+) -> Pulled:
+    """Fetch corrections from Label Studio; they become accepted masks, and images without any absent.
+
+    What was decided here about images that came back gives way to it; one undo takes that back.
+
+    Args:
+        session: The job.
+        url: The server's address.
+        project: Title or number.
+        token: That of the environment (LABEL_STUDIO_API_KEY) if None; it is kept nowhere.
+        policy: What counts where several people annotated an image.
+
+    Raises:
+        ServerError: There is no such project, or the server refuses.
+        StorageError: The session cannot be written.
+    """
     folder = make_folder(session.folder / CORRECTIONS)
     with Server(url, token) as server:
         pulled = fetch(server, project, folder, images=session.targets, policy=policy)
         draw(pulled, folder / PICTURE, fetch=server.fetch)
-    _take_over(session, pulled)
+    take_over(session, pulled)
     result = compare(pulled)
     session.store.put("pull", {f"pulled/{pulled.project}": result.to_json()})
     return pulled
 
 
-def _take_over(session: "Session", pulled: Pulled) -> None:
-    """Corrected masks become the session's own, as strokes over its maps, and are accepted."""
+def take_over(session: Session, pulled: Pulled) -> None:
+    """Make corrected masks the session's own, as strokes over its maps, and accept them."""
     known = set(session.files().values())
+    decisions: dict[str, dict[str, State]] = {}
     for one in pulled.answered:
         digest = one.image.content_hash
         if digest not in known:
@@ -82,24 +112,22 @@ def _take_over(session: "Session", pulled: Pulled) -> None:
         for name in session.concepts:
             if name not in pulled.concepts or name not in findings:
                 continue
-            mask = np.zeros((one.image.height, one.image.width), bool)
-            for region in corrected.regions:
-                if region.concept == name:
-                    mask |= rle.decode(region.mask)
-            state: Literal["accepted", "absent"] = "accepted" if mask.any() else "absent"
+            mask = corrected.mask(name)  # (H, W)
             if mask.any() and not np.array_equal(mask, session.drawn(digest, name)):
                 session.edit(digest, name, 0, 0, np.where(mask, np.uint8(1), np.uint8(2)))
+            state: State = "accepted" if mask.any() else "absent"
             if session.review(digest, name).state != state:
-                session.decide(digest, {name: state})
+                decisions.setdefault(digest, {})[name] = state
+    session.decide_many(decisions)
 
 
-def _targets(session: "Session") -> Path:
+def _targets(session: Session) -> Path:
     if session.targets is None:
         raise InputError("No target folder was chosen; name the folder of the images to segment.")
     return session.targets
 
 
-def _version(session: "Session") -> str:
+def _version(session: Session) -> str:
     """The same concepts have the same version, whatever was reviewed meanwhile."""
     digests = sorted({one.digest for result in session.results() for one in result.findings.values()})
     mark = sha256(" ".join(digests).encode()).hexdigest()[:8]

@@ -1,6 +1,9 @@
 """What a session knows, as frozen data with a JSON form."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -26,7 +29,7 @@ class Finding:
         probability: That the concept is in the image.
         doubt: 0 sure to 1 unsure, about the mask and the verdict.
         disagreement: 1 - IoU with what another Concept or student found here before; 0 for the first.
-        rivals: Of all concepts that competed for the pixels, see `freshness.rivals_of`; empty if unknown.
+        rivals: Of all concepts that competed for the pixels, see `rivals_of`; empty if unknown.
     """
 
     digest: str
@@ -39,6 +42,10 @@ class Finding:
     def verdict(self, concept: str) -> Verdict:
         """The verdict as exports want it."""
         return Verdict(concept, self.present, self.probability)
+
+    def is_of(self, digest: str, rivals: str) -> bool:
+        """Whether this concept beside these rivals made it; sessions of release 0.1 know no rivals."""
+        return self.digest == digest and self.rivals in {"", rivals}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +111,17 @@ class Review:
     def decided(self) -> bool:
         """Whether there is nothing left to say."""
         return self.state in {"accepted", "rejected", "absent"}
+
+
+def rivals_of(digests: Mapping[str, str]) -> str:
+    """Digest of all that competes for the pixels of an image: with another rival a mask comes out otherwise.
+
+    Args:
+        digests: Digest of each concept by its name.
+    """
+    return short_hash(sorted(digests.items()))
+
+
+def short_hash(value: Any) -> str:  # noqa: ANN401  (any JSON value)
+    """16 hexadecimal digits that stand for a value."""
+    return sha256(json.dumps(value).encode()).hexdigest()[:16]

@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,18 @@ from reco_assist.files import make_folder, rename, write_bytes
 from reco_assist.image_files import load_map
 from reco_assist.images import decode, perceptual_hash
 from reco_assist.masks.edits import apply_edits, check_threshold, edits_of_text, edits_to_text
-from reco_assist.session.freshness import matches, rivals_of
 from reco_assist.session.order import disagreement, doubt, pack_look
-from reco_assist.session.records import STATES, Correction, Finding, Order, Result, Review, State
+from reco_assist.session.records import (
+    STATES,
+    Correction,
+    Finding,
+    Order,
+    Result,
+    Review,
+    State,
+    rivals_of,
+)
 from reco_assist.session.store import LOG, Moved, Store
-
-if TYPE_CHECKING:
-    from reco_assist.formats.label_studio import Shape
-    from reco_assist.label_studio import Policy, Pulled, Pushed, Source
 
 REVIEW = "review"
 """The scope of undo that decisions belong to."""
@@ -279,7 +283,7 @@ class Session:
         return all(
             name in findings
             and (
-                matches(Finding(**findings[name]), digest, rivals)
+                Finding(**findings[name]).is_of(digest, rivals)
                 or self._stays(self.review(known["hash"], name), decided=decided)
             )
             for name, digest in digests.items()
@@ -332,7 +336,7 @@ class Session:
             for name, finding in earlier.items()
             if self._stays(
                 self.review(image.content_hash, name),
-                decided=decided and name in digests and not matches(finding, digests[name], rivals),
+                decided=decided and name in digests and not finding.is_of(digests[name], rivals),
             )
         }
         for name in fixed & set(self.concepts):
@@ -503,61 +507,6 @@ class Session:
         """Let the files of some images count as not segmented; results and decisions stay until they are."""
         gone = {f"file/{name}": None for name, digest in self.files().items() if digest in content_hashes}
         self.store.put("forget", gone)
-
-    # ---------------------------------------------------------------------------------- Label Studio
-
-    def push(
-        self,
-        url: str,
-        project: str,
-        *,
-        token: str | None = None,
-        images: "Source | None" = None,
-        shape: "Shape | Literal['auto']" = "auto",
-        boxes: bool = False,
-        on_images: Callable[[int], object] = lambda _: None,
-    ) -> "Pushed":
-        """Send the masks to Label Studio, decided or not, so that others can correct them.
-
-        Args:
-            url: The server's address.
-            project: Title or number.
-            token: That of the environment (LABEL_STUDIO_API_KEY) if None; it is kept nowhere.
-            images: How the images get there; uploaded from the target folder if None.
-            shape: See `label_studio.push`.
-            boxes: See `label_studio.push`.
-            on_images: Called with the number of images that are done, batch by batch.
-
-        Raises:
-            InputError: Nothing was segmented yet.
-            ServerError: The project does not fit, or the server refuses.
-        """
-        from reco_assist.session.labelling import push  # noqa: PLC0415  (it needs this module)
-
-        return push(
-            self, url, project, token=token, images=images, shape=shape, boxes=boxes, on_images=on_images
-        )
-
-    def pull(
-        self, url: str, project: str, *, token: str | None = None, policy: "Policy" = "latest"
-    ) -> "Pulled":
-        """Fetch corrections from Label Studio; they become accepted masks, and images without any absent.
-
-        What was decided here about images that came back gives way to it.
-
-        Args:
-            url: The server's address.
-            project: Title or number.
-            token: That of the environment (LABEL_STUDIO_API_KEY) if None; it is kept nowhere.
-            policy: What counts where several people annotated an image.
-
-        Raises:
-            ServerError: There is no such project, or the server refuses.
-            StorageError: The session cannot be written.
-        """
-        from reco_assist.session.labelling import pull  # noqa: PLC0415  (it needs this module)
-
-        return pull(self, url, project, token=token, policy=policy)
 
     def map_path(self, content_hash: str, concept: str) -> Path:
         """Where the map of a concept in an image lies.

@@ -10,9 +10,8 @@ import ipywidgets as w
 
 from reco_assist.errors import InputError
 from reco_assist.label_studio import TOKEN, Comparison, compare, read_pulled
-from reco_assist.masks import rle
 from reco_assist.session import ConceptSpec, ExemplarSpec
-from reco_assist.session.labelling import CORRECTIONS, PICTURE
+from reco_assist.session.labelling import CORRECTIONS, PICTURE, pull, push
 from reco_assist.ui.desk import Desk
 from reco_assist.ui.parts import button, field, on_change, page, part, row, say, show, text, with_classes
 
@@ -92,6 +91,7 @@ class ServerPage:
 
     def push(self) -> None:
         """Send the masks in the background."""
+        session = self._desk.session
         place, token, shape, boxes = self._place(), self._given(), self.shape.value, self.boxes.value
         say(self._pushed, "")
         done = 0
@@ -104,7 +104,7 @@ class ServerPage:
         def work() -> None:
             note = ""
             try:
-                sent = self._desk.session.push(*place, token=token, shape=shape, boxes=boxes, on_images=count)
+                sent = push(session, *place, token=token, shape=shape, boxes=boxes, on_images=count)
                 say(self._pushed, str(sent))
                 note = " ".join(sent.notes)
             finally:
@@ -115,13 +115,14 @@ class ServerPage:
 
     def pull(self) -> None:
         """Fetch the corrections in the background, and show what was corrected."""
+        session = self._desk.session
         place, token, policy = self._place(), self._given(), self.policy.value
         say(self._pulled, "Fetching …")
 
         def work() -> None:
             note = ""
             try:
-                got = self._desk.session.pull(*place, token=token, policy=policy)
+                got = pull(session, *place, token=token, policy=policy)
                 parts = [
                     f"{got.fresh:,} tasks are new or changed; corrected masks are accepted in Review now."
                 ]
@@ -141,7 +142,8 @@ class ServerPage:
         say(self._learnt, f"Learning {name!r} …")
 
         def work() -> None:
-            from reco_assist.session.corrections import (  # noqa: PLC0415  (loads models)
+            from reco_assist.concepts import exemplar_spec  # noqa: PLC0415  (loads models)
+            from reco_assist.session.corrections import (  # noqa: PLC0415  (as above)
                 correction_exemplars,
                 measure_gain,
             )
@@ -151,16 +153,12 @@ class ServerPage:
                 shown, _ = correction_exemplars(pulled, name)
                 plan = self._desk.session.plan(name)
                 gain = measure_gain(self._desk.archive, pulled, name, k=plan.k, contexts=plan.contexts)
-                examples = []
-                for one in shown:
-                    mask = rle.encode(one.mask)
-                    path = str(one.path.absolute())
-                    examples.append(ExemplarSpec(path, one.content_hash, rle.bbox(mask), mask, one.negative))
+                examples = [exemplar_spec(one) for one in shown]
                 self._desk.session.change_plan(
                     name, lambda plan: _taught(plan, examples), what="learn from corrections"
                 )
                 self._desk.forget(name)
-                note = _lesson(name, sum(not one.negative for one in shown), len(shown), gain)
+                note = _learning_note(name, sum(not one.negative for one in shown), len(shown), gain)
             finally:
                 say(self._learnt, note)
             self._desk.load(name)
@@ -220,7 +218,7 @@ def _taught(plan: ConceptSpec, examples: Sequence[ExemplarSpec]) -> ConceptSpec:
     return replace(plan, exemplars=(*drawn, *examples), added=(), dropped=(), marks=(), begun=True)
 
 
-def _lesson(name: str, positive: int, every: int, gain: "Gain | None") -> str:
+def _learning_note(name: str, positive: int, every: int, gain: "Gain | None") -> str:
     worth = "too few corrections to keep some aside and measure the gain" if gain is None else str(gain)
     return (
         f"“{name}” learns from {positive:,} corrected masks and {every - positive:,} rejected ones; {worth}. "
