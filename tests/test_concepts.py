@@ -421,6 +421,7 @@ def test_what_is_built_depends_on_the_specification_and_not_on_the_way_there(arc
     builder = first.add(more)
     for spec in specs:
         builder = builder.follow(spec)
+        straight = first.follow(spec)  # which never heard of what is added
         again = ConceptBuilder.retrieve(
             archive, ConceptSpec.from_json(json.loads(json.dumps(spec.to_json())))
         )
@@ -429,6 +430,9 @@ def test_what_is_built_depends_on_the_specification_and_not_on_the_way_there(arc
         assert built.provenance == expected.provenance
         assert torch.allclose(built.foreground, expected.foreground, atol=1e-5)
         assert built.quality == expected.quality
+        assert straight.build().provenance == expected.provenance
+    asked = replace(first.spec, contexts=("table",), added=added)
+    assert first.follow(asked).spec == replace(first.spec, added=added)  # the question stays its own
     assert builder.follow(first.spec).build().to_bytes() == first.build().to_bytes()
 
 

@@ -76,6 +76,17 @@ class ConceptSpec:
         """The specification without what became of its answer: while this stays, pruning stays meaningful."""
         return replace(self, added=(), dropped=(), marks=(), begun=False, swapped=False)
 
+    def answered_like(self, other: "ConceptSpec") -> "ConceptSpec":
+        """This question, with what became of the answer to another one."""
+        return replace(
+            self,
+            added=other.added,
+            dropped=other.dropped,
+            marks=other.marks,
+            begun=other.begun,
+            swapped=other.swapped,
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Lists instead of tuples."""
         data = asdict(self)

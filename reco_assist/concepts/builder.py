@@ -48,12 +48,7 @@ class ConceptBuilder:
         """Retrieve and co-segment what a specification asks for; arguments and errors as for `Found.by`."""
         spec = replace(spec, name=spec.name.strip())
         found = Found.by(archive, spec, exemplars)
-        base = _hashes(found.first)
-        # Below the set's own in score, since they were not retrieved with it.
-        lowest = min((image.score for image in found.first.images), default=0.0)
-        added = [Retrieved(one, archive.entry(one).path, lowest) for one in spec.added if one not in base]
-        whole = found.extend(archive, found.first, added)
-        return cls(archive, replace(spec, dropped=(), swapped=False), found, whole, whole).follow(spec)
+        return cls(archive, spec.question(), found, found.first, found.first).follow(spec)
 
     @property
     def images(self) -> tuple[Retrieved, ...]:
@@ -62,11 +57,20 @@ class ConceptBuilder:
         return tuple(image for image in self.whole.images if image.content_hash in shown)
 
     def follow(self, spec: ConceptSpec) -> Self:
-        """The set of another specification of the same question, whose images are all known; see `add`.
+        """The set of another specification, as far as that answers the question of this one.
+
+        Images that it adds and that were never in the set are read, which takes time; see `lacks`.
 
         Raises:
             InputError: No image would be left.
+            ImageError: An image that comes in cannot be read any more.
         """
+        spec = self.spec.answered_like(spec)
+        if lacking := self.lacks(spec):
+            # Below the set's own in score, since they were not retrieved with it.
+            lowest = min((image.score for image in self.found.first.images), default=0.0)
+            entries = [(one, self.archive.entry(one).path) for one in lacking]
+            return self.add([Retrieved(one, path, lowest) for one, path in entries]).follow(spec)
         swapped = spec.swapped and not self.found.exemplars and spec.method == "assist"
         if self.whole.swapped != swapped:
             whole, kept = (replace(one, swapped=swapped) for one in (self.whole, self.kept))
@@ -79,6 +83,11 @@ class ConceptBuilder:
             )
         start = self.kept if wanted <= _hashes(self.kept) else self.whole
         return replace(self, spec=spec, kept=_only(start, wanted))
+
+    def lacks(self, spec: ConceptSpec) -> list[str]:
+        """Content hashes of the images that a specification adds and that were never in the set."""
+        present = _hashes(self.whole)
+        return [one for one in spec.added if one not in present]
 
     def drop(self, content_hashes: Collection[str]) -> Self:
         """The builder without some images of its set.

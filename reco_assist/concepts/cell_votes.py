@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from reco_assist.concepts.co_segmentation import CoSegmentation
+from reco_assist.concepts.co_segmentation import CoSegmentation, mean_threshold
 from reco_assist.cosegment import LabelledCells, blend_threshold, mask_coverage, neighbour_vote, otsu
 from reco_assist.images import decode, squash
 from reco_assist.refine import crf
@@ -83,12 +83,6 @@ def around_threshold(scores: Tensor, level: float | None = None) -> Tensor:
     if level is not None:
         threshold = torch.lerp(threshold, torch.full_like(threshold, level), _SET_SHARE)
     return torch.sigmoid(_SHARPNESS * (scores - threshold[:, None, None]))
-
-
-def mean_threshold(scores: Tensor) -> float:
-    """Mean automatic threshold of maps (k, h, w)."""
-    rows = scores.flatten(1)  # (k, h*w)
-    return float(blend_threshold(rows, otsu(rows)).mean())
 
 
 def _square(image: Retrieved, side: int) -> NDArray[np.uint8]:

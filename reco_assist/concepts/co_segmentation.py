@@ -165,8 +165,13 @@ class CoSegmentation:
     @cached_property
     def threshold(self) -> float:
         """Mean automatic threshold over the set."""
-        rows = self.scores.flatten(1)  # (k, h*w)
-        return float(blend_threshold(rows, otsu(rows)).mean())
+        return mean_threshold(self.scores)
+
+
+def mean_threshold(scores: Tensor) -> float:
+    """Mean automatic threshold of maps (k, h, w)."""
+    rows = scores.flatten(1)  # (k, h*w)
+    return float(blend_threshold(rows, otsu(rows)).mean())
 
 
 def standardise(activation: Tensor) -> tuple[Tensor, tuple[float, float]]:

@@ -65,9 +65,9 @@ class ConceptPage:
             title="All images",
             height=420,
         )
-        self.gallery.on_exemplar(self.draw)
-        self.gallery.on_painting(self.paint)
-        self.gallery.on_command(self._command)
+        self.gallery.on_exemplar(desk.alone(self.draw))
+        self.gallery.on_painting(desk.alone(self.paint))
+        self.gallery.on_command(desk.alone(self._command))
         show(self.gallery, visible=False)
         self.widget = page(
             field(
@@ -105,14 +105,17 @@ class ConceptPage:
         asked = replace(self.plan.question(), name=name, k=self.k.value)
         unnamed = desk.name is None  # the first concept that is added is chosen at once
         known = desk.session.plan(name) if name in desk.session.concepts else None
-        if known is None or not known.begun or known.question() != asked or desk.is_stale(name):
+        anew = known is None or not known.begun or known.question() != asked or desk.is_stale(name)
+        if anew:
             desk.session.set_plan(replace(asked, begun=True), what="find")
-            desk.forget(name)
         if unnamed:
             desk.session.draft = ConceptSpec("")
         desk.select(name)
         desk.step = 1
-        desk.load(name)
+        if anew:
+            desk.find(name)
+        else:
+            desk.load(name)
 
     def draw(self, content_hash: str, box: Box) -> None:
         """Take a box, in 0..1 of the upright image, as an example of the open concept."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from reco_assist.archive import Archive
 from reco_assist.errors import RecoAssistError
 from reco_assist.files import make_folder
-from reco_assist.session import Card, ConceptSpec, ReviewQueue, Session
+from reco_assist.session import ConceptSpec, ReviewQueue, Session
 from reco_assist.session.freshness import note_concept
 from reco_assist.session.records import Correction, Finding, Result
 from reco_assist.ui.frame import PALETTE
@@ -19,7 +19,7 @@ from reco_assist.ui.guard import Guarded
 from reco_assist.ui.lane import Lane
 
 if TYPE_CHECKING:
-    from reco_assist.concepts import Concept, ConceptBuilder, CoSegmentation, Quality
+    from reco_assist.concepts import Concept, ConceptBuilder, Quality
     from reco_assist.encoders import Encoder
     from reco_assist.retrieval import Retrieved
 
@@ -65,8 +65,7 @@ class Desk:
         self.step = 0
         self.builders: dict[str, ConceptBuilder] = {}
         self.looks: dict[str, list[Retrieved]] = {}
-        self._judged: dict[str, tuple[CoSegmentation, Quality | None]] = {}
-        self._questions: dict[str, ConceptSpec] = {}  # what the loaded builders answer
+        self._taught: dict[str, tuple[ConceptBuilder, Concept]] = {}
         self.error = ""
         self.queue = ReviewQueue(session)
         self._listeners: list[Callable[[], None]] = []
@@ -104,7 +103,16 @@ class Desk:
             Guarded(action, self.note)(*given)
             self.changed()
 
-        return Guarded(act, self.fail)
+        return Guarded(self.alone(act), self.fail)
+
+    def alone(self, action: Callable[..., object]) -> Callable[..., None]:
+        """What the curator does, with no drawing by a lane's thread between its steps."""
+
+        def act(*given: object) -> None:
+            with self.drawing:
+                action(*given)
+
+        return act
 
     def note(self, sentence: str) -> None:
         """Keep what went wrong, to be shown with the next change."""
@@ -146,11 +154,6 @@ class Desk:
         self.session.remove_concept(name)
         self.forget(name)
         self.choose(next(iter(self.session.concepts), None))
-
-    @property
-    def cards(self) -> list[Card]:
-        """The queue of the review."""
-        return self.queue.cards
 
     @property
     def plan(self) -> ConceptSpec | None:
@@ -197,6 +200,16 @@ class Desk:
         if name not in self.builders and self.session.plan(name).begun:
             self.learning.run(lambda: self._load(name))
 
+    def find(self, name: str) -> None:
+        """Find a concept's images anew in the background, whatever is being found for an earlier question."""
+        self.forget(name)
+
+        def anew() -> None:
+            self.forget(name)
+            self._load(name)
+
+        self.learning.run(anew)
+
     def builder_of(self, name: str) -> "ConceptBuilder":
         """A concept's builder, loaded if need be. Takes time then: call it in a lane.
 
@@ -209,19 +222,18 @@ class Desk:
     def forget(self, name: str) -> None:
         """Let a concept's builder begin anew when it is needed."""
         self.builders.pop(name, None)
-        self._questions.pop(name, None)
         self.looks.pop(name, None)
-        self._judged.pop(name, None)
+        self._taught.pop(name, None)
 
     def is_stale(self, name: str) -> bool:
         """Whether a concept's question has changed since its images were found."""
-        asked = self._questions.get(name)
-        return asked is not None and asked != self.session.plan(name).question()
+        builder = self.builders.get(name)
+        return builder is not None and builder.spec.question() != self.session.plan(name).question()
 
     @property
     def quality(self) -> "Quality | None":
         """What the open concept's set is worth, as far as it was judged; `judge` brings it up to date."""
-        return self._judged[self.name][1] if self.name in self._judged else None
+        return self._taught[self.name][1].quality if self.name in self._taught else None
 
     def judge(self, name: str) -> None:
         """Judge a concept's set in the background, after it has changed."""
@@ -251,23 +263,26 @@ class Desk:
             self.changed()
             builder = ConceptBuilder.retrieve(self.archive, plan)
             with self.session.store.mutex:  # what is dropped just now must not fall between plan and builder
-                self._questions[name] = plan.question()
                 self.builders[name] = self._following(builder, name)
             self.changed()
             self._judge(name)
 
     def _judge(self, name: str) -> None:
-        builder = self.builders.get(name) if name in self.session.concepts else None
-        judged = self._judged.get(name)
-        if builder is not None and (judged is None or judged[0] is not builder.kept):
-            self._judged[name] = builder.kept, self._learn(name).quality
+        if name in self.builders and name in self.session.concepts:
+            self._learn(name)
 
     def _learn(self, name: str) -> "Concept":
         """The concept of a loaded builder; the session keeps what the plan came to."""
         with self.session.store.mutex:  # of one moment
-            builder, plan, stale = self.builders[name], self.session.plan(name), self.is_stale(name)
-        concept = builder.build()
-        if not stale:
+            held, plan = self.builders[name], self.session.plan(name)
+        builder = held if held.spec == plan else self._following(held, name)
+        with self.session.store.mutex:
+            if self.builders.get(name) is held:  # images that came back by undo or redo are in it now
+                self.builders[name] = builder
+        known = self._taught.get(name)
+        concept = known[1] if known is not None and known[0] is builder else builder.build()
+        self._taught[name] = builder, concept
+        if builder.spec == plan:
             note_concept(self.session, plan, concept.digest)
         return concept
 

@@ -96,8 +96,9 @@ class Pruning:
                 scope = session.scope(name)
                 if (session.undo(scope) if move == "undo" else session.redo(scope)) is None:
                     return
-                self._keep(name, self._followed(session.plan(name)))
-            self._desk.judge(name)
+                if not self._is_behind(name):
+                    self._keep(name, self._followed(session.plan(name)))
+            self._desk.judge(name)  # which reads images that came back and were never in the set
 
         self._do(go, _same)
 
@@ -108,7 +109,7 @@ class Pruning:
         name = self._desk.name
         if name is None:
             raise InputError("No concept is open; type one first.")
-        if not slow and not self._waiting:
+        if not slow and not self._waiting and not self._is_behind(name):
             apply(name)
             return
         self._waiting.append(_Act(name, apply, seen))
@@ -148,6 +149,11 @@ class Pruning:
             session.set_plan(plan, what="more like this" if like else "load more", undoable=True)
             self._keep(name, builder)
         desk.judge(name)
+
+    def _is_behind(self, name: str) -> bool:
+        """Whether images came back by undo or redo that the builder has not read yet."""
+        builder = self._desk.builders.get(name)
+        return builder is not None and bool(builder.lacks(self._desk.session.plan(name)))
 
     def _followed(self, plan: ConceptSpec) -> "ConceptBuilder | None":
         builder = self._desk.builders.get(plan.name)

@@ -32,11 +32,11 @@ class SetPage:
         self._heated: ConceptBuilder | None = None  # whose heat maps the pictures hold
         self.pictures = ArchivePictures(desk.archive)
         self.gallery = ExemplarGallery(self.pictures, height=460)
-        self.gallery.on_decision(self.decide)
-        self.gallery.on_feedback(self.mark)
-        self.gallery.on_exemplar(concept_page.draw)
-        self.gallery.on_painting(concept_page.paint)
-        self.gallery.on_command(self.command)
+        self.gallery.on_decision(desk.alone(self.decide))
+        self.gallery.on_feedback(desk.alone(self.mark))
+        self.gallery.on_exemplar(desk.alone(concept_page.draw))
+        self.gallery.on_painting(desk.alone(concept_page.paint))
+        self.gallery.on_command(desk.alone(self.command))
         self.gallery.observe(desk.guard(lambda _: self._heat()), "heat")
         self._advice, self._doubt = text("", "soft"), text("", "hint")
         self.swap = button(
