@@ -203,6 +203,21 @@ def test_a_failure_is_told_in_the_panel(wire):
     assert wire.canvas.error == "The disk is full; free some space."
 
 
+@pytest.mark.parametrize("message", LATE[:2])
+def test_what_could_not_be_kept_is_taken_from_the_screen(wire, message):
+    def fail(*_):
+        raise StorageError("The disk is full; free some space.")
+
+    wire.canvas.on_edit(fail)
+    wire.canvas.on_threshold(fail)
+    before = wire.canvas.thresholds, str(wire.canvas.edits)
+    [(frame, buffers)] = wire.receive(pack_edits(np.ones((1, 1), np.uint8)), **message)
+    assert wire.outcome == "failed"
+    assert (wire.canvas.thresholds, str(wire.canvas.edits)) == before
+    assert [concept["threshold"] for concept in frame["concepts"]] == list(before[0].values())
+    assert not unpack_edits(zlib.decompress(buffers[3]), SHAPE).any()
+
+
 def test_nothing_heavy_is_kept_in_a_saved_notebook(wire):
     state = {name: value for name, value in wire.canvas.get_state().items() if name not in {"_esm", "_css"}}
     assert len(repr(state)) < 2000

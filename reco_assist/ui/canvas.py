@@ -23,7 +23,7 @@ class MaskCanvas(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships 
     and kept here, so that a view opened later shows the same. A failure of a callback is shown.
 
     Attributes:
-        timeline: One byte per image of the job, a position in `STATES`.
+        timeline: One byte per image of the job, a position in `reco_assist.session.STATES`.
         active: Name of the chosen concept, which strokes and thresholds are about; of a frame without it
             the first.
         status: One line about what goes on.
@@ -129,6 +129,10 @@ class MaskCanvas(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships 
         outcome: Literal["applied", "stale", "failed"] = "failed"
         try:
             outcome = self._act(message, buffers)
+        except Exception:
+            if message["type"] in {"threshold", "edit"}:  # the browser shows it, and it was not kept
+                self._send_frame()
+            raise
         finally:
             # After the frame that came of it: the browser goes on with what was asked meanwhile.
             self.send({"type": "answer", "token": message["token"], "outcome": outcome})
@@ -165,16 +169,18 @@ class MaskCanvas(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships 
 
     def _on_threshold(self, frame: Frame, concept: str, value: int) -> None:
         check_threshold(value)
-        self._thresholds[concept] = value
         for callback in self._threshold_callbacks:
             callback(frame.id, concept, value)
+        if self._frame is frame:  # a callback may have brought another
+            self._thresholds[concept] = value
 
     def _on_edit(self, frame: Frame, message: Mapping[str, Any], packed: memoryview) -> None:
         x, y, width, height = (int(value) for value in message["rect"])
         edit = Edit(frame.id, message["concept"], x, y, unpack_edits(packed, (height, width)))
-        self._edits[edit.concept][y : y + height, x : x + width] = edit.cells
         for callback in self._edit_callbacks:
             callback(edit)
+        if self._frame is frame:  # a callback may have brought another
+            self._edits[edit.concept][y : y + height, x : x + width] = edit.cells
 
     def _send_frame(self) -> None:
         frame = self._frame

@@ -11,9 +11,6 @@ from reco_assist.errors import InputError
 from reco_assist.masks.edits import check_threshold
 
 Action = Literal["accept", "reject", "absent", "skip"]
-STATES = ("pending", "accepted", "rejected", "absent", "skipped")
-"""The bytes of `MaskCanvas.timeline` are positions in this tuple."""
-
 PALETTE = ("#ff9f1c", "#2ec4ff", "#b8e62e", "#ff5fa2", "#a68bff", "#ffe45e", "#3ddc97", "#ff6b5e", "#c9d3dc")
 """Concept colours: light and saturated enough to read on photographs, told apart by hue and lightness."""
 
