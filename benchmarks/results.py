@@ -29,6 +29,7 @@ COMMANDS = {
     "Growth": "scaling.py",
     "Start": "startup.py",
     "Interaction": "interaction.py",
+    "Decisions in a large session": "session.py",
 }
 LONG = {
     "Search in 1.28 million images": "search.py --images 1280000 --single",

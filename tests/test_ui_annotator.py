@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from threading import Event, Timer, current_thread, main_thread
@@ -152,7 +153,7 @@ def test_a_student_segments_in_place_of_the_concepts(place):
     assert any(one.disagreement for one in findings)
     assert not any(one.disagreement for one in before.values())
     page = annotator.review_page
-    first = max(annotator.desk.cards, key=lambda card: card.gain)
+    first = max(annotator.desk.queue.cards, key=lambda card: card.gain)
     page.order.value = "gain"
     assert annotator.session.order == "gain"
     assert page.canvas.frame.id == first.result.image.content_hash
@@ -501,10 +502,10 @@ def test_object_and_background_can_be_swapped(place):
     page.next.click()
     assert page.swap.layout.display is None
     assert f"about {desk.quality.remaining} more" in page.gallery.status
-    desk._judged["mug"] = desk.builder.kept, Quality(-0.1, 7)
+    desk._taught["mug"] = desk.builder, replace(desk.concept("mug"), quality=Quality(-0.1, 7))
     desk.changed()
     assert "What is &#x27;mug&#x27; and what is around it may be" in page._doubt.value
-    before, plain = {item.id: item.seed for item in page.gallery.items}, desk.concept("mug")
+    before, plain = {item.id: item.seed for item in page.gallery.items}, desk.builder.build()
     page.swap.click()
     assert annotator.wait(60)
     assert page.swap.description == "Swap back"
@@ -621,7 +622,7 @@ def test_the_queue_can_be_walked(place):
     find(annotator)
     segment(annotator)
     canvas = annotator.review_page.canvas
-    order = [card.result.image.content_hash for card in annotator.desk.cards]
+    order = [card.result.image.content_hash for card in annotator.desk.queue.cards]
     annotator.review_page.navigate("go", 2)
     assert (canvas.frame.id, canvas.frame.index) == (order[2], 2)
     annotator.review_page.navigate("next", 2)
@@ -731,7 +732,7 @@ def test_accepting_the_rest_is_one_entry_of_the_history(place):
     annotator.review_page.accept_rest.click()
     assert not set(annotator.review_page.canvas.timeline) & {0}
     send(annotator.review_page.canvas, type="command", name="undo")
-    states = [card.state for card in annotator.desk.cards]
+    states = [card.state for card in annotator.desk.queue.cards]
     assert states == ["rejected", *["pending"] * 5]
     send(annotator.review_page.canvas, type="command", name="undo")
     assert annotator.session.review(first, "mug").state == "pending"
@@ -787,13 +788,13 @@ def test_undoing_a_prune_makes_the_masks_current_again(place):
     find(annotator, k=12)
     segment(annotator)
     prune(annotator)
-    assert all(card.outdated for card in annotator.desk.cards)
+    assert len(annotator.desk.queue.outdated) == len(annotator.desk.queue.cards) == 6
     again = start(place, resume=True)  # a restarted kernel knows it too
-    assert all(card.outdated for card in again.desk.cards)
+    assert len(again.desk.queue.outdated) == 6
     again.desk.open(2)
     send(again.set_page.gallery, type="command", name="undo")
     assert again.wait(60)
-    assert not any(card.outdated for card in again.desk.cards)
+    assert again.desk.queue.outdated == {}
 
 
 def test_the_chosen_concept_is_one_everywhere_and_survives(place):
@@ -821,7 +822,7 @@ def test_a_session_of_release_0_1_goes_on(place):
     annotator = start(place, resume=True)
     session = annotator.session
     assert session.concepts == ("mug", "cat")
-    by_state = {card.state: card.result.image.content_hash for card in annotator.desk.cards}
+    by_state = {card.state: card.result.image.content_hash for card in annotator.desk.queue.cards}
     accepted, rejected = by_state["accepted"], by_state["rejected"]
     mask = session.mask(accepted, "mug")
     assert mask[3:7, 2:7].all()
@@ -854,11 +855,109 @@ def test_the_grid_decides_about_many(place):
     assert [states[digest][0] for digest in ids[:3]] == [False] * 3
     masked = [digest for digest in ids[3:] if annotator.session.drawn(digest, "mug").any()]
     assert all(states[digest] == (True, 1) for digest in masked)
-    send(grid, type="feedback", id=ids[0], sign=-1)
-    assert annotator.session.review(ids[0], "mug").state == "absent"
+    send(grid, type="absent", ids=ids[:2])
+    assert [annotator.session.review(digest, "mug").state for digest in ids[:2]] == ["absent"] * 2
     assert {item.id: (item.kept, item.feedback) for item in grid.items}[ids[0]] == (False, -1)
+    send(grid, type="command", name="undo")  # one act
+    assert [annotator.session.review(digest, "mug").state for digest in ids[:2]] == ["rejected"] * 2
+
+
+def test_thumbnails_of_the_grid_follow_decisions(place, monkeypatch):
+    annotator = start(place, resume=True)
+    find(annotator)
+    segment(annotator)
+    annotator.review_page.view.click()
+    grid, sent = annotator.review_page.grid, []
+    ids = [item.id for item in grid.items]
+    grid._source.thumbnails(ids)
+    monkeypatch.setattr(
+        grid, "_send_thumbnails", lambda ids: sent.extend(zip(ids, painted(ids), strict=True))
+    )
+    painted = grid._source.thumbnails
+    one = ids[0]
+    annotator.session.edit(one, "mug", 5, 5, np.ones((20, 20), np.uint8))
+    before = painted([one])[0]
+    send(grid, type="keep", ids=[one], kept=False, token="t")  # a rejected mask is not shown
     send(grid, type="command", name="undo")
-    assert annotator.session.review(ids[0], "mug").state == "rejected"
+    assert [digest for digest, _ in sent] == [one, one]
+    assert sent[0][1] != before == sent[1][1]
+
+
+def test_of_two_searches_the_last_counts(place):
+    annotator = start(place, resume=True, delay=0.05)
+    page = annotator.concept_page
+    page.word.value = "mug"
+    for page.k.value in (8, 5):
+        page.find_button.click()
+    assert annotator.wait(60)
+    assert len(annotator.desk.builder.images) == 5
+    assert not annotator.desk.is_stale("mug")
+
+
+def test_images_come_back_by_redo_after_a_restart(place):
+    annotator = start(place, resume=True)
+    find(annotator)
+    annotator.desk.open(2)
+    send(annotator.set_page.gallery, type="command", name="load_more")
+    assert annotator.wait(60)
+    loaded, digest = len(annotator.desk.builder.images), annotator.desk.concept("mug").digest
+    assert loaded > 8
+    send(annotator.set_page.gallery, type="command", name="undo")
+    assert annotator.wait(60)
+    again = start(place, resume=True)
+    again._open(2)
+    assert again.wait(60)
+    gallery = again.set_page.gallery
+    assert len(gallery.items) == 8
+    send(gallery, type="command", name="redo")
+    send(gallery, type="keep", ids=[gallery.items[0].id], kept=False, token="t")  # before they are read
+    assert again.wait(60)
+    assert again.rail.error == ""
+    assert (len(gallery.items), len(again.desk.builder.kept.images)) == (loaded, loaded - 1)
+    send(gallery, type="command", name="undo")
+    assert again.wait(60)
+    assert again.desk.concept("mug").digest == digest
+    known = {value for _, value in again.session.store.items("learnt/")}
+    assert len(known) == 3  # the first set, the larger one, and that without the dropped image
+
+
+def test_nothing_draws_between_the_steps_of_what_the_curator_does(place, monkeypatch):
+    annotator = start(place, resume=True)
+    find(annotator)
+    segment(annotator)
+    desk, put, alone = annotator.desk, annotator.session.store.put, []
+
+    def free():
+        taken = desk.drawing.acquire(blocking=False)
+        if taken:
+            desk.drawing.release()
+        return taken
+
+    def watched(*given, **options):
+        if current_thread() is main_thread():
+            with ThreadPoolExecutor(1) as pool:
+                alone.append(not pool.submit(free).result())
+        put(*given, **options)
+
+    monkeypatch.setattr(annotator.session.store, "put", watched)
+    gallery, canvas, page = annotator.set_page.gallery, annotator.review_page.canvas, annotator.concept_page
+    send(canvas, type="threshold", concept="mug", value=60)
+    send(canvas, type="decision", action="accept", concept="mug", thresholds=canvas.thresholds)
+    annotator.review_page.view.click()
+    ids = [item.id for item in annotator.review_page.grid.items]
+    send(annotator.review_page.grid, type="keep", ids=ids, kept=True, token="t")
+    send(annotator.review_page.grid, type="absent", ids=ids)
+    annotator.review_page.order.value = "gain"
+    desk.open(2)
+    send(gallery, type="keep", ids=[gallery.items[0].id], kept=False, token="t")
+    send(gallery, type="exemplar", id=gallery.items[0].id, box=[0.1, 0.1, 0.2, 0.2])
+    page._browse.click()
+    send(page.gallery, type="exemplar", id=page.gallery.items[1].id, box=[0.1, 0.1, 0.2, 0.2])
+    page.context.value = "sea"
+    send(page.context, event="submit")
+    assert annotator.wait(60)
+    assert len(alone) >= 9
+    assert all(alone)
 
 
 def test_grid_and_canvas_lead_to_each_other(place):

@@ -142,7 +142,9 @@ def test_feedback_exemplars_and_commands_reach_their_owner(wire):
     wire.gallery.on_feedback(lambda *given: heard.append(given))
     wire.gallery.on_exemplar(lambda *given: heard.append(given))
     wire.gallery.on_command(lambda *given: heard.append(given))
+    wire.gallery.on_absent(lambda *given: heard.append(given))
+    wire.receive(type="absent", ids=["a", "gone", "c"])
     wire.receive(type="feedback", id="a", sign=-1)
     wire.receive(type="exemplar", id="b", box=[0, 0.25, 0.5, 1])
     wire.receive(type="command", name="load_more")
-    assert heard == [("a", -1), ("b", (0.0, 0.25, 0.5, 1.0)), ("load_more",)]
+    assert heard == [(("a", "c"),), ("a", -1), ("b", (0.0, 0.25, 0.5, 1.0)), ("load_more",)]

@@ -15,8 +15,11 @@ from reco_assist.session.session import Session
 _PARTED = 500  # images that are parted by their looks
 _STEP = 100  # decisions after which these are chosen anew
 _OF_AN_IMAGE = ("review/", "result/")  # keys that go on with a content hash
-_OF_NO_IMAGE = ("mask", "file", "targets", "active", "draft", "export", "pushed", "pulled", "categories")
-_KNOWN = {"review", "result", *_OF_NO_IMAGE}  # keys of other kinds change what all images depend on
+_OF_FRESHNESS = {"plan", "learnt", "student"}  # what they change is which masks are out of date
+_OF_NEITHER = {"mask", "file", "targets", "active", "draft", "order"}
+_OF_NEITHER |= {"export", "pushed", "pulled", "categories", "label studio"}
+# Keys of other kinds change what all images depend on.
+_KNOWN = {"review", "result"} | _OF_FRESHNESS | _OF_NEITHER
 _PENDING = 1
 
 Place = tuple[int, float, str, int]
@@ -33,8 +36,6 @@ class Card:
         doubt: Of its least certain concept that is still open.
         gain: How much its review may teach: the largest doubt or disagreement about a concept that is open.
         when: Number of its last decision.
-        outdated: Concepts whose masks were made before something changed.
-        open_outdated: Whether one of these is still open.
     """
 
     result: Result
@@ -42,8 +43,6 @@ class Card:
     doubt: float
     gain: float
     when: int
-    outdated: tuple[str, ...] = ()
-    open_outdated: bool = False
 
     @property
     def content_hash(self) -> str:
@@ -60,7 +59,7 @@ class ReviewQueue:
     """All segmented images: those decided as they were decided, then the open ones in the session's order.
 
     Skipped ones come last, so that they are met again once the rest is done. A change of one image moves that
-    image alone; a change of what all images depend on, such as a concept, has all of them looked at again.
+    image alone; when concepts come and go, all of them are looked at again.
 
     Args:
         session: What is reviewed; every reading below is of what it says at that time.
@@ -69,6 +68,8 @@ class ReviewQueue:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._count = -1
+        self._fresh: Freshness | None = None  # until somebody asks what is out of date
+        self._outdated: dict[str, tuple[str, ...]] = {}  # as of that
         self._begin()
 
     @property
@@ -92,6 +93,17 @@ class ReviewQueue:
         with self._session.store.mutex:
             self._follow()
             return figures(np.array(self._states), np.array(self._chances))
+
+    @property
+    def outdated(self) -> dict[str, tuple[str, ...]]:
+        """Concepts whose masks were made before something changed, by the content hash of their image."""
+        with self._session.store.mutex:
+            self._follow()
+            if self._fresh is None:
+                self._fresh = fresh = Freshness(self._session)
+                found = {card.content_hash: fresh.outdated(card.result) for card in self._cards}
+                self._outdated = {content_hash: names for content_hash, names in found.items() if names}
+            return dict(self._outdated)
 
     def position(self, content_hash: str) -> int | None:
         """Where an image is in the order; None where it is not."""
@@ -132,9 +144,12 @@ class ReviewQueue:
         store = self._session.store
         touched = store.touched(self._count)
         self._count = store.count
-        if touched is None or not {key.partition("/")[0] for key in touched} <= _KNOWN:
+        kinds = {key.partition("/")[0] for key in touched or ()}
+        if touched is None or not kinds <= _KNOWN:
             self._begin()
             return
+        if kinds & _OF_FRESHNESS:
+            self._fresh = None
         for content_hash in sorted({key.split("/")[1] for key in touched if key.startswith(_OF_AN_IMAGE)}):
             self._renew(self._session.result(content_hash))
 
@@ -142,7 +157,8 @@ class ReviewQueue:
         """Look at everything."""
         session = self._session
         self._count = session.store.count
-        self._names, self._fresh = session.concepts, Freshness(session)
+        self._names = session.concepts
+        self._fresh = None
         self._places: dict[str, Place] = {}  # by content hash
         found = [self._card(result) for result in session.results() if self._is_meant(result)]
         for card in found:
@@ -167,6 +183,10 @@ class ReviewQueue:
         self._cards.insert(at, card)
         self._states.insert(at, STATES.index(card.state))
         self._chances.insert(at, card.chance)
+        if self._fresh is not None:
+            self._outdated.pop(card.content_hash, None)
+            if names := self._fresh.outdated(result):
+                self._outdated[card.content_hash] = names
         if card.state == "pending":
             self._taught = []
 
@@ -199,15 +219,12 @@ class ReviewQueue:
         names = [name for name in self._names if name in result.findings]
         reviews = {name: session.review(digest, name) for name in names}
         still = [result.findings[name] for name in names if not reviews[name].decided]
-        outdated = self._fresh.outdated(result)
         return Card(
             result,
             _state(list(reviews.values())),
             max((one.doubt for one in still), default=0.0),
             max((max(one.doubt, one.disagreement) for one in still), default=0.0),
             max((review.when for review in reviews.values()), default=0),
-            outdated,
-            any(name not in reviews or not reviews[name].decided for name in outdated),
         )
 
 

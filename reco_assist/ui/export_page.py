@@ -95,7 +95,7 @@ class ExportPage:
         self.export_button.disabled = self._desk.learning.busy
         counts = self._desk.queue.progress.counts
         said = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
-        old = sum(bool(card.outdated) for card in self._desk.cards)
+        old = len(self._desk.queue.outdated)
         marked = f"; {old:,} with masks that are out of date, see Segment and review" if old else ""
         say(self._counts, said and f"So far: {said}{marked}")
 

@@ -85,8 +85,8 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
 
     Attributes:
         mode: "browse" to look and draw only; "retrieve"; "prune" to show seeds, support and heat maps; or
-            "review", where keeping accepts, dropping rejects and feedback -1 says nothing is there: what
-            is kept is accepted with feedback 1 and skipped with -1, what is dropped is absent with -1.
+            "review", where keeping accepts and dropping rejects: what is kept is accepted with feedback 1
+            and skipped with -1, what is dropped is absent with -1.
         title: What is looked for.
         status: One line about what goes on.
         error: One sentence about what failed; empty hides it.
@@ -117,6 +117,7 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
         self._rows: dict[tuple[object, ...], int] = {}
         self._decision_callbacks: list[Callable[[tuple[str, ...], bool], None]] = []
         self._feedback_callbacks: list[Callable[[str, int], None]] = []
+        self._absent_callbacks: list[Callable[[tuple[str, ...]], None]] = []
         self._exemplar_callbacks: list[Callable[[str, Box], None]] = []
         self._painting_callbacks: list[Callable[[str, NDArray[np.bool_]], None]] = []
         self._open_callbacks: list[Callable[[str], None]] = []
@@ -153,6 +154,10 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
         """Calls `callback(id, sign)`: 1 more like this, -1 less like this, 0 mark removed."""
         self._feedback_callbacks.append(callback)
 
+    def on_absent(self, callback: Callable[[tuple[str, ...]], None]) -> None:
+        """Calls `callback(ids)` when the curator says of images in a review that nothing is there."""
+        self._absent_callbacks.append(callback)
+
     def on_exemplar(self, callback: Callable[[str, Box], None]) -> None:
         """Calls `callback(id, box)` when the curator draws a box around an example."""
         self._exemplar_callbacks.append(callback)
@@ -184,6 +189,7 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
             "preview": self._on_preview,
             "keep": self._on_keep,
             "feedback": self._on_feedback,
+            "absent": self._on_absent,
             "open": self._on_open,
             "exemplar": self._on_exemplar,
             "painting": self._on_painting,
@@ -235,6 +241,10 @@ class ExemplarGallery(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget s
     def _on_feedback(self, message: Mapping[str, Any]) -> None:
         for callback in self._feedback_callbacks:
             callback(message["id"], int(message["sign"]))
+
+    def _on_absent(self, message: Mapping[str, Any]) -> None:
+        for callback in self._absent_callbacks:
+            callback(tuple(self._known(message["ids"])))
 
     def _on_open(self, message: Mapping[str, Any]) -> None:
         for image_id in self._known([message["id"]]):

@@ -1,4 +1,4 @@
-"""StepRail: the top of the Annotator, with its concepts and its five steps."""
+"""StepRail: the top of the Annotator, with its concepts and its steps."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

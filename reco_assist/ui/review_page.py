@@ -1,6 +1,6 @@
 """Step 4: segment a folder, and decide about each image while the masks come in."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import ipywidgets as w
 
@@ -26,6 +26,7 @@ class ReviewPage:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._cards: list[Card] = []
+        self._counted = -1  # changes of the session that these know
         self._shown = ""  # content hash of the image on the canvas
         self._layers: tuple[Layer, ...] = ()  # what the canvas shows of it
         self.segmentation = Segmentation(desk)
@@ -58,18 +59,19 @@ class ReviewPage:
         self.view = button(desk.guard, "Grid", self._toggle_view)
         self._figures, self._order_label = text("", "soft"), text("Order", "soft")
         self.canvas = MaskCanvas(height=520)
-        self.canvas.on_decision(self._alone(self.decide))
-        self.canvas.on_threshold(self._alone(self._threshold))
-        self.canvas.on_edit(self._alone(self._edit))
-        self.canvas.on_navigate(self._alone(self.navigate))
-        self.canvas.on_command(self._alone(self.command))
-        self.canvas.observe(Guarded(lambda change: self._choose(change["new"]), desk.fail), "active")
+        self.canvas.on_decision(desk.alone(self.decide))
+        self.canvas.on_threshold(desk.alone(self._threshold))
+        self.canvas.on_edit(desk.alone(self._edit))
+        self.canvas.on_navigate(desk.alone(self.navigate))
+        self.canvas.on_command(desk.alone(self.command))
+        chosen = desk.alone(lambda change: self._choose(change["new"]))
+        self.canvas.observe(Guarded(chosen, desk.fail), "active")
         self._targets = TargetGrid(
             desk,
-            decide=self._decide_many,
-            deny=self._deny,
-            open_image=self._open,
-            command=self.command,
+            decide=desk.alone(self._decide_many),
+            deny=desk.alone(self._deny),
+            open_image=desk.alone(self._open),
+            command=desk.alone(self.command),
         )
         self.grid = self._targets.gallery
         show(self.grid, visible=False)
@@ -124,15 +126,6 @@ class ReviewPage:
         else:
             self._show(decision.id)
         self._desk.changed()
-
-    def _alone(self, act: Callable[..., None]) -> Callable[..., None]:
-        """What the curator does, with no drawing by the segmenting thread between its steps."""
-
-        def acted(*given: object) -> None:
-            with self._desk.drawing:
-                act(*given)
-
-        return acted
 
     def navigate(self, where: str, index: int) -> None:
         """Show another image of the queue."""
@@ -215,7 +208,7 @@ class ReviewPage:
             self._desk.changed()
 
     def _hashes(self) -> list[str]:
-        return [card.result.image.content_hash for card in self._cards]
+        return [card.content_hash for card in self._cards]
 
     def _seen(self, content_hash: str) -> None:
         """Take over what the canvas itself has just changed: it shows it already."""
@@ -232,7 +225,11 @@ class ReviewPage:
             self._show(self._shown)
 
     def _count(self) -> None:
-        self._cards = self._desk.cards
+        """Follow the queue, if anything has happened since."""
+        if self._counted == self._desk.session.store.count:
+            return
+        self._counted = self._desk.session.store.count
+        self._cards = self._desk.queue.cards
         self.canvas.timeline = self._desk.queue.states
 
     def _check(self, content_hash: str, names: Sequence[str]) -> None:
@@ -248,10 +245,6 @@ class ReviewPage:
             self.canvas.move(index)
 
     def _show(self, content_hash: str) -> None:
-        with self._desk.drawing:
-            self._draw(content_hash)
-
-    def _draw(self, content_hash: str) -> None:
         desk, session = self._desk, self._desk.session
         index, result = desk.queue.position(content_hash), session.result(content_hash)
         if index is None:  # nothing of the job is in it any more
@@ -288,9 +281,12 @@ class ReviewPage:
 
     def _show_outdated(self, *, running: bool) -> None:
         """Mark masks that are older than what makes them, and offer to make them anew."""
-        old = [card for card in self._cards if card.outdated]
-        still = sum(card.open_outdated for card in old)
-        names = dict.fromkeys(name for card in old for name in card.outdated)
+        session, old = self._desk.session, self._desk.queue.outdated
+        still = sum(
+            not all(session.review(content_hash, name).decided for name in names)
+            for content_hash, names in old.items()
+        )
+        names = dict.fromkeys(name for those in old.values() for name in those)
         quoted = ", ".join(f"“{name}”" for name in names)
         images = "1 image is" if len(old) == 1 else f"{len(old):,} images are"
         say(self._outdated, f"The masks of {images} not what {quoted} would give now." if old else "")
@@ -298,8 +294,7 @@ class ReviewPage:
         self.again_all.description = f"Segment all {len(old):,} anew"
         show(self.again_open, visible=bool(still) and not running)
         show(self.again_all, visible=len(old) > still and not running)
-        shown = next((card for card in old if card.result.image.content_hash == self._shown), None)
-        self.canvas.status = "This image's masks are out of date." if shown else ""
+        self.canvas.status = "This image's masks are out of date." if self._shown in old else ""
 
     def _show_figures(self) -> None:
         figures = self._desk.queue.progress
@@ -347,12 +342,16 @@ class ReviewPage:
         )
         self._desk.changed()
 
-    def _deny(self, content_hash: str) -> None:
-        """Say of an image of the grid that nothing is there."""
-        names = self._names(self._desk.session.result(content_hash))
-        self._desk.session.decide(content_hash, dict.fromkeys(names, "absent"))
+    def _deny(self, ids: Sequence[str]) -> None:
+        """Say of images of the grid that nothing is there."""
+        session = self._desk.session
+        nothing: dict[str, dict[str, State]] = {
+            content_hash: dict.fromkeys(self._names(session.result(content_hash)), "absent")
+            for content_hash in ids
+        }
+        session.decide_many(nothing)
         self._desk.changed()
 
     def _accept_rest(self) -> None:
-        left = [card.result.image.content_hash for card in self._cards if card.state == "pending"]
+        left = [card.content_hash for card in self._cards if card.state == "pending"]
         self._decide_many(left, kept=True)

@@ -20,7 +20,7 @@ class TargetGrid:
     Args:
         desk: The state.
         decide: Called with content hashes and whether their masks are right.
-        deny: Called with the content hash of an image that shows nothing.
+        deny: Called with the content hashes of images that show nothing.
         open_image: Called with the content hash of an image to work on.
         command: See `ExemplarGallery.on_command`.
     """
@@ -30,14 +30,15 @@ class TargetGrid:
         desk: Desk,
         *,
         decide: Callable[[Sequence[str], bool], None],
-        deny: Callable[[str], None],
+        deny: Callable[[Sequence[str]], None],
         open_image: Callable[[str], None],
         command: Callable[[str], None],
     ) -> None:
+        self._desk = desk
         self._pictures = TargetPictures(desk)
         self.gallery = ExemplarGallery(self._pictures, mode="review", title="All targets", height=520)
         self.gallery.on_decision(decide)
-        self.gallery.on_feedback(lambda content_hash, _: deny(content_hash))
+        self.gallery.on_absent(deny)
         self.gallery.on_open(open_image)
         self.gallery.on_command(command)
 
@@ -48,18 +49,17 @@ class TargetGrid:
     def fill(self, cards: Sequence[Card]) -> None:
         """Show these images, those that are shown already where they are, with their masks of this moment."""
         # What is decided goes to the front of the queue, but stays where it is under the curator's eyes.
+        old = self._desk.queue.outdated
         places = {item.id: place for place, item in enumerate(self.gallery.items)}
         items = [
             GalleryItem(
-                card.result.image.content_hash,
-                card.result.image.file_name + (" · out of date" if card.outdated else ""),
-                max(finding.probability for finding in card.result.findings.values()),
+                card.content_hash,
+                card.result.image.file_name + (" · out of date" if card.content_hash in old else ""),
+                card.chance,
                 kept=card.state not in {"rejected", "absent"},
                 feedback=_FEEDBACK.get(card.state, 0),
             )
-            for card in sorted(
-                cards, key=lambda card: places.get(card.result.image.content_hash, len(places))
-            )
+            for card in sorted(cards, key=lambda card: places.get(card.content_hash, len(places)))
         ]
         if tuple(items) != self.gallery.items:
             self.gallery.items = items
@@ -93,10 +93,8 @@ class TargetPictures:
 
     def _sight(self, content_hash: str) -> object:
         session = self._desk.session
-        return [
-            (layer.name, layer.colour, layer.finding, layer.correction)
-            for layer in self._desk.layers(session.result(content_hash))
-        ]
+        layers = self._desk.layers(session.result(content_hash))
+        return [(layer, session.review(content_hash, layer.name).state) for layer in layers]
 
     def _painted(self, content_hash: str, longest: int) -> bytes:
         session = self._desk.session

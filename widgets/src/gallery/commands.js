@@ -142,7 +142,7 @@ export class Commands {
    * @param {string[]} ids
    */
   #deny(ids) {
-    for (const id of ids) this.#gallery.send({ type: "feedback", id, sign: -1 });
+    this.#gallery.send({ type: "absent", ids });
     this.#gallery.say(`${plural(ids.length, "image")} not here`);
   }
 

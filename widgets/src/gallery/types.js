@@ -31,6 +31,7 @@
  *   | {type: "preview", id: string}
  *   | {type: "keep", ids: string[], kept: boolean, token: string}
  *   | {type: "feedback", id: string, sign: number}
+ *   | {type: "absent", ids: string[]}
  *   | {type: "open", id: string}
  *   | {type: "exemplar", id: string, box: Box}
  *   | {type: "painting", id: string, width: number, height: number}
