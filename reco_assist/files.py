@@ -11,10 +11,12 @@ import secrets
 import shutil
 import signal
 import stat
+import tempfile
 import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -151,18 +153,22 @@ def make_output_folder(path: Path) -> Path:
 
 
 @contextmanager
-def only_writer(folder: Path, *, name: str = _LOCK, busy: RecoAssistError | None = None) -> Iterator[None]:
+def only_writer(
+    folder: Path, *, name: str = _LOCK, busy: RecoAssistError | None = None, wait: bool = False
+) -> Iterator[None]:
     """Keep other processes from writing to a folder. The system lets go when a process dies.
 
     Args:
         folder: An existing one.
         name: Of the file in it that is locked.
         busy: What to raise where another process is writing; a `StorageError` if None.
+        wait: Until no other process is writing, however long that takes.
 
     Raises:
         StorageError: Another process is writing to it, or it cannot be written.
     """
-    lock = FileLock(unlinked(folder / name), timeout=0)  # it would empty what a link leads to
+    # It would empty what a link leads to.
+    lock = FileLock(unlinked(folder / name), timeout=-1 if wait else 0)
     try:
         lock.acquire()
     except Timeout as error:
@@ -175,6 +181,25 @@ def only_writer(folder: Path, *, name: str = _LOCK, busy: RecoAssistError | None
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def one_at_a_time(what: str) -> Iterator[None]:
+    """Take turns at something with all processes and threads of this user on this machine.
+
+    Args:
+        what: Names it.
+
+    Raises:
+        StorageError: The system's temporary folder cannot be written, or our place in it is somebody else's.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else None  # elsewhere each user has a temporary folder
+    place = Path(tempfile.gettempdir(), "reco-assist" if user is None else f"reco-assist-{user}")
+    folder = make_output_folder(unlinked(place))
+    if user not in (None, folder.stat().st_uid):
+        raise StorageError(f"Cannot write {folder}: it is somebody else's; remove it, or set TMPDIR.")
+    with only_writer(folder, name=f"{sha256(what.encode()).hexdigest()[:32]}.lock", wait=True):
+        yield
 
 
 @contextmanager

@@ -27,6 +27,8 @@ _OF_A_TASK: dict[str, Form] = {
     "total_annotations": int,
 }
 
+TASK: Form = {"id": int, **{name: _OF_A_TASK[name] for name in ("data", "total_annotations")}}
+
 
 def tasks(*include: str) -> Form:
     """A page of tasks with these fields."""

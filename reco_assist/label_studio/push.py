@@ -1,11 +1,14 @@
 """Send predictions to a project, so that doing it again, or after any failure, doubles nothing.
 
-The server is the only memory: what it holds is looked up by content hash before each batch, and again after
-each attempt that failed, since it may have come through all the same.
+The server is the only memory: what it holds is looked up by content hash before each batch, and after it,
+until every image has one task with one prediction of ours. An attempt that failed may have come through all
+the same, one that was confirmed may have lost a part, and another machine may push meanwhile. On this one
+pushes to a project take turns at batches, so that none is looked up while another is being sent.
 """
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -13,11 +16,14 @@ from typing import Any, Literal
 
 from reco_assist.annotations import Prediction
 from reco_assist.errors import InputError, ServerError, UnreachableError
+from reco_assist.files import one_at_a_time
 from reco_assist.formats.checks import check_prediction, number_concepts
 from reco_assist.formats.label_studio import Names, Shape, Tool, pre_annotation, task_data
 from reco_assist.formats.stream import dumps
+from reco_assist.label_studio import forms
 from reco_assist.label_studio.images import Source
 from reco_assist.label_studio.project import Project, open_or_create
+from reco_assist.label_studio.refusals import MissingError
 from reco_assist.label_studio.server import Server
 
 REQUEST_LIMIT = 10_000_000  # bytes of JSON; the server fails without a reason at some 250 MB
@@ -102,14 +108,19 @@ def push(
     main: Shape = "polygon" if shape == "polygon" else "brush"
     tools: list[Tool] = [*(["polygon"] if large else []), *(["box"] if boxes else [])]  # type: ignore[list-item]
     server.get("/api/current-user/whoami", {})  # a wrong token shows before anything else
-    opened = open_or_create(server, project, concepts, shape=main, also=tools)
+    with one_at_a_time(f"{server.url} {project.strip()}"):
+        opened = open_or_create(server, project, concepts, shape=main, also=tools)
+    turn = f"{server.url}/projects/{opened.id}"
     job = _Job(server, opened, images, model_version, *_names(opened, concepts, main, large=bool(large)))
     refs = {one.image.content_hash: one.image for one in predictions}
-    images.prepare(server, opened.id, list(refs.values()))
+    with one_at_a_time(turn):
+        images.prepare(server, opened.id, list(refs.values()))
     unique = {one.image.content_hash: one for one in reversed(predictions)}  # copies of an image are one task
     counts = {"created": 0, "updated": 0, "unchanged": 0}
     for batch in _batches(list(reversed(unique.values()))):
-        for outcome, number in job.send(batch, large).items():
+        with one_at_a_time(turn):
+            sent = job.send(batch, large)
+        for outcome, number in sent.items():
             counts[outcome] += number
         on_images(len(batch))
     server.patiently("PATCH", f"/api/projects/{opened.id}/", json={"model_version": model_version})
@@ -193,8 +204,8 @@ class _Job:
                 rounds += 1
                 if rounds > _ROUNDS:
                     raise ServerError(
-                        f"{self.server.url} shows tasks twice that were sent once, again and again; look "
-                        "at the project there."
+                        f"{self.server.url} shows other tasks than were sent, again and again; look at the "
+                        "project there, and at the server's log."
                     )
             except UnreachableError:
                 attempt += 1
@@ -207,16 +218,16 @@ class _Job:
     def _send_once(
         self, predictions: Sequence[Prediction], large: set[str], outcomes: dict[str, str]
     ) -> bool:
-        """Send what is not there; whether it is there once now."""
+        """Send what is not there, and remove what is there twice; whether all is there once now."""
         keys = [one.image.content_hash for one in predictions]
-        present = self._present(keys)
+        present, changed = self._present(keys)
         wanted = {one.image.content_hash: self._pre_annotation(one, large) for one in predictions}
         fresh = [one for one in predictions if one.image.content_hash not in present]
         for key in keys:
             if key not in present:
                 outcomes[key] = "created"
         stale: list[dict[str, Any]] = []
-        total = dict.fromkeys(keys, 1)
+        expected = dict.fromkeys(keys, 1)
         for key, task in present.items():
             own = [one for one in task["predictions"] if one.get("model_version") == self.model_version]
             kept = [one for one in sorted(own, key=itemgetter("id")) if _same(one, wanted[key])][:1]
@@ -224,9 +235,10 @@ class _Job:
             for one in own:
                 if one not in kept:
                     self.server.remove(f"/api/predictions/{one['id']}/")
+                    changed = True
             if not kept:
                 stale.append({"task": task["id"], **wanted[key]})
-            total[key] = len(task["predictions"]) - len(own) + 1
+            expected[key] = len(task["predictions"]) - len(own) + 1
         for part in _parts(stale):
             self.server.once("POST", f"/api/projects/{self.project.id}/import/predictions", json=part)
         if fresh:
@@ -241,22 +253,20 @@ class _Job:
             ]
             for part in _parts(tasks):
                 self.server.once("POST", f"/api/projects/{self.project.id}/import", json=part)
-        return not ((fresh or stale) and self._doubled(total))
+        return not (changed or fresh or stale) or self._is_settled(expected)
 
-    def _doubled(self, total: Mapping[str, int]) -> bool:
-        """Whether another push has sent the same meanwhile: of two, the one that ends later sees it.
-
-        Args:
-            total: How many predictions each key's task should have.
-        """
-        tasks = self.server.tasks(
-            self.project.id, include=["data", "total_predictions"], filters=_of(list(total))
-        )
-        counts: Counter[str] = Counter()
-        for task in tasks:
+    def _is_settled(self, expected: Mapping[str, int]) -> bool:
+        """Whether each key has one task with as many predictions; a list that lacks a task may be late."""
+        tasks, predictions = Counter[str](), Counter[str]()
+        include = ["data", "total_predictions"]
+        for task in self.server.tasks(self.project.id, include=include, filters=_of(list(expected))):
             number = task.get("total_predictions")
-            counts[_key(task)] += number if isinstance(number, int) else 1
-        return any(counts[key] > count for key, count in total.items())
+            tasks[_key(task)] += 1
+            predictions[_key(task)] += number if isinstance(number, int) else 1
+        return all(
+            tasks[key] == 0 or (tasks[key] == 1 and predictions[key] == count)
+            for key, count in expected.items()
+        )
 
     def _pre_annotation(self, prediction: Prediction, large: set[str]) -> dict[str, Any]:
         as_polygon = self.polygon is not None and prediction.image.content_hash in large
@@ -267,24 +277,37 @@ class _Job:
             names=self.polygon if as_polygon else self.names,
         )
 
-    def _present(self, keys: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """The tasks that are there, one a key. Others of that key go, if nobody has worked on them."""
+    def _present(self, keys: Sequence[str]) -> tuple[dict[str, dict[str, Any]], bool]:
+        """The tasks that are there, one a key, and whether others of a key were removed.
+
+        Others go if nobody has worked on them.
+        """
         where = _of(keys)
         light = self.server.tasks(self.project.id, include=["data"], filters=where)
         if not any(True for _ in light):  # predictions are megabytes: ask for them only where there are some
-            return {}
+            return {}, False
         include = ["data", "predictions", "total_annotations"]
         listed = self.server.tasks(self.project.id, include=include, filters=where)
         wanted = set(keys)
         found = [task for task in listed if _key(task) in wanted]
         found.sort(key=lambda task: (_key(task), -task["total_annotations"], task["id"]))
         present = {}
+        removed = False
         for key, same in groupby(found, key=_key):
             present[key], *doubled = list(same)
             for task in doubled:
                 if not task["total_annotations"]:
-                    self.server.remove(f"/api/tasks/{task['id']}/")
-        return present
+                    self._remove(task["id"], key)
+                    removed = True
+        return present, removed
+
+    def _remove(self, task: int, key: str) -> None:
+        """Remove a task, if it still is what it was: SQLite gives the number of one that is gone again."""
+        path = f"/api/tasks/{task}/"
+        with suppress(MissingError):
+            now = self.server.get(path, forms.TASK)
+            if _key(now) == key and not now["total_annotations"]:
+                self.server.remove(path)
 
 
 def _of(keys: Sequence[str]) -> list[dict[str, Any]]:
