@@ -22,7 +22,7 @@ from reco_assist.cli.options import (
 if TYPE_CHECKING:
     from reco_assist.formats import Dataset
 
-_SOURCE = "A COCO file, a folder with coco.json, or a folder of label maps (VOC-style ones too)."
+_SOURCE = "A data set: COCO, label maps, labelme, CVAT for images, Pascal VOC or Label Studio's JSON export."
 Source = Annotated[Path, typer.Argument(help=_SOURCE)]
 Images = Annotated[Path | None, typer.Option(help="The folder of the images.")]
 FORMATS = ("coco", "panoptic", "yolo")

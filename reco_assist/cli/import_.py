@@ -11,7 +11,7 @@ from reco_assist.cli.options import Json, Quiet, Verbose, print_json, read_drawn
 
 def import_(
     source: Annotated[
-        Path, typer.Argument(help="A COCO file, a folder with coco.json, or a folder of label maps.")
+        Path, typer.Argument(help="A COCO file, a folder with coco.json or label maps, or what merge reads.")
     ],
     images: Annotated[Path, typer.Option(help="The folder of the images.")],
     session: Annotated[

@@ -33,13 +33,23 @@ def read_coco(path: Path, *, images: Path | None = None) -> Dataset:
         InputError: There is no such file, or it cannot be read.
         FormatError: It is not a COCO data set; see `fields` for what is accepted.
     """
+    return Dataset(read_json(path), str(path), images)
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401  (any JSON value)
+    """The JSON value of a data set's file, which may be packed by gzip.
+
+    Raises:
+        InputError: There is no such file, or it cannot be read.
+        FormatError: It is no JSON.
+    """
     if not path.is_file():
         raise InputError(f"there is no file {path}: name a COCO file, such as that of 'reco-assist segment'")
     try:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): name a COCO file") from error
-    return Dataset(parse_json(_unpacked(data, path), path), str(path), images)
+    return parse_json(_unpacked(data, path), path)
 
 
 def _unpacked(data: bytes, path: Path) -> bytes:

@@ -6,7 +6,6 @@ whatever `image_rotation` says (measured with release 1.23).
 Source: https://labelstud.io/tags, and what a server of release 1.23 sends.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -76,36 +75,13 @@ def _mask(kind: str, value: Mapping[str, Any], height: int, width: int) -> Rle |
             raise InputError(f"its format is {value.get('format')!r}, not rle")
         return rle.encode(brush.decode(value["rle"], height=height, width=width))
     if kind == "polygonlabels":
-        points = _finite(value["points"]).reshape(-1, 2) * frame  # (n, 2)
-    elif kind == "rectanglelabels":
-        points = _box(value, frame)  # (4, 2)
-    else:
-        return rle.encode(_ellipse(value, frame, height, width))
-    points = points.clip(0, [width, height])
-    return polygons.fill([points], height, width) if len(points) > 2 else None
-
-
-def _box(value: Mapping[str, Any], frame: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(4, 2) corners in pixels; a box turns around its first corner."""
-    x, y = _finite([value["x"], value["y"]]) * frame
-    width, height = _finite([value["width"], value["height"]]) * frame
-    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]])  # (4, 2)
-    turned: NDArray[np.float64] = np.array([x, y]) + corners @ _turn(value).T
-    return turned
-
-
-def _ellipse(
-    value: Mapping[str, Any], frame: NDArray[np.float64], height: int, width: int
-) -> NDArray[np.bool_]:
-    """(H, W) bool: pixels whose middle lies in the ellipse."""
-    centre = _finite([value["x"], value["y"]]) * frame
+        return polygons.fill_inside([_finite(value["points"]).reshape(-1, 2) * frame], height, width)
+    corner, turned = _finite([value["x"], value["y"]]) * frame, float(value.get("rotation") or 0)
+    if kind == "rectanglelabels":  # which turns around its first corner
+        size = _finite([value["width"], value["height"]]) * frame
+        return polygons.fill_inside([polygons.box(corner, size, turned, corner)], height, width)
     radii = _finite([value["radiusX"], value["radiusY"]]) * frame
-    rows, columns = np.mgrid[:height, :width] + 0.5  # (H, W)
-    away = np.stack([columns, rows], -1) - centre  # (H, W, 2)
-    inside: NDArray[np.bool_] = (((away @ _turn(value)) / np.maximum(radii, 1e-9)) ** 2).sum(
-        -1
-    ) <= 1  # (H, W)
-    return inside
+    return rle.encode(polygons.ellipse(corner, radii, turned, height, width))
 
 
 def _finite(numbers: Sequence[Any]) -> NDArray[np.float64]:
@@ -113,9 +89,3 @@ def _finite(numbers: Sequence[Any]) -> NDArray[np.float64]:
     if not np.isfinite(values).all():
         raise InputError("a coordinate is infinite or no number")
     return values
-
-
-def _turn(value: Mapping[str, Any]) -> NDArray[np.float64]:
-    """(2, 2) rotation of a region, clockwise on the screen where y points down."""
-    angle = math.radians(float(value.get("rotation") or 0))
-    return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])

@@ -4,10 +4,15 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from reco_assist.errors import InputError
-from reco_assist.formats.coco import read_coco
+from reco_assist.formats.coco import read_coco, read_json
+from reco_assist.formats.cvat import read_cvat
 from reco_assist.formats.dataset import Dataset
 from reco_assist.formats.groups import GROUP_TABLE, read_group
 from reco_assist.formats.label_maps import read_label_maps
+from reco_assist.formats.label_studio_export import is_export, read_export
+from reco_assist.formats.labelme import is_labelme, read_labelme
+from reco_assist.formats.voc import read_voc
+from reco_assist.formats.xml_files import parse_xml
 
 
 def read_dataset(
@@ -17,7 +22,10 @@ def read_dataset(
     files: Collection[str] = (),
     names: Mapping[int, str] | None = None,
 ) -> Dataset:
-    """Read a data set of any kind: a COCO file, a folder with coco.json, a group, or a folder of label maps.
+    """Read a data set of any kind.
+
+    A file may be COCO's, Label Studio's JSON export, CVAT's XML for images, or one of labelme or Pascal VOC;
+    a folder one with coco.json, a group, label maps, or the files of labelme or Pascal VOC.
 
     Args:
         path: What to read.
@@ -35,9 +43,34 @@ def read_dataset(
     if (place / GROUP_TABLE).is_file():
         return read_group(place)
     if place.is_dir():
+        if drawn := _foreign_folder(place, folder):
+            return drawn
         return read_label_maps(place, images=folder, files=files, names=names)
     if place.is_file():
-        return read_coco(place, images=folder)
+        return _file(place, folder)
     raise InputError(
         f"{place} is no data set: name a COCO file, or a folder with coco.json, {GROUP_TABLE} or label maps"
     )
+
+
+def _file(place: Path, images: Path | None) -> Dataset:
+    if place.suffix.lower() == ".xml":
+        root = parse_xml(place)
+        if root.tag == "annotation":
+            return read_voc(place.parent, [place], images=images)
+        return read_cvat(root, place, images=images)
+    document = read_json(place)
+    if is_labelme(document):
+        return read_labelme(place.parent, [place], images=images)
+    if is_export(document):
+        return read_export(document, str(place), images=images)
+    return Dataset(document, str(place), images)
+
+
+def _foreign_folder(place: Path, images: Path | None) -> Dataset | None:
+    """The data set of a folder whose files are labelme's or VOC's; None where they are not."""
+    documents = sorted(place.rglob("*.json"))
+    if any(is_labelme(read_json(one)) for one in documents):
+        return read_labelme(place, documents, images=images)
+    boxes = sorted(place.glob("*.xml"))
+    return read_voc(place, boxes, images=images) if boxes else None

@@ -1,12 +1,14 @@
 """Masks as polygons that run along the edges of pixels, so that nothing is lost until they are simplified."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from reco_assist.errors import InputError
-from reco_assist.masks.rle import Rle, from_coco
+from reco_assist.masks.rle import Rle, encode, from_coco
 
 TOLERANCE = 1.0
 """Pixels by which `simplify` may move an outline by default."""
@@ -173,3 +175,57 @@ def fill(rings: list[NDArray[np.float64]], height: int, width: int) -> Rle:
         FormatError: A polygon has fewer than three points or lies outside the image.
     """
     return from_coco([ring.ravel().tolist() for ring in rings], height, width)
+
+
+def fill_inside(rings: Sequence[NDArray[np.float64]], height: int, width: int) -> Rle:
+    """Rasterise polygons as `fill` does, cut at the image's edges; without three points one has no pixel.
+
+    Args:
+        rings: Polygons (n, 2), (x, y) in pixels.
+        height: Pixels of the image.
+        width: Pixels of the image.
+    """
+    inside = [ring.clip(0, (width, height)) for ring in rings if len(ring) > 2]
+    return fill(inside, height, width) if inside else encode(np.zeros((height, width), np.bool_))
+
+
+def box(corner: ArrayLike, size: ArrayLike, degrees: float, about: ArrayLike) -> NDArray[np.float64]:
+    """(4, 2) corners of a box that is turned clockwise, as y points down.
+
+    Args:
+        corner: x and y of its top left corner before it is turned, in pixels.
+        size: Width and height.
+        degrees: By which it is turned.
+        about: x and y of the point that stays where it is.
+    """
+    x, y = np.asarray(corner, np.float64)
+    width, height = np.asarray(size, np.float64)
+    corners = np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]], np.float64)
+    middle = np.asarray(about, np.float64)
+    turned: NDArray[np.float64] = middle + (corners - middle) @ _rotation(degrees).T
+    return turned
+
+
+def ellipse(
+    centre: ArrayLike, radii: ArrayLike, degrees: float, height: int, width: int
+) -> NDArray[np.bool_]:
+    """(H, W) bool: pixels whose middle lies in an ellipse.
+
+    Args:
+        centre: x and y in pixels.
+        radii: Along the ellipse's own x and y.
+        degrees: By which it is turned, clockwise as y points down.
+        height: Pixels of the image.
+        width: Pixels of the image.
+    """
+    rows, columns = np.mgrid[:height, :width] + 0.5  # (H, W)
+    away = np.stack([columns, rows], -1) - np.asarray(centre, np.float64)  # (H, W, 2)
+    own = (away @ _rotation(degrees)) / np.maximum(np.asarray(radii, np.float64), 1e-9)  # (H, W, 2)
+    inside: NDArray[np.bool_] = (own**2).sum(-1) <= 1  # (H, W)
+    return inside
+
+
+def _rotation(degrees: float) -> NDArray[np.float64]:
+    """(2, 2) clockwise on the screen, where y points down."""
+    angle = math.radians(degrees)
+    return np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
