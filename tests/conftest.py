@@ -1,6 +1,7 @@
 """What many tests share: the embedded encoder and the sample archive, indexed once a session."""
 
 import json
+import logging
 import signal
 from pathlib import Path
 
@@ -40,6 +41,15 @@ class Truth:
             size = int(columns.max()) - x + 1, int(rows.max()) - y + 1
             boxes.append(box_exemplar(SAMPLES / name, x, y, *size))
         return boxes
+
+
+@pytest.fixture(autouse=True)
+def the_log_is_as_loud_as_before():
+    """The command line sets it for its process, which is ours where a test runs a command in it."""
+    log = logging.getLogger("reco_assist")
+    level = log.level
+    yield
+    log.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -301,7 +301,7 @@ def test_wrong_usage_is_exit_status_2(archive):
         ("search {empty} mug", "archive"),
         ("search {foreign} mug", "encoder"),
         ("search {archive} _", "type a word"),
-        ("search {archive} mug --without {photo}", "reco_hash"),
+        ("search {archive} mug --without {photo}", "--without wants a coco.json that reco-assist wrote"),
         ("search {archive} x --exemplar {photo}#0,0,9999,9", "not inside"),
         ("search {archive} x --exemplar {nowhere}.jpg", "cannot be read"),
         ("learn {archive} _ --out {out}", "no name"),

@@ -99,13 +99,15 @@ def search(
 
 def _labelled(path: Path) -> frozenset[str]:
     """Content hashes of the images that have a mask in a COCO file of ours."""
-    from reco_assist.errors import InputError
+    from reco_assist.errors import FormatError, InputError
     from reco_assist.formats import read_coco
 
-    dataset = read_coco(path)
+    wanted = "--without wants a coco.json that reco-assist wrote, whose images carry reco_hash"
+    try:
+        dataset = read_coco(path)
+    except FormatError as error:
+        raise InputError(f"{wanted}: {path} is none") from error
     masked = [image for number, image in dataset.images.items() if dataset.annotations[number]]
     if not all(image.get("reco_hash") for image in masked):
-        raise InputError(
-            f"{path} is not a coco.json that reco-assist wrote (its images carry reco_hash): give one"
-        )
+        raise InputError(f"{wanted}: {path} is none")
     return frozenset(image["reco_hash"] for image in masked)
