@@ -99,6 +99,15 @@ def test_what_is_left_out_is_counted(tmp_path, caplog):
     assert caplog.messages == [f"{folder}: left out 2 shapes without an area, such as lines, points and tags"]
 
 
+def test_labelmes_polygons_and_rectangles_are_those_of_supervision(tmp_path):
+    corners = {"points": [[50.0, 30.0], [30.0, 20.0]], "shape_type": "rectangle", "label": "box"}
+    folder = labelme(tmp_path / "x", {"points": TRIANGLE}, corners)
+    ((_, _, theirs),) = list(supervision.DetectionDataset.from_labelme(str(folder), str(folder)))
+    ours = [one["bbox"] for one in read_dataset(folder).document["annotations"]]
+    for (left, top, right, bottom), (x, y, width, height) in zip(theirs.xyxy, ours, strict=True):
+        np.testing.assert_allclose([x, y, x + width, y + height], [left, top, right, bottom], atol=1)
+
+
 def test_labelmes_groups_are_one_region_and_others_several(tmp_path):
     left, right = [[2, 2], [12, 2], [12, 12], [2, 12]], [[30, 2], [42, 2], [42, 12], [30, 12]]
     folder = labelme(
