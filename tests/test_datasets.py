@@ -28,6 +28,7 @@ from reco_assist.formats import (
     write_legend,
     write_panoptic,
 )
+from reco_assist.formats.photographs import photographed
 from reco_assist.formats.yolo import write_yolo
 from reco_assist.images import NEAR_DUPLICATE, near_duplicate_groups, perceptual_hash
 from reco_assist.masks import rle
@@ -380,19 +381,23 @@ def test_voc_style_masks_are_read_with_objects_and_void(tmp_path, kind):
     assert all(one["area"] == 40 for one in crowds)
 
 
-def test_label_maps_without_names_or_of_another_size_are_refused(exported):
-    folder, _ = exported
+def test_label_maps_without_names_are_refused_and_those_without_their_photograph_named(exported):
+    folder, made = exported
     (folder / "masks" / "legend.json").rename(folder / "legend.bak")
     with pytest.raises(InputError, match="nothing names the numbers"):
         read_dataset(folder / "masks", images=folder / "photos")
     (folder / "legend.bak").rename(folder / "masks" / "legend.json")
     photo = next((folder / "photos").rglob("*.jpg"))
+    name = photo.relative_to(folder / "photos").as_posix()
     Image.new("RGB", (9, 9)).save(photo)
-    with pytest.raises(InputError, match="full size"):
-        read_dataset(folder / "masks", images=folder / "photos")
+    read = read_dataset(folder / "masks", images=folder / "photos")
+    assert len(read.images) == len(made) - 1
+    ((left, reason),) = read.skipped
+    assert left == name
+    assert reason.startswith(f"{name} has 9 x 9 pixels upright")
     photo.unlink()
-    with pytest.raises(InputError, match="has no image"):
-        read_dataset(folder / "masks", images=folder / "photos")
+    ((_, reason),) = read_dataset(folder / "masks", images=folder / "photos").skipped
+    assert "has no image" in reason
 
 
 def test_panoptic_maps_hold_each_pixel_once(tmp_path):
@@ -431,7 +436,8 @@ def test_supervision_reads_our_yolo(tmp_path):
     dataset = Dataset(to_coco(made, CONCEPTS), "ours")
     half = list(dataset.images)
     parts = {"train": dataset.only(half[:6]), "val": dataset.only(half[6:])}
-    assert write_yolo(tmp_path / "yolo", parts, tmp_path / "photos") == 0
+    photos = {name: photographed(part, tmp_path / "photos") for name, part in parts.items()}
+    assert write_yolo(tmp_path / "yolo", photos) == 0
     for folder in ("folder 0", "folder 1"):
         read = supervision.DetectionDataset.from_yolo(
             str(tmp_path / "yolo" / "images" / "train" / folder),
@@ -463,7 +469,7 @@ def test_a_yolo_object_with_a_hole_stays_one_object_with_the_hole(tmp_path):
         {"images": [image], "annotations": [record], "categories": [{"id": 4, "name": "tyre"}]}, "x"
     )
     Image.new("RGB", (60, 60)).save(tmp_path / "a.png")
-    write_yolo(tmp_path / "out", {"all": dataset}, tmp_path)
+    write_yolo(tmp_path / "out", {"all": photographed(dataset, tmp_path)})
     (line,) = (tmp_path / "out" / "labels" / "all" / "a.txt").read_text().splitlines()
     points = np.array(line.split()[1:], float) * 60
     drawn = coco.decode(coco.merge(coco.frPyObjects([points.tolist()], 60, 60))).astype(bool)
@@ -506,5 +512,5 @@ def test_names_that_lead_out_of_the_folder_write_nothing(name, tmp_path):
     with pytest.raises(InputError, match="leads out"):
         write_panoptic(tmp_path / "in", dataset)
     with pytest.raises(InputError, match="leads out"):
-        write_yolo(tmp_path / "in", {"all": dataset}, tmp_path / "in")
+        write_yolo(tmp_path / "in", {"all": photographed(dataset, tmp_path / "in")})
     assert sorted(tmp_path.rglob("*.png")) == before

@@ -254,7 +254,7 @@ def test_numbers_that_json_does_not_have_are_written_as_what_they_mean(place):
             segmentation={"size": [48.0, 64.0], "counts": [float(n) for n in _counts()]}
         ),
         lambda d: d["annotations"][0].update(segmentation=SQUARE),
-        lambda d: d["categories"][0].update(name="mug"),
+        lambda d: d["annotations"][0].update(score="0.5", bbox=["10", "10", "20", "20"]),
     ],
 )  # fmt: skip
 def test_numbers_as_floats_and_as_text_are_what_they_plainly_are(place, change):

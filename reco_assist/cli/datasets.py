@@ -15,12 +15,14 @@ from reco_assist.cli.options import (
     print_json,
     read_drawn,
     say,
+    say_skipped,
     set_up,
     words,
 )
 
 if TYPE_CHECKING:
     from reco_assist.formats import Dataset
+    from reco_assist.formats.photographs import Photographed
 
 _SOURCE = "A data set: COCO, label maps, labelme, CVAT for images, Pascal VOC or Label Studio's JSON export."
 Source = Annotated[Path, typer.Argument(help=_SOURCE)]
@@ -52,7 +54,8 @@ def merge(
     from reco_assist.datasets import merge as merged
     from reco_assist.formats import read_dataset, write_dataset
 
-    ours = read_dataset(base, images=images)
+    ours = read_dataset(base, images=images)  # whose records stay as they are
+    say_skipped(ours.skipped, quiet=quiet)
     theirs = read_drawn(new, images=images, quiet=quiet)
     done = merged(ours, theirs, mode="correct" if correct else "add", prefix=prefix)
     write_dataset(out, done.dataset)
@@ -88,11 +91,10 @@ def diff(
     from reco_assist.datasets import diff as compare
     from reco_assist.datasets import write_diff_picture
     from reco_assist.errors import InputError
-    from reco_assist.formats import read_dataset
 
     if picture is not None and images is None:
         raise InputError("the picture needs the photographs: name their folder by --images")
-    found = compare(read_dataset(old, images=images), read_dataset(new, images=images))
+    found = compare(read_drawn(old, images=images, quiet=quiet), read_drawn(new, images=images, quiet=quiet))
     if picture is not None and images is not None:
         write_diff_picture(picture, found, existing_folder(images), on_skip=lambda why: say(why, quiet=quiet))
     if json:
@@ -114,7 +116,8 @@ def convert(
     """Write a data set in other formats, and part it into a training and a validation set.
 
     Near-duplicates stay on one side of the split, and rare concepts are on both where they can be. Crowds
-    and regions to ignore are kept, but for YOLO, which has none.
+    and regions to ignore are kept, but for YOLO, which has none. A split and YOLO look at the photographs,
+    and leave out what is missing, damaged or of another size.
 
     Example: reco-assist convert masks --images photos --to coco,yolo --val 0.2 --out training
     """
@@ -129,9 +132,13 @@ def convert(
     if images is None and (val or "yolo" in chosen):
         raise InputError("a split and YOLO need the photographs: name their folder by --images")
     dataset = read_drawn(source, images=images, quiet=quiet)
+    skipped = dataset.skipped
     parts = {"all": dataset}
-    if val and images is not None:
-        parts = _split(dataset, existing_folder(images), val, quiet=quiet)
+    if images is not None and (val or "yolo" in chosen):
+        shown = _looked_at(dataset, existing_folder(images), quiet=quiet)
+        skipped += shown.skipped
+        photos = _split(shown, val) if val else {"all": shown}
+        parts = {name: part.dataset for name, part in photos.items()}
     make_output_folder(out)
     for name, part in parts.items():
         ending = "" if name == "all" else f"-{name}"
@@ -141,15 +148,15 @@ def convert(
             from reco_assist.formats.panoptic import write_panoptic
 
             write_panoptic(out, part, name=f"panoptic{ending}")
-    if "yolo" in chosen and images is not None:
+    if "yolo" in chosen:
         from reco_assist.formats.yolo import write_yolo
 
-        crowds = write_yolo(out / "yolo", parts, existing_folder(images))
+        crowds = write_yolo(out / "yolo", photos)
         if crowds:
             say(f"YOLO has no regions to ignore: {crowds:,} were left out of it", quiet=quiet)
     counts = {name: len(part.images) for name, part in parts.items()}
     if json:
-        print_json({"out": str(out), "images": counts})
+        print_json({"out": str(out), "images": counts, "skipped": [list(one) for one in skipped]})
         return
     said = ", ".join(f"{count:,} {'images' if name == 'all' else name}" for name, count in counts.items())
     say(f"{out}: {said}", quiet=quiet)
@@ -191,26 +198,31 @@ def report(
     say(f"{out}: {len(dataset.images):,} images, {len(names):,} concepts", quiet=quiet)
 
 
-def _split(dataset: "Dataset", folder: Path, share: float, *, quiet: bool) -> "dict[str, Dataset]":
+def _looked_at(dataset: "Dataset", folder: Path, *, quiet: bool) -> "Photographed":
+    """The images whose photographs are what their records say; the others are named."""
+    from reco_assist.formats.photographs import photographed
+
+    count = len(dataset.images)
+    with tqdm(total=count, unit="image", desc="look", disable=True if quiet else None) as bar:
+        shown = photographed(dataset, folder, on_image=bar.update)
+    say_skipped(shown.skipped, quiet=quiet)
+    return shown
+
+
+def _split(photos: "Photographed", share: float) -> "dict[str, Photographed]":
     """`train` and `val`, by what the image files themselves look like."""
     from reco_assist.datasets import hold_out
     from reco_assist.formats import is_crowd
-    from reco_assist.images import content_hash, decode, perceptual_hash, read_bytes
 
-    digests: dict[Any, str] = {}
-    marks: dict[str, int] = {}
-    shown: dict[str, set[str]] = {}
-    records = tqdm(dataset.images.items(), unit="image", desc="compare", disable=True if quiet else None)
-    for number, image in records:
-        data = read_bytes(dataset.photograph(image, folder))
-        digests[number] = content_hash(data)
-        marks[digests[number]] = perceptual_hash(decode(data, reduce_to=64).pixels)
+    dataset, shown = photos.dataset, dict[str, set[str]]()
+    for number, digest in photos.hashes.items():
         single = (one for one in dataset.annotations[number] if not is_crowd(one))
-        shown.setdefault(digests[number], set()).update(dataset.concept(one) for one in single)
+        shown.setdefault(digest, set()).update(dataset.concept(one) for one in single)
+    marks = {digest: photos.fingerprints[number] for number, digest in photos.hashes.items()}
     held = hold_out(marks, shown, share)
     return {
-        "train": dataset.only(number for number, digest in digests.items() if digest not in held),
-        "val": dataset.only(number for number, digest in digests.items() if digest in held),
+        "train": photos.only(number for number, digest in photos.hashes.items() if digest not in held),
+        "val": photos.only(number for number, digest in photos.hashes.items() if digest in held),
     }
 
 

@@ -126,13 +126,11 @@ def _compare(
     }
 
 
-def _labels(samples: Path, truth: dict[str, Any], file: str) -> Any:  # noqa: ANN401  ((H, W) uint8)
-    import numpy as np
-
-    from reco_assist.image_files import load_image
+def _labels(samples: Path, truth: dict[str, Any], file: str) -> Any:  # noqa: ANN401  ((H, W) int32)
+    from reco_assist.formats.png import read_label_map
 
     mask = next(image["mask"] for image in truth["images"] if image["file"] == file)
-    return np.asarray(load_image(samples / mask, formats=("PNG",)))
+    return read_label_map(samples / mask)
 
 
 def _number(truth: dict[str, Any], name: str) -> int:

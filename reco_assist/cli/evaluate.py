@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,11 +13,15 @@ from reco_assist.cli.options import (
     existing_folder,
     print_json,
     read_drawn,
+    say,
     set_up,
     words,
 )
+from reco_assist.errors import InputError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from reco_assist.evaluation import ConceptScore, Report, Truth
     from reco_assist.formats import Dataset
     from reco_assist.masks.sheet import Tile
@@ -59,23 +63,22 @@ def evaluate(
 ) -> None:
     """Score masks against ground truth: overlap, boundaries, false masks, and whether scores can be trusted.
 
-    Label map a/b.png belongs to image a/b with any suffix: 0 is background, 255 not known; its ids are named
-    by the folder's legend.json, or else by the prediction's categories.
+    Both may be of any kind that 'convert' reads; boxes without masks count as their pixels. Label map a/b.png
+    belongs to image a/b with any suffix: 0 is background, 255 not known; a file beside the maps names the
+    numbers (legend.json, labelmap.txt or class_names.txt), or else the prediction's categories do.
 
     Example: reco-assist evaluate masks/coco.json --truth truth.json --sheet worst.png
     """
     set_up(verbose=verbose, quiet=quiet)
     from tqdm.auto import tqdm
 
-    from reco_assist.errors import InputError
     from reco_assist.evaluation import evaluate as score
     from reco_assist.evaluation import plot_reliability, truth_of
-    from reco_assist.formats import read_dataset
 
     found = read_drawn(predictions, images=images, quiet=quiet)
     files = [found.name(one) for one in found.images.values()]
-    names = {number: name for name, number in found.concepts.items() if isinstance(number, int)}
-    exact = truth_of(read_dataset(truth, images=images, files=files, names=names))
+    names = {number: name for number, name in found.categories.items() if isinstance(number, int)}
+    exact = truth_of(read_drawn(truth, images=images, files=files, names=names, quiet=quiet))
     if concepts is not None:
         exact = exact.only(words(concepts) or ())
     folder = images or exact.dataset.folder
@@ -84,7 +87,7 @@ def evaluate(
     with tqdm(unit="image", desc="evaluate", disable=True if quiet else None) as bar:
         report = score(found, exact, partial=partial, on_image=bar.update)
     if sheet is not None and folder is not None:
-        _draw(sheet, report, found, exact, existing_folder(folder))
+        _draw(sheet, report, found, exact, existing_folder(folder), quiet=quiet)
     if plot is not None:
         curves = {"masks": report.masks, "presence": report.presence}
         plot_reliability(plot, curves, title="What scores are worth")
@@ -128,48 +131,73 @@ def _cells(figures: dict[str, object]) -> list[str]:
     return cells
 
 
-def _draw(path: Path, report: "Report", found: "Dataset", exact: "Truth", folder: Path) -> None:
+def _draw(
+    path: Path, report: "Report", found: "Dataset", exact: "Truth", folder: Path, *, quiet: bool
+) -> None:
     from reco_assist.masks.sheet import write_sheet
 
-    tiles = [tile for one in report.concepts for tile in _tiles(one, found, exact, folder)]
+    problems: list[str] = []
+    tiles = [tile for one in report.concepts for tile in _tiles(one, found, exact, folder, problems)]
+    for problem in dict.fromkeys(problems):
+        say(f"not shown: {problem}", quiet=quiet)
     title = f"best, median and worst images, and false masks: mean IoU {report.figures()['iou']:.3f}"
     write_sheet(path, tiles, _OUTCOMES, title=title, columns=4)
 
 
-def _tiles(score: "ConceptScore", found: "Dataset", exact: "Truth", folder: Path) -> "list[Tile]":
+def _tiles(
+    score: "ConceptScore", found: "Dataset", exact: "Truth", folder: Path, problems: list[str]
+) -> "list[Tile]":
     """Best, median and worst image of a concept and its largest false mask; blank where there is none."""
     import numpy as np
 
-    from reco_assist.formats import find_image
-    from reco_assist.images import decode
-    from reco_assist.masks.sheet import Tile
-
-    blank = np.full((3, 4, 3), 245, np.uint8), np.zeros((3, 4), np.uint8)
     shown = next(one for one in exact.concepts if one.name == score.name)
     ranked = sorted(score.images, key=lambda one: (-one.overlap.iou, one.file_name))
     tiles = []
     for name, place in (("best", 0), ("median", len(ranked) // 2), ("worst", len(ranked) - 1)):
         if not ranked:
-            tiles.append(Tile(*blank, f"{score.name}: no image with it"))
+            tiles.append(_blank(f"{score.name}: no image with it"))
             continue
         one = ranked[place]
         truth = shown.positives[one.file_name]()
         height, width = truth.mask.shape
-        own = found.find(one.file_name)
-        predicted = found.union(own, score.category, shape=(height, width)) & truth.valid
+        predicted = found.union(one.image, score.category, shape=(height, width)) & truth.valid
         labels = np.select([predicted & truth.mask, predicted, truth.mask & truth.valid], [1, 2, 3])
         caption = f"{score.name}, {name}: {one.overlap.iou:.2f}"
-        tiles.append(Tile(decode(find_image(folder, one.file_name)).pixels, labels.astype(np.uint8), caption))
+        tiles.append(_tile(exact.dataset, one.file_name, labels, caption, folder, problems))
     if not score.false:
         rate = "no false mask" if not math.isnan(score.false_rate) else "no image without it"
-        return [*tiles, Tile(*blank, f"{score.name}: {rate}")]
-    file, share = score.false[0]
-    labels = np.where(found.union(found.find(file), score.category), 2, 0).astype(np.uint8)
-    return [
-        *tiles,
-        Tile(
-            decode(find_image(folder, file)).pixels,
-            labels,
-            f"{score.name}, false: {share:.0%} of the image",
-        ),
-    ]
+        return [*tiles, _blank(f"{score.name}: {rate}")]
+    false = score.false[0]
+    labels = np.where(found.union(false.image, score.category), 2, 0)
+    caption = f"{score.name}, false: {false.share:.0%} of the image"
+    return [*tiles, _tile(exact.dataset, false.file_name, labels, caption, folder, problems)]
+
+
+def _tile(
+    dataset: "Dataset",
+    file_name: str,
+    labels: "NDArray[Any]",
+    caption: str,
+    folder: Path,
+    problems: list[str],
+) -> "Tile":
+    import numpy as np
+
+    from reco_assist.formats.photographs import open_photograph
+    from reco_assist.masks.sheet import Tile
+
+    image = next(one for one in dataset.images.values() if one["file_name"] == file_name)
+    try:
+        pixels = open_photograph(dataset, image, folder).picture.pixels
+    except InputError as error:
+        problems.append(str(error))
+        return _blank(caption)
+    return Tile(pixels, labels.astype(np.uint8), caption)
+
+
+def _blank(caption: str) -> "Tile":
+    import numpy as np
+
+    from reco_assist.masks.sheet import Tile
+
+    return Tile(np.full((3, 4, 3), 245, np.uint8), np.zeros((3, 4), np.uint8), caption)

@@ -8,6 +8,8 @@ import typer
 
 from reco_assist.cli.options import Json, Quiet, Verbose, existing_folder, print_json, set_up
 from reco_assist.errors import FormatError, InputError
+from reco_assist.files import inside
+from reco_assist.json_files import text
 
 if TYPE_CHECKING:
     from reco_assist.archive import Archive
@@ -47,10 +49,14 @@ def _explain(dataset: "Dataset", out: Path, file_name: str, archive: "Archive | 
         raise InputError(
             f"{file_name} is not among the {len(dataset.images)} images of {out}: check its name"
         )
+    from reco_assist.formats.fields import cut
+
     shown = dataset.images[number]
     try:
-        made = {one["name"]: one for one in dataset.document["info"]["concepts"]}
-        options = dict(dataset.document["info"]["options"])
+        about = dataset.document["info"]
+        made = {text(one["name"]): text(one["digest"]) for one in about["concepts"]}
+        options = {text(key): value for key, value in dict(about["options"]).items()}
+        digest = text(shown["reco_hash"])
         masks: dict[str, list[dict[str, Any]]] = {name: [] for name in made}
         for one in dataset.annotations[number]:
             kept = {key: one[key] for key in ("id", "area", "bbox", "score")}
@@ -60,24 +66,26 @@ def _explain(dataset: "Dataset", out: Path, file_name: str, archive: "Archive | 
                 "name": name,
                 "verdict": shown["reco_verdicts"][name],
                 "masks": masks[name],
-                "digest": about["digest"],
-                **_origin(_concept(out, about["digest"]), archive),
+                "digest": learnt,
+                **_origin(_concept(out, learnt), archive),
                 "rivals": [] if options.get("overlap") else sorted(set(made) - {name}),
             }
-            for name, about in made.items()
+            for name, learnt in made.items()
         ]
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        if isinstance(error, InputError):  # of a Concept's file, which says so itself
+            raise
         raise FormatError(
-            f"{out / 'coco.json'} does not say where its masks come from ({error!r}): segment again"
+            f"{out / 'coco.json'} does not say where its masks come from ({cut(error, 80)}): segment again"
         ) from error
-    return {"image": file_name, "hash": shown["reco_hash"], "options": options, "concepts": concepts}
+    return {"image": file_name, "hash": digest, "options": options, "concepts": concepts}
 
 
 def _concept(out: Path, digest: str) -> "Concept":
     from reco_assist.concepts import Concept
     from reco_assist.runs import CONCEPTS
 
-    path = out / CONCEPTS / f"{digest}.concept"
+    path = inside(out / CONCEPTS, f"{digest}.concept")
     concept = Concept.load(path)
     if concept.digest != digest:
         raise FormatError(f"{path} is not the concept that the masks were made with: segment again")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from tqdm.auto import tqdm
 
-from reco_assist.cli.options import Json, Quiet, Verbose, print_json, read_drawn, say, set_up
+from reco_assist.cli.options import Json, Quiet, Verbose, print_json, read_drawn, say, say_skipped, set_up
 
 
 def import_(
@@ -42,10 +42,9 @@ def import_(
             done = import_dataset(opened, dataset, images, accepted=accepted, on_image=bar.update)
     finally:
         opened.close()
-    for name, reason in done.skipped:
-        say(f"skipped {name}: {reason}", quiet=quiet)
+    say_skipped(done.skipped, quiet=quiet)
     if json:
-        skipped = [list(one) for one in done.skipped]
+        skipped = [list(one) for one in (*dataset.skipped, *done.skipped)]
         print_json({"session": str(session), "images": done.images, "masks": done.masks, "skipped": skipped})
         return
     say(f"{session}: {done}", quiet=quiet)

@@ -14,7 +14,9 @@ from reco_assist.cli.options import (
     Quiet,
     Verbose,
     print_json,
+    read_drawn,
     say,
+    say_skipped,
     set_up,
     words,
 )
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from reco_assist.session.corrections import Gain
 
 _K = 20
+_EXAMPLES = 5  # of a data set
 
 
 def learn(
@@ -84,7 +87,7 @@ def learn(
     opened = Archive.open(archive)
     shown = [read_exemplar(one) for one in exemplar or ()]
     if dataset is not None:
-        shown += _examples(dataset, text, images)
+        shown += _examples(dataset, text, images, quiet=quiet)
     opened = Archive.open(archive, encoder=load_encoder(encoder or opened.encoder_name, device=device))
     preset = preset_of(opened.encoder_name)
     k = k or (preset.k if preset else _K)
@@ -160,22 +163,31 @@ def _corrected(
     return exemplars, gain
 
 
-def _examples(source: Path, name: str, images: Path | None) -> "list[Exemplar]":
+def _examples(source: Path, name: str, images: Path | None, *, quiet: bool) -> "list[Exemplar]":
     """Exemplars from the masks of a data set."""
     from reco_assist.datasets import example_masks
     from reco_assist.errors import InputError
-    from reco_assist.formats import read_dataset
+    from reco_assist.formats.photographs import open_photograph
     from reco_assist.masks import rle
-    from reco_assist.retrieval.exemplars import mask_exemplar
+    from reco_assist.retrieval import Exemplar
 
     if images is None:
         raise InputError("the exemplars of a data set need its photographs: name their folder by --images")
-    dataset = read_dataset(source, images=images)
-    return [
-        mask_exemplar(
-            dataset.photograph(dataset.image(one), images),
-            rle.decode(dataset.mask(one)),
-            source=f"{source.name}:{one['id']}",
-        )
-        for one in example_masks(dataset, name)
-    ]
+    dataset = read_drawn(source, images=images, quiet=quiet)
+    found: list[Exemplar] = []
+    skipped: list[tuple[str, str]] = []
+    for one in example_masks(dataset, name):
+        image = dataset.image(one)
+        try:
+            photo = open_photograph(dataset, image, images, reduce_to=1)
+        except InputError as error:
+            skipped.append((dataset.name(image), str(error)))
+            continue
+        mask = rle.decode(dataset.mask(one))
+        found.append(Exemplar(photo.path, photo.content_hash, mask, f"{source.name}:{one['id']}"))
+        if len(found) == _EXAMPLES:
+            break
+    if not found:
+        raise InputError(f"no photograph of {source} can be used; the first: {skipped[0][1]}")
+    say_skipped(skipped, quiet=quiet)
+    return found

@@ -11,6 +11,8 @@ import typer
 from reco_assist.errors import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
     from reco_assist.cluster import Cluster
     from reco_assist.formats import Dataset
 
@@ -94,12 +96,43 @@ def existing_folder(path: Path) -> Path:
     return path
 
 
-def read_drawn(source: Path, *, images: Path | None, quiet: bool) -> "Dataset":
-    """A data set without masks that have no pixel; says how many those were."""
+def say_skipped(skipped: "Sequence[tuple[str, str]]", *, quiet: bool) -> None:
+    """Name the images that were left out, and count them."""
+    for name, reason in skipped:
+        say(f"skipped {name}: {reason}", quiet=quiet)
+    if skipped:
+        count = f"{len(skipped):,} images were" if len(skipped) > 1 else "1 image was"
+        say(f"{count} left out", quiet=quiet)
+
+
+def read_drawn(
+    source: Path,
+    *,
+    images: Path | None,
+    files: "Collection[str]" = (),
+    names: "Mapping[int, str] | None" = None,
+    quiet: bool,
+) -> "Dataset":
+    """A data set without masks that have no pixel; says how many those were, and what its reader left out.
+
+    Args:
+        source: See `formats.read_dataset`, as the others.
+        images: Folder of the images.
+        files: Names of images for label maps.
+        names: What the numbers of label maps mean.
+        quiet: Say nothing.
+    """
     from reco_assist.formats import read_dataset
 
-    dataset = read_dataset(source, images=images)
+    dataset = read_dataset(source, images=images, files=files, names=names)
+    say_skipped(dataset.skipped, quiet=quiet)
     blank = len(dataset.document["annotations"]) - len(dataset.drawn.document["annotations"])
-    if blank:
-        say(f"{source}: {blank:,} masks without a pixel were left out", quiet=quiet)
+    say_blank(source, blank, quiet=quiet)
     return dataset.drawn
+
+
+def say_blank(source: Path, blank: int, *, quiet: bool) -> None:
+    """Count the masks of a data set that have no pixel."""
+    if blank:
+        count = f"{blank:,} masks without a pixel were" if blank > 1 else "1 mask without a pixel was"
+        say(f"{source}: {count} left out", quiet=quiet)

@@ -8,7 +8,17 @@ from typing import Annotated
 import typer
 from tqdm.auto import tqdm
 
-from reco_assist.cli.options import Device, EncoderName, Json, Quiet, Verbose, print_json, say, set_up
+from reco_assist.cli.options import (
+    Device,
+    EncoderName,
+    Json,
+    Quiet,
+    Verbose,
+    print_json,
+    say,
+    say_skipped,
+    set_up,
+)
 from reco_assist.errors import InputError
 
 
@@ -52,8 +62,7 @@ def rank(
         with tqdm(total=len(targets), unit="image", desc="rank", disable=True if quiet else None) as bar:
             for count in ranking.add(targets):
                 bar.update(count)
-        for name, reason in ranking.skipped:
-            say(f"skipped {name}: {reason}", quiet=quiet)
+        say_skipped(ranking.skipped, quiet=quiet)
         found = ranking.order(targets)
         rows = [(n, one.file_name, one.gain, one.doubt, one.disagreement) for n, one in enumerate(found, 1)]
         text = io.StringIO()

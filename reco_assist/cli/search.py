@@ -104,7 +104,7 @@ def _labelled(path: Path) -> frozenset[str]:
 
     wanted = "--without wants a coco.json that reco-assist wrote, whose images carry reco_hash"
     try:
-        dataset = read_coco(path)
+        dataset = read_coco(path, concepts=False)
     except FormatError as error:
         raise InputError(f"{wanted}: {path} is none") from error
     masked = [image for number, image in dataset.images.items() if dataset.annotations[number]]

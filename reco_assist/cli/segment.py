@@ -16,14 +16,14 @@ from reco_assist.cli.options import (
     choose_cluster,
     print_json,
     say,
+    say_skipped,
     set_up,
+    words,
 )
 from reco_assist.errors import InputError
 
 if TYPE_CHECKING:
     from reco_assist.runs import Run
-
-FORMATS = ("coco", "label-studio", "png")
 
 
 def segment(
@@ -32,9 +32,9 @@ def segment(
         Path, typer.Option(help="A folder of images, an archive, a shard, or a URI; see index.")
     ],
     out: Annotated[Path, typer.Option(help="Where the results go.")],
-    formats: Annotated[str, typer.Option("--format", help="Any of coco,label-studio,png.")] = ",".join(
-        FORMATS
-    ),
+    formats: Annotated[
+        str | None, typer.Option("--format", help="Any of coco,label-studio,png; all of them otherwise.")
+    ] = None,
     refine: Annotated[
         str, typer.Option(help="auto; saliency: edges and what stands out; crf or guided: edges alone; none.")
     ] = "auto",
@@ -57,11 +57,12 @@ def segment(
     Example: reco-assist segment mug.concept --images ~/Pictures --out masks
     """
     set_up(verbose=verbose, quiet=quiet)
+    from reco_assist.formats import FORMATS, check_formats
     from reco_assist.label_studio.outputs import note_images
     from reco_assist.runs import Run, list_targets, root_of
     from reco_assist.student import load_predictor
 
-    chosen = _formats(formats)
+    chosen = FORMATS if formats is None else check_formats(words(formats) or ())
     cluster = choose_cluster(engine, ray_address, device)
     targets = list_targets(images, out=out)
     predictor = load_predictor(
@@ -91,8 +92,7 @@ def segment(
 def _report(run: "Run", counts: dict[str, int], *, json: bool, quiet: bool) -> None:
     out, skipped = run.out, run.skipped
     images = len(run.targets) - len(skipped)
-    for name, reason in skipped:
-        say(f"skipped {name}: {reason}", quiet=quiet)
+    say_skipped(skipped, quiet=quiet)
     if not sum(counts.values()):
         say(
             f"NO MASK AT ALL in {images} images: try --presence off, other images, or learn the concept again"
@@ -104,13 +104,6 @@ def _report(run: "Run", counts: dict[str, int], *, json: bool, quiet: bool) -> N
         return
     found = ", ".join(f"{count} of {name!r}" for name, count in counts.items())
     say(f"{out}: {images} images, regions: {found}", quiet=quiet)
-
-
-def _formats(text: str) -> list[str]:
-    chosen = [one.strip() for one in text.split(",") if one.strip()]
-    if not chosen or set(chosen) - set(FORMATS):
-        raise InputError(f"--format is {text!r}: choose one or more of {','.join(FORMATS)}")
-    return chosen
 
 
 def _choice(option: str, value: str, allowed: tuple[str, ...]) -> Any:  # noqa: ANN401  (one of `allowed`)

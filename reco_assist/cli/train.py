@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 from tqdm.auto import tqdm
 
-from reco_assist.cli.options import Device, Json, Quiet, Verbose, print_json, say, set_up
+from reco_assist.cli.options import (
+    Device,
+    Json,
+    Quiet,
+    Verbose,
+    print_json,
+    say,
+    say_blank,
+    say_skipped,
+    set_up,
+)
 
 
 def train(
@@ -70,6 +80,8 @@ def train(
         recipe = replace(recipe, check_every=50, patience=0)  # how long to train was said
     targets = list_targets(images, out=out)
     corrections = [read_corrections(path, names) for path in corrected or ()]
+    for path, one in zip(corrected or (), corrections, strict=True):
+        say_blank(path, one.blank, quiet=quiet)
     with only_writer(make_output_folder(out)):
         examples = Examples(
             out / "examples",
@@ -82,8 +94,7 @@ def train(
         with tqdm(total=len(targets), unit="image", desc="label", disable=off) as bar:
             for count in examples.add(predictor, targets):
                 bar.update(count)
-        for name, reason in examples.skipped:
-            say(f"skipped {name}: {reason}", quiet=quiet)
+        say_skipped(examples.skipped, quiet=quiet)
         with tqdm(unit="step", desc="train", disable=off) as bar:
             for moment in learn(
                 examples,

@@ -10,10 +10,10 @@ import numpy as np
 
 from reco_assist.datasets.matching import pair_masks
 from reco_assist.errors import InputError
-from reco_assist.formats import Dataset, find_image, is_crowd, name_key
+from reco_assist.formats import Dataset, is_crowd, name_key
 from reco_assist.formats.matching import pair_images
+from reco_assist.formats.photographs import open_photograph
 from reco_assist.formats.plain import Id, Record
-from reco_assist.images import decode
 from reco_assist.masks import Rle, rle
 from reco_assist.masks.sheet import Tile, write_sheet
 
@@ -46,13 +46,17 @@ class ImageChange:
     """What became of one image.
 
     Attributes:
-        file_name: As the new data set says, or the old one where it is gone.
+        file_name: As the new data set says, or the old one where it is gone; relative to the data set.
+        image: Its record there.
+        of: The data set that it is of.
         kind: changed where any of its masks, its name or its size did.
         masks: Of both versions.
         renamed: The former name; empty where it is the same.
     """
 
     file_name: str
+    image: Record
+    of: Dataset
     kind: Kind
     masks: tuple[MaskChange, ...]
     renamed: str = ""
@@ -128,7 +132,7 @@ def write_diff_picture(
         changes: What to draw.
         folder: Of the photographs.
         most: Images that are drawn.
-        on_skip: Called with a sentence for a photograph that cannot be read.
+        on_skip: Called with a sentence for a photograph that is not what the data set says.
 
     Raises:
         StorageError: The file cannot be written.
@@ -138,7 +142,7 @@ def write_diff_picture(
     tiles = []
     for image in changed[:most]:
         try:
-            pixels = decode(find_image(folder, image.file_name)).pixels
+            pixels = open_photograph(image.of, image.image, folder).picture.pixels
         except InputError as error:
             on_skip(str(error))
             continue
@@ -171,14 +175,15 @@ def _image(old: Dataset, before: Record | None, new: Dataset, after: Record | No
         fresh = set(range(len(second))) - {j for _, j, _ in places}
         masks += [MaskChange(key[0], "added", None, second[j], 0.0) for j in sorted(fresh)]
     if after is None:
-        return ImageChange(str((before or {})["file_name"]), "removed", tuple(masks))
-    name = str(after["file_name"])
+        gone = before or {}
+        return ImageChange(old.name(gone), gone, old, "removed", tuple(masks))
+    name = new.name(after)
     if before is None:
-        return ImageChange(name, "added", tuple(masks))
+        return ImageChange(name, after, new, "added", tuple(masks))
     same = name_key(old.name(before)) == name_key(new.name(after))
-    renamed = "" if same else str(before["file_name"])
+    renamed = "" if same else old.name(before)
     touched = resized or renamed or any(mask.kind != "same" for mask in masks)
-    return ImageChange(name, "changed" if touched else "same", tuple(masks), renamed)
+    return ImageChange(name, after, new, "changed" if touched else "same", tuple(masks), renamed)
 
 
 def _masks(dataset: Dataset, number: Id) -> list[tuple[tuple[str, bool], Rle]]:

@@ -11,13 +11,12 @@ from reco_assist.masks import rle
 _SMALLEST = 0.01  # share of the image: smaller objects have hardly a cell of the encoder's grid
 
 
-def example_masks(dataset: Dataset, concept: str, *, most: int = 5) -> list[Record]:
-    """Annotations that show a concept well: of usual size, not too small, each in an image of its own.
+def example_masks(dataset: Dataset, concept: str) -> list[Record]:
+    """Annotations that show a concept, each in an image of its own; best first: of usual size, not too small.
 
     Args:
         dataset: With masks of the concept.
         concept: Its name; upper and lower case do not matter.
-        most: How many.
 
     Raises:
         InputError: The data set has no mask of the concept.
@@ -39,4 +38,4 @@ def example_masks(dataset: Dataset, concept: str, *, most: int = 5) -> list[Reco
     chosen: dict[object, Record] = {}
     for index in np.argsort(unusual, kind="stable").tolist():
         chosen.setdefault(dataset.image(records[index])["id"], records[index])
-    return list(chosen.values())[:most]
+    return list(chosen.values())

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from reco_assist.datasets.matching import pair_masks
@@ -10,6 +10,7 @@ from reco_assist.errors import InputError
 from reco_assist.formats import Dataset, is_crowd
 from reco_assist.formats.matching import pair_images
 from reco_assist.formats.plain import Id, Record, free_ids
+from reco_assist.formats.stream import dumps
 from reco_assist.masks import rle
 
 Mode = Literal["add", "correct"]
@@ -53,22 +54,25 @@ def merge(base: Dataset, new: Dataset, *, mode: Mode = "add", prefix: str = "") 
             the same pixels in all; a corrected mask keeps the id and the other fields of the one it corrects.
             Crowds of the base stay.
         prefix: Put before the file names of `new`: "val/" where the base says "val/a.jpg" and `new` "a.jpg".
+            Names that are added have their clean form: relative to the data set, with slashes.
 
     Raises:
         InputError: An image has another size in the two data sets.
         FormatError: A mask that must be compared is damaged.
     """
-    new = new.drawn
-    pairs = pair_images(base, new, prefix=prefix)
+    new = new.drawn.prefixed(prefix)
+    pairs = pair_images(base, new)
     _check_sizes(base, new, pairs)
-    licences, licence_ids = _adopt(base, new, "licenses", lambda one: (one.get("name"), one.get("url")))
+    licences, licence_ids = _adopt(
+        base, new, "licenses", lambda one: dumps([one.get("name"), one.get("url")])
+    )
     categories, category_ids = _adopt(base, new, "categories", lambda one: one["name"], base.concepts)
     take = free_ids(one["id"] for one in base.document["images"])
     images = list(base.document["images"])
     for number, image in new.images.items():
         if number not in pairs:
             pairs[number] = take(number)
-            record = {**image, "id": pairs[number], "file_name": prefix + image["file_name"]}
+            record = {**image, "id": pairs[number]}
             if "license" in record:
                 record["license"] = licence_ids.get(record["license"], record["license"])
             images.append(record)
@@ -82,7 +86,7 @@ def merge(base: Dataset, new: Dataset, *, mode: Mode = "add", prefix: str = "") 
     if licences or "licenses" in base.document:
         document["licenses"] = licences
     return Merged(
-        Dataset(document, base.source, base.folder),
+        replace(base, document=document, checked=True),
         result.images,
         result.matched,
         result.added,

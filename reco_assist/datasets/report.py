@@ -15,11 +15,11 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
-from reco_assist.errors import ImageError, InputError
+from reco_assist.errors import InputError
 from reco_assist.files import write_bytes
 from reco_assist.formats import Dataset, by_concept, is_crowd, score
+from reco_assist.formats.photographs import open_photograph
 from reco_assist.formats.plain import Record
-from reco_assist.images import decode
 from reco_assist.masks import rle
 from reco_assist.masks.colours import colours_of, css
 from reco_assist.masks.sheet import overlay
@@ -61,7 +61,7 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class Picture:
     """A mask to look at: a JPEG as text, and what is said below it."""
 
     jpeg: str
@@ -99,8 +99,8 @@ class Section:
     score: float | None
     charts: tuple[Chart, ...]
     positions: tuple[tuple[float, ...], ...]
-    typical: tuple[Example, ...]
-    doubtful: tuple[Example, ...]
+    typical: tuple[Picture, ...]
+    doubtful: tuple[Picture, ...]
     doubt: str
 
 
@@ -189,10 +189,9 @@ def _section(
     if scores:
         tenths = tuple(f"{tenth / 10:.1f}" for tenth in range(10))
         charts.append(Chart("Score", tenths, _binned(scores, [tenth / 10 for tenth in range(1, 10)])))
-    verdicts = [image.get("reco_verdicts", {}).get(name) for image in dataset.images.values()]
     typical, doubtful, doubt = _choose(masks)
 
-    def examples(chosen: Sequence[_Mask]) -> tuple[Example, ...]:
+    def examples(chosen: Sequence[_Mask]) -> tuple[Picture, ...]:
         if folder is None:
             return ()
         drawn = (_example(dataset, one, colour, folder, problems) for one in chosen)
@@ -204,7 +203,7 @@ def _section(
         images=len(each),
         masks=len(masks),
         crowds=crowds,
-        absent=sum(verdict is not None and not verdict["present"] for verdict in verdicts),
+        absent=sum(dataset.absent(image, name) for image in dataset.images),
         size=_percent(float(np.median([one.share for one in masks]))) if masks else "",
         score=float(np.median(scores)) if scores else None,
         charts=tuple(charts),
@@ -254,19 +253,14 @@ def _choose(masks: Sequence[_Mask]) -> tuple[list[_Mask], list[_Mask], str]:
 
 def _example(
     dataset: Dataset, one: _Mask, colour: NDArray[np.uint8], folder: Path, problems: list[str]
-) -> Example | None:
+) -> Picture | None:
     """A mask with its surroundings, half its size on each side."""
     image = dataset.image(one.annotation)
     try:
-        pixels = decode(dataset.photograph(image, folder)).pixels  # (H, W, 3)
-        if pixels.shape[:2] != (image["height"], image["width"]):
-            raise ImageError(f"{image['file_name']} has another size than the data set says.")
+        pixels = open_photograph(dataset, image, folder).picture.pixels  # (H, W, 3)
     except InputError as error:
-        problem = str(error).replace(
-            f"{folder}/", ""
-        )  # whoever reads the page need not know where it was made
-        if problem not in problems:
-            problems.append(problem)
+        if str(error) not in problems:
+            problems.append(str(error))
         return None
     mask = dataset.mask(one.annotation)
     x, y, width, height = rle.bbox(mask)
@@ -278,7 +272,7 @@ def _example(
     overlay(pixels[window], labels, colour[None], _ROOM).save(buffer, "JPEG", quality=82)
     size = f"{_percent(one.share)} of the image"
     caption = size if one.score is None else f"score {one.score:.2f}, {size}"
-    return Example(b64encode(buffer.getvalue()).decode(), str(image["file_name"]), caption)
+    return Picture(b64encode(buffer.getvalue()).decode(), str(image["file_name"]), caption)
 
 
 def _remarks(masks: Sequence[_Mask], sections: Sequence[Section], problems: Sequence[str]) -> list[str]:

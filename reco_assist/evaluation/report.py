@@ -17,6 +17,7 @@ from reco_assist.formats.fields import cut, listed
 from reco_assist.formats.matching import pair_images
 from reco_assist.formats.plain import Id
 from reco_assist.formats.regions import at_shape
+from reco_assist.masks import rle
 
 FALSE_MASK = 0.005
 """Share of an image above which a mask counts as false where the concept is absent."""
@@ -33,13 +34,30 @@ class ImageScore:
 
     Attributes:
         file_name: As the truth names it.
+        image: Id of the image in the predictions; None where it was not segmented.
         overlap: Pixels of mask and truth.
         boundary_f: F-score of the boundary, 0 to 1.
     """
 
     file_name: str
+    image: Id | None
     overlap: Overlap
     boundary_f: float
+
+
+@dataclass(frozen=True, slots=True)
+class FalseMask:
+    """What was found of a concept in an image that does not show it.
+
+    Attributes:
+        file_name: As the truth names it.
+        image: Id of the image in the predictions.
+        share: Of the image that it covers, 0 to 1.
+    """
+
+    file_name: str
+    image: Id
+    share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +68,7 @@ class ConceptScore:
         name: For reports.
         category: What predictions call it.
         images: Those that show it.
-        false: Negatives with a mask of more than `FALSE_MASK` of the image: file name and that share, largest
-            first.
+        false: Negatives with a mask of more than `FALSE_MASK` of the image, largest first.
         negatives: How many images were judged not to show it.
         masks: (score, whether it is right) of each scored mask; see `hits`.
         verdicts: (probability of presence, whether it is present) of each image that states one.
@@ -60,7 +77,7 @@ class ConceptScore:
     name: str
     category: str
     images: tuple[ImageScore, ...]
-    false: tuple[tuple[str, float], ...]
+    false: tuple[FalseMask, ...]
     negatives: int
     masks: tuple[tuple[float, bool], ...]
     verdicts: tuple[tuple[float, bool], ...]
@@ -183,13 +200,15 @@ def _score(
         images.append(_positive(predictions, category, file, covered.get(file), shown))
         masks += _judged(predictions, category, covered.get(file), shown)
         on_image()
-    false: list[tuple[str, float]] = []
+    false: list[FalseMask] = []
     negatives = sorted(covered.keys() - set(concept.positives) - concept.ignored)
     for file in negatives:
-        share = float(predictions.union(covered[file], category).mean())
+        found = predictions.of(covered[file], category)
+        united = rle.union([predictions.mask(one) for one in found]) if found else None
+        share = 0.0 if united is None else rle.area(united) / (united.height * united.width)
         if share > FALSE_MASK:
-            false.append((file, share))
-        masks += _judged(predictions, category, covered[file], None)
+            false.append(FalseMask(file, covered[file], share))
+        masks += [(sure, False) for one in found if (sure := score(one)) is not None]
         on_image()
     stated = ((file, predictions.presence(covered[file], category)) for file in sorted(covered))
     verdicts = tuple(
@@ -197,7 +216,7 @@ def _score(
         for file, probability in stated
         if probability is not None and file not in concept.ignored
     )
-    false.sort(key=lambda pair: (-pair[1], pair[0]))
+    false.sort(key=lambda one: (-one.share, one.file_name))
     return ConceptScore(
         concept.name, category, tuple(images), tuple(false), len(negatives), tuple(masks), verdicts
     )
@@ -208,21 +227,16 @@ def _positive(predictions: Dataset, category: str, file: str, own: Id | None, sh
     predicted = predictions.union(own, category, shape=(height, width))
     return ImageScore(
         file,
+        own,
         overlap(predicted, shown.mask, valid=shown.valid),
         boundary_f(predicted, shown.mask, valid=shown.valid),
     )
 
 
-def _judged(
-    predictions: Dataset, category: str, own: Id | None, shown: Labelled | None
-) -> list[tuple[float, bool]]:
-    """(score, whether it is right) of each scored mask of an image; none is right where nothing is shown."""
+def _judged(predictions: Dataset, category: str, own: Id | None, shown: Labelled) -> list[tuple[float, bool]]:
+    """(score, whether it is right) of each scored mask of an image that shows the concept."""
     return [
-        (
-            sure,
-            shown is not None
-            and hits(at_shape(predictions.mask(one), shown.mask.shape), shown.mask, valid=shown.valid),
-        )
+        (sure, hits(at_shape(predictions.mask(one), shown.mask.shape), shown.mask, valid=shown.valid))
         for one in ([] if own is None else predictions.of(own, category))
         if (sure := score(one)) is not None
     ]
@@ -239,7 +253,7 @@ def _concept_json(one: ConceptScore) -> dict[str, Any]:
             {"file_name": image.file_name, "iou": image.overlap.iou, "boundary_f": image.boundary_f}
             for image in one.images
         ],
-        "false": [{"file_name": file, "share": share} for file, share in one.false],
+        "false": [{"file_name": false.file_name, "share": false.share} for false in one.false],
     }
 
 

@@ -1,6 +1,6 @@
 """Formats: data sets in memory, and one reader and one writer for each kind of file. Loads without torch."""
 
-from reco_assist.formats.checks import Concepts, keep_numbers
+from reco_assist.formats.checks import FORMATS, Concepts, Format, check_formats, keep_numbers
 from reco_assist.formats.coco import read_coco, to_coco, to_predictions, write_coco, write_dataset
 from reco_assist.formats.dataset import Dataset, by_concept, is_crowd, score
 from reco_assist.formats.groups import read_group
@@ -17,9 +17,12 @@ from reco_assist.formats.png import label_map, write_label_map, write_label_maps
 from reco_assist.formats.reading import read_dataset
 
 __all__ = [
+    "FORMATS",
     "Concepts",
     "Dataset",
+    "Format",
     "by_concept",
+    "check_formats",
     "find_image",
     "is_crowd",
     "keep_numbers",

@@ -1,14 +1,31 @@
 """What every export makes sure of before it writes anything."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import count
+from typing import Literal
 
 from reco_assist.annotations import ImageRef, Prediction, Region
 from reco_assist.errors import InputError
 from reco_assist.masks import Rle, rle
 
+Format = Literal["coco", "label-studio", "png"]
+FORMATS: tuple[Format, ...] = ("coco", "label-studio", "png")
+"""What predictions are exported as."""
+
 Concepts = Sequence[str] | Mapping[str, int]
 """Names of concepts, numbered from 1 in their order; or names with the numbers that they must keep."""
+
+
+def check_formats(names: Collection[str]) -> tuple[Format, ...]:
+    """The formats of some names.
+
+    Raises:
+        InputError: There is none, or one is not known.
+    """
+    chosen = tuple(one for one in FORMATS if one in names)
+    if not chosen or set(names) - set(chosen):
+        raise InputError(f"the formats are {list(names)}: choose one or more of {', '.join(FORMATS)}")
+    return chosen
 
 
 def number_concepts(concepts: Concepts) -> dict[str, int]:

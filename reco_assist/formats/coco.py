@@ -1,6 +1,5 @@
 """COCO files: the one reader, and the one writer, which holds no more than one record at a time."""
 
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,31 +8,30 @@ import numpy as np
 
 from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
 from reco_assist.errors import FormatError, InputError
-from reco_assist.files import atomic_write
 from reco_assist.formats.checks import Concepts, check_prediction, number_concepts, round_score
 from reco_assist.formats.dataset import Dataset, score
 from reco_assist.formats.fields import cut
-from reco_assist.formats.plain import PARTS
-from reco_assist.formats.stream import Numbers, dumps, write_array
+from reco_assist.formats.regions import annotation
+from reco_assist.formats.stream import Numbers, write_document
 from reco_assist.json_files import parse_json
 from reco_assist.masks import Rle, polygons, rle
-
-_MOST = 4 << 30  # bytes of an unpacked file; a million masks have half of one
-_GZIP = b"\x1f\x8b"
+from reco_assist.text_files import read_plain
 
 
-def read_coco(path: Path, *, images: Path | None = None) -> Dataset:
+def read_coco(path: Path, *, images: Path | None = None, concepts: bool = True) -> Dataset:
     """Read a COCO file: JSON in UTF-8, UTF-16 or UTF-32, with or without a mark, packed by gzip or not.
 
     Args:
         path: The file.
         images: Folder of the photographs, where it is known.
+        concepts: Whether it matters what the masks are of; otherwise it may have no categories.
 
     Raises:
         InputError: There is no such file, or it cannot be read.
         FormatError: It is not a COCO data set; see `fields` for what is accepted.
     """
-    return Dataset(read_json(path), str(path), images)
+    document = read_json(path)
+    return Dataset(document if concepts else _unnamed(document), str(path), images)
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401  (any JSON value)
@@ -45,24 +43,17 @@ def read_json(path: Path) -> Any:  # noqa: ANN401  (any JSON value)
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}: name a COCO file, such as that of 'reco-assist segment'")
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): name a COCO file") from error
-    return parse_json(_unpacked(data, path), path)
+    return parse_json(read_plain(path), path)
 
 
-def _unpacked(data: bytes, path: Path) -> bytes:
-    if not data.startswith(_GZIP):
-        return data
-    try:
-        unpacker = zlib.decompressobj(wbits=31)
-        unpacked = unpacker.decompress(data, _MOST)
-    except zlib.error as error:
-        raise FormatError(f"{path} cannot be unpacked ({error}): copy it anew") from error
-    if not unpacker.eof:
-        raise FormatError(f"{path} is cut short, or has more than {_MOST >> 30} GiB: copy it anew")
-    return unpacked
+def _unnamed(document: Any) -> Any:  # noqa: ANN401  (whatever a file holds)
+    """A document whose masks are all of one nameless concept; what is none stays as it is."""
+    if not isinstance(document, dict) or not isinstance(document.get("annotations"), list):
+        return document
+    annotations = [
+        {**one, "category_id": 1} if isinstance(one, dict) else one for one in document["annotations"]
+    ]
+    return {**document, "annotations": annotations, "categories": [{"id": 1, "name": "anything"}]}
 
 
 def write_dataset(path: Path, dataset: Dataset) -> None:
@@ -71,21 +62,7 @@ def write_dataset(path: Path, dataset: Dataset) -> None:
     Raises:
         StorageError: The file cannot be written.
     """
-    _write(path, dataset.document)
-
-
-def _write(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a document whose images and annotations may be made while they are written."""
-    with atomic_write(path) as file:
-        separator = b"{"
-        for key, value in document.items():
-            file.write(separator + dumps(key).encode() + b":")
-            separator = b","
-            if key in PARTS:
-                write_array(file, value)
-            else:
-                file.write(dumps(value).encode())
-        file.write(b"}")
+    write_document(path, dataset.document)
 
 
 def to_coco(
@@ -144,7 +121,7 @@ def write_coco(
         StorageError: The file cannot be written.
     """
     numbers = number_concepts(concepts)
-    _write(
+    write_document(
         path,
         {
             **_head(numbers, info),
@@ -189,14 +166,10 @@ def _annotations(
         image_id = image_ids.take(prediction.image.content_hash)
         for region in prediction.regions:
             segmentation, mask = _segmentation(region, as_polygons=as_polygons)
+            number = ids.take(prediction.image.content_hash, region.concept, region.mask.counts)
             yield {
-                "id": ids.take(prediction.image.content_hash, region.concept, region.mask.counts),
-                "image_id": image_id,
-                "category_id": numbers[region.concept],
+                **annotation(number, image_id, numbers[region.concept], mask),
                 "segmentation": segmentation,
-                "area": rle.area(mask),
-                "bbox": list(rle.bbox(mask)),
-                "iscrowd": 0,
                 "score": round_score(region.score),
             }
 

@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from operator import is_
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,21 @@ class Dataset:
         document: The whole COCO document; its values get their plain forms as the table `fields.FIELDS` says.
         source: What it is called in messages: its file.
         folder: What file names are relative to, where that is known.
+        skipped: (file name, reason in a sentence) of images that its reader left out.
+        checked: Whether every value has its plain form already.
     """
 
     document: Mapping[str, Any]
     source: str
     folder: Path | None = None
+    skipped: tuple[tuple[str, str], ...] = field(default=(), kw_only=True)
+    checked: bool = field(default=False, kw_only=True, repr=False)
+    _masks: dict[Id, tuple[Record, Rle]] = field(default_factory=dict, kw_only=True, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "document", plain(self.document, self.source))
-        self._check_sizes()
+        if not self.checked:
+            object.__setattr__(self, "document", plain(self.document, self.source))
+            _check_sizes(self)
 
     def at(self, folder: Path) -> "Dataset":
         """The same data set with its photographs in a folder; records of one file there are one image.
@@ -42,7 +49,11 @@ class Dataset:
         Raises:
             FormatError: Records of one file have different sizes.
         """
-        return self if folder == self.folder else Dataset(self.document, self.source, folder)
+        if folder == self.folder:
+            return self
+        moved = replace(self, folder=folder, checked=True)
+        _check_sizes(moved)
+        return moved
 
     @cached_property
     def images(self) -> dict[Id, Record]:
@@ -86,8 +97,12 @@ class Dataset:
         Raises:
             FormatError: Its segmentation is damaged or of another size.
         """
-        image = self.image(annotation)
-        return masked(annotation, (image["height"], image["width"]), self.source)
+        known = self._masks.get(annotation["id"])
+        if known is None or known[0] is not annotation:
+            image = self.image(annotation)
+            known = annotation, masked(annotation, (image["height"], image["width"]), self.source)
+            self._masks[annotation["id"]] = known
+        return known[1]
 
     @cached_property
     def drawn(self) -> "Dataset":
@@ -100,7 +115,7 @@ class Dataset:
         kept = [one for one in every if rle.area(self.mask(one))]
         if len(kept) == len(every):
             return self
-        drawn = self.with_annotations(kept)
+        drawn = self._with(annotations=kept)
         drawn.__dict__["drawn"] = drawn
         return drawn
 
@@ -139,9 +154,13 @@ class Dataset:
 
     def presence(self, image: Id, concept: str) -> float | None:
         """The probability that an image shows a concept, where the data set states one."""
-        verdicts = self.images[image].get("reco_verdicts") or {}
-        stated = {name.casefold(): verdict["probability"] for name, verdict in verdicts.items()}
-        return stated.get(concept.casefold())
+        stated = self._stated[image].get(concept.casefold())
+        return None if stated is None else stated["probability"]
+
+    def absent(self, image: Id, concept: str) -> bool:
+        """Whether the data set states that an image does not show a concept."""
+        stated = self._stated[image].get(concept.casefold())
+        return stated is not None and not stated["present"]
 
     def photograph(self, image: Record, folder: Path | None = None) -> Path:
         """Where the photograph of an image is, or should be.
@@ -164,23 +183,31 @@ class Dataset:
         """The POSIX name of an image, relative to the data set where it is absolute."""
         return clean_name(below(image["file_name"], self._roots))
 
-    def with_annotations(self, annotations: Iterable[Record]) -> "Dataset":
-        """The same images with other annotations."""
-        return Dataset({**self.document, "annotations": list(annotations)}, self.source, self.folder)
+    def prefixed(self, prefix: str) -> "Dataset":
+        """The same data set with the names of its images in their clean form, and a prefix before them.
+
+        Names are relative to the data set; one that is absolute all the same gets no prefix.
+        """
+
+        def named(image: Record) -> Record:
+            name = self.name(image)
+            name = name if name.startswith("/") else clean_name(prefix + name)
+            return image if image["file_name"] == name else {**image, "file_name": name}
+
+        images = [named(one) for one in self.document["images"]]
+        return self if all(map(is_, images, self.document["images"])) else self._with(images=images)
 
     def only(self, images: Iterable[Id]) -> "Dataset":
         """Some of its images with their annotations, in its own order; nothing else changes."""
         wanted = set(images)
         kept = {number for number, first in self._first.items() if first in wanted}
-        return Dataset(
-            {
-                **self.document,
-                "images": [one for one in self.document["images"] if one["id"] in kept],
-                "annotations": [one for one in self.document["annotations"] if one["image_id"] in kept],
-            },
-            self.source,
-            self.folder,
+        return self._with(
+            images=[one for one in self.document["images"] if one["id"] in kept],
+            annotations=[one for one in self.document["annotations"] if one["image_id"] in kept],
         )
+
+    def _with(self, **parts: list[Record]) -> "Dataset":
+        return replace(self, document={**self.document, **parts}, checked=True)
 
     @cached_property
     def _first(self) -> dict[Id, Id]:
@@ -199,6 +226,14 @@ class Dataset:
         return {name_key(name): number for name, number in self._names.items()}
 
     @cached_property
+    def _stated(self) -> dict[Id, dict[str, Record]]:
+        """The verdicts about each image, by concept in lower case."""
+        return {
+            number: {name.casefold(): one for name, one in image.get("reco_verdicts", {}).items()}
+            for number, image in self.images.items()
+        }
+
+    @cached_property
     def _by_concept(self) -> dict[tuple[Id, str], list[Record]]:
         found: dict[tuple[Id, str], list[Record]] = defaultdict(list)
         for number, annotations in self.annotations.items():
@@ -212,15 +247,16 @@ class Dataset:
         roots = (*(() if self.folder is None else (self.folder,)), own if own.is_dir() else own.parent)
         return tuple(dict.fromkeys(place for root in roots for place in (root.absolute(), root.resolve())))
 
-    def _check_sizes(self) -> None:
-        for one in self.document["images"]:
-            first = self.image({"image_id": one["id"]})
-            if (first["height"], first["width"]) != (one["height"], one["width"]):
-                raise FormatError(
-                    f"{self.source} has {cut(one['file_name'], 80)} twice, as {first['width']} x "
-                    f"{first['height']} and as {one['width']} x {one['height']} pixels: leave out the "
-                    "wrong one"
-                )
+
+def _check_sizes(dataset: Dataset) -> None:
+    """Records of one file agree on its size."""
+    for one in dataset.document["images"]:
+        first = dataset.image({"image_id": one["id"]})
+        if (first["height"], first["width"]) != (one["height"], one["width"]):
+            raise FormatError(
+                f"{dataset.source} has {cut(one['file_name'], 80)} twice, as {first['width']} x "
+                f"{first['height']} and as {one['width']} x {one['height']} pixels: leave out the wrong one"
+            )
 
 
 def is_crowd(annotation: Record) -> bool:

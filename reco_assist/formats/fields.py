@@ -206,11 +206,18 @@ FIELDS: Mapping[str, tuple[Field, ...]] = {
         Field("height", "a whole number of pixels from 1", _WHOLE, _side, needed=True),
         Field("width", "a whole number of pixels from 1", _WHOLE, _side, needed=True),
         Field("reco_hash", "a text", _KEPT, _hash),
+        Field("license", "a whole number or a text", "null is none", _own_id),
         Field("reco_verdicts", "present and probability, 0 to 1, for each concept", _KEPT, _verdicts),
     ),
     "categories": (
         Field("id", "a whole number or a text, once", "1.0 becomes 1", _id, needed=True),
         Field("name", "a text", "a number becomes its text", _text, needed=True),
+        Field("reco_query", "a text", "a number becomes its text", _text),
+    ),
+    "licenses": (
+        Field(
+            "id", "a whole number or a text, once", "null or nothing becomes the next free number", _own_id
+        ),
     ),
     "annotations": (
         Field(

@@ -14,9 +14,11 @@ from reco_assist.formats.dataset import Dataset
 from reco_assist.formats.fields import cut
 from reco_assist.formats.legends import VOID
 from reco_assist.formats.png import read_label_map
+from reco_assist.formats.regions import annotation
 from reco_assist.images import decode
 from reco_assist.json_files import parse_json
 from reco_assist.masks import rle
+from reco_assist.text_files import read_plain
 
 GROUP_TABLE = "concepts.json"
 QUERY = "reco_query"
@@ -39,7 +41,7 @@ def read_group(folder: Path) -> Dataset:
     """
     table = folder / GROUP_TABLE
     try:
-        concepts = parse_json(table.read_bytes(), table)["concepts"]
+        concepts = parse_json(read_plain(table), table)["concepts"]
         categories = [
             {"id": number, "name": str(name), QUERY: str(entry["query"])}
             for number, (name, entry) in enumerate(concepts.items(), start=1)
@@ -61,7 +63,10 @@ def read_group(folder: Path) -> Dataset:
         unsure = ignored[file] - {category for category, *_ in regions}
         regions += [(category, whole, 1) for category in sorted(unsure)]
         images.append({"id": number, "file_name": file, "height": height, "width": width})
-        annotations += [_annotation(len(annotations) + n, number, *one) for n, one in enumerate(regions, 1)]
+        annotations += [
+            annotation(len(annotations) + n, number, category, rle.encode(mask), crowd=crowd)
+            for n, (category, mask, crowd) in enumerate(regions, 1)
+        ]
     document = {"images": images, "annotations": annotations, "categories": categories}
     return Dataset(document, str(folder), folder)
 
@@ -88,18 +93,3 @@ def _regions(folder: Path, positives: Iterable[_Positive]) -> Iterator[tuple[int
         yield category, np.isin(labels, ids), 0
         if (void := np.isin(labels, VOID)).any():
             yield category, void, 1
-
-
-def _annotation(
-    number: int, image: int, category: int, mask: NDArray[np.bool_], crowd: int
-) -> dict[str, Any]:
-    code = rle.encode(mask)
-    return {
-        "id": number,
-        "image_id": image,
-        "category_id": category,
-        "segmentation": rle.to_coco(code),
-        "area": rle.area(code),
-        "bbox": list(rle.bbox(code)),
-        "iscrowd": crowd,
-    }

@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from reco_assist.errors import InputError
 from reco_assist.formats.dataset import Dataset
+from reco_assist.formats.file_paths import LABEL_MAP, find_files
 from reco_assist.formats.legends import VOC_CLASSES, VOC_OBJECTS, VOID, LabelNames, mask_folder, read_names
+from reco_assist.formats.photographs import read_photograph
 from reco_assist.formats.png import read_label_map
+from reco_assist.formats.regions import annotation
 from reco_assist.formats.stream import Numbers
-from reco_assist.images import SUFFIXES, content_hash, decode, read_bytes
+from reco_assist.images import SUFFIXES
 from reco_assist.masks import encode_labels, label, rle
-from reco_assist.masks.names import LABEL_MAP, find_files
 
 VOC_IMAGES = "JPEGImages"
 
@@ -26,11 +28,12 @@ def read_label_maps(
     files: Collection[str] = (),
     names: Mapping[int, str] | None = None,
 ) -> Dataset:
-    """Read a folder of label maps as a data set; they are named after their images as `masks.names` says.
+    """Read a folder of label maps as a data set; they are named after their images as `file_paths` says.
 
     Category ids are the maps' numbers. Each connected part is an annotation, or each object where a VOC-style
     folder has maps of objects. What is not known (255) becomes a crowd of each concept that the image shows,
-    of all where it shows none, so that no score counts it.
+    of all where it shows none, so that no score counts it. A map whose image is missing, damaged or
+    of another size is left out, and named in `skipped`.
 
     Args:
         folder: Of the maps, or of a VOC-style data set.
@@ -40,9 +43,8 @@ def read_label_maps(
         names: What the numbers mean where no file says so; see `legends`.
 
     Raises:
-        InputError: Nothing names the numbers, there is no map, or a map has no image, two or another size.
+        InputError: Nothing names the numbers, no map has a usable image, or one has two.
         FormatError: A map is damaged.
-        ImageError: An image cannot be read.
     """
     maps = mask_folder(folder)
     known = read_names(maps) or LabelNames(dict(names or {}))
@@ -55,35 +57,34 @@ def read_label_maps(
     annotations: list[dict[str, Any]] = []
     image_ids, ids = Numbers(), Numbers()
     place = _place(folder, images, files)
+    skipped: list[tuple[str, str]] = []
     for path, file in _pairs(maps, place, files):
         labels = read_label_map(path, known.colours)
+        size = {"height": labels.shape[0], "width": labels.shape[1]}
+        digest = file or ""
         if place is not None:
             _check_numbers(labels, classes, path)
-        digest = file if place is None else _photograph(place / file, path, labels.shape)
+            try:
+                digest = _photograph(place, file, path.relative_to(maps), labels.shape, folder)
+            except InputError as error:
+                skipped.append((file or path.relative_to(maps).as_posix(), str(error)))
+                continue
         number = image_ids.take(digest)
-        size = {"height": labels.shape[0], "width": labels.shape[1]}
         known_by = {} if place is None else {"reco_hash": digest}
         records.append({"id": number, "file_name": file, **size, **known_by})
         objects = maps.parent / VOC_OBJECTS / path.relative_to(maps)
         parts = read_label_map(objects) if maps.name == VOC_CLASSES and objects.is_file() else None
         for category, mask, crowd in _regions(labels, parts, classes):
-            annotations.append(
-                {
-                    "id": ids.take(digest, category, crowd, mask.counts),
-                    "image_id": number,
-                    "category_id": category,
-                    "segmentation": rle.to_coco(mask),
-                    "area": rle.area(mask),
-                    "bbox": list(rle.bbox(mask)),
-                    "iscrowd": crowd,
-                }
-            )
+            own = ids.take(digest, category, crowd, mask.counts)
+            annotations.append(annotation(own, number, category, mask, crowd=crowd))
+    if skipped and not records:
+        raise InputError(f"none of {len(skipped)} label maps can be used; the first: {skipped[0][1]}")
     document = {
         "images": records,
         "annotations": annotations,
         "categories": [{"id": number, "name": name} for number, name in classes.items()],
     }
-    return Dataset(document, str(folder), place or images)
+    return Dataset(document, str(folder), place or images, skipped=tuple(skipped))
 
 
 def _check_numbers(labels: NDArray[np.int32], classes: Mapping[int, str], path: Path) -> None:
@@ -101,8 +102,8 @@ def _place(folder: Path, images: Path | None, files: Collection[str]) -> Path | 
     raise InputError(f"the label maps of {folder} need their images: name the folder by --images")
 
 
-def _pairs(maps: Path, place: Path | None, files: Collection[str]) -> Iterator[tuple[Path, str]]:
-    """Each label map and the name of its image."""
+def _pairs(maps: Path, place: Path | None, files: Collection[str]) -> Iterator[tuple[Path, str | None]]:
+    """Each label map and the name of its image, if it has one."""
     if place is None:
         found = find_files(files, maps)
         if not found:
@@ -114,24 +115,16 @@ def _pairs(maps: Path, place: Path | None, files: Collection[str]) -> Iterator[t
         raise InputError(f"{maps} holds no label maps (PNG): name their folder")
     photos = _photos(place, maps, listed)
     for path in listed:
-        if path not in photos:
-            raise InputError(
-                f"the label map {path.relative_to(maps)} has no image in {place}: "
-                "name the folder of its images"
-            )
-        yield path, photos[path].relative_to(place).as_posix()
+        yield path, photos[path].relative_to(place).as_posix() if path in photos else None
 
 
-def _photograph(photo: Path, path: Path, shape: tuple[int, ...]) -> str:
+def _photograph(place: Path, file: str | None, path: Path, shape: tuple[int, ...], folder: Path) -> str:
     """The content hash of a photograph, which must have the size of its map."""
-    data = read_bytes(photo)
-    picture = decode(data, reduce_to=1)
-    if shape != (picture.height, picture.width):
+    if file is None:
         raise InputError(
-            f"the label map {path} has {shape[1]} x {shape[0]} pixels and {photo.name} has "
-            f"{picture.width} x {picture.height} (upright): make maps at the image's full size"
+            f"{path} has no image in {place}: add it, or name the folder of the images by --images"
         )
-    return content_hash(data)
+    return read_photograph(place / file, file, (shape[0], shape[1]), str(folder), reduce_to=1).content_hash
 
 
 def _regions(

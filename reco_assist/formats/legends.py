@@ -13,6 +13,7 @@ from pathlib import Path
 
 from reco_assist.errors import FormatError
 from reco_assist.json_files import parse_json
+from reco_assist.text_files import read_text
 
 LEGEND = "legend.json"
 """Name of our own file of names."""
@@ -60,10 +61,10 @@ def read_names(folder: Path) -> LabelNames | None:
             path = place / name
             if not path.is_file():
                 continue
+            text = read_text(path)
             try:
-                return reader(path.read_text(encoding="utf-8"))
+                return reader(text)
             except (
-                OSError,
                 ValueError,
                 KeyError,
                 TypeError,

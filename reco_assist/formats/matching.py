@@ -3,28 +3,23 @@
 from collections.abc import Callable
 
 from reco_assist.formats.dataset import Dataset
-from reco_assist.formats.names import clean_name, name_key
+from reco_assist.formats.names import name_key
 from reco_assist.formats.plain import Id, Record
 
 
-def pair_images(old: Dataset, new: Dataset, *, prefix: str = "") -> dict[Id, Id]:
+def pair_images(old: Dataset, new: Dataset) -> dict[Id, Id]:
     """The old image of each new one that both data sets have: of its name, or else of its content.
 
     Args:
         old: One data set.
         new: The other.
-        prefix: What the old data set puts before the file names of the new one.
 
     Returns:
         Ids of old images by ids of new ones; no old image is there twice.
     """
-
-    def named(dataset: Dataset, image: Record) -> str:
-        return clean_name((prefix if dataset is new else "") + dataset.name(image))
-
     ways: tuple[Callable[[Dataset, Record], str | None], ...] = (
-        named,
-        lambda dataset, image: name_key(named(dataset, image)),
+        lambda dataset, image: dataset.name(image),
+        lambda dataset, image: name_key(dataset.name(image)),
         lambda _, image: image.get("reco_hash"),
     )
     pairs: dict[Id, Id] = {}

@@ -13,14 +13,14 @@ from PIL import Image
 
 from reco_assist.files import make_folder, make_output_folder, write_bytes
 from reco_assist.formats.dataset import Dataset, is_crowd, score
+from reco_assist.formats.file_paths import paths_for
 from reco_assist.formats.plain import Record
-from reco_assist.formats.stream import dumps
+from reco_assist.formats.stream import write_document
 from reco_assist.masks import rle
-from reco_assist.masks.names import paths_for
 
 
 def write_panoptic(folder: Path, dataset: Dataset, *, name: str = "panoptic") -> None:
-    """Write `NAME.json` and PNG files below `NAME/`, named after the images; see `masks.names`.
+    """Write `NAME.json` and PNG files below `NAME/`, named after the images; see `file_paths`.
 
     A pixel belongs to one segment: the mask of the higher score wins, single objects before crowds, and among
     equals the smaller mask. Masks that nothing is left of have no segment. Every category is a thing.
@@ -52,7 +52,7 @@ def write_panoptic(folder: Path, dataset: Dataset, *, name: str = "panoptic") ->
     categories = [{"supercategory": "", **one, "isthing": 1} for one in dataset.document["categories"]]
     images = list(dataset.images.values())
     document = {**dataset.document, "images": images, "annotations": annotations, "categories": categories}
-    write_bytes(folder / f"{name}.json", dumps(document).encode())
+    write_document(folder / f"{name}.json", document)
 
 
 def _segments(

@@ -13,6 +13,7 @@ Id = int | str
 """COCO's ids are whole numbers; some tools write text, which is kept."""
 
 PARTS = ("images", "annotations", "categories")
+_KINDS = {"images": "image", "annotations": "annotation", "categories": "category", "licenses": "license"}
 
 
 def plain(document: object, source: str) -> Mapping[str, Any]:
@@ -31,8 +32,13 @@ def plain(document: object, source: str) -> Mapping[str, Any]:
     sizes = _sizes(images, source)
     known = {"image_id": _ids(images, "image", source), "category_id": _ids(categories, "category", source)}
     annotations = [_resolved(one, known, source) for one in annotations]
-    annotations = [_measured(one, sizes[one["image_id"]], source) for one in _numbered(annotations, source)]
+    annotations = [
+        _measured(one, sizes[one["image_id"]], source)
+        for one in _numbered(annotations, "annotations", source)
+    ]
     parts = {"images": images, "annotations": annotations, "categories": categories}
+    if "licenses" in document:
+        parts["licenses"] = _licences(document, source)
     return {key: parts[key] if key in parts else _finite(value, source) for key, value in document.items()}
 
 
@@ -43,8 +49,16 @@ def named(one: Record, part: str) -> str:
 
 
 def _records(document: Mapping[str, Any], part: str, source: str) -> list[Record]:
-    kind = {"images": "image", "annotations": "annotation", "categories": "category"}[part]
-    return [_record(one, part, kind, source) for one in document[part]]
+    return [_record(one, part, _KINDS[part], source) for one in document[part]]
+
+
+def _licences(document: Mapping[str, Any], source: str) -> list[Record]:
+    """The licences, which nothing needs: the list may be empty, and one without an id gets the next."""
+    if not document["licenses"]:
+        return []
+    if not isinstance(document["licenses"], list):
+        raise FormatError(f"{source} has {cut(document['licenses'])} as its licenses: give a list of records")
+    return _numbered(_records(document, "licenses", source), "licenses", source)
 
 
 def _record(one: Any, part: str, kind: str, source: str) -> Record:  # noqa: ANN401  (whatever a file holds)
@@ -122,22 +136,22 @@ def _resolved(one: Record, known: Mapping[str, Mapping[Id, Id]], source: str) ->
                 f"{named(one, 'annotation')} of {source} has the {field} {cut(one[field])}, which is "
                 "not listed: add it, or leave the annotation out"
             )
-        if ids[one[field]] is not one[field]:
+        if ids[one[field]] != one[field]:
             changed[field] = ids[one[field]]
     return {**one, **changed} if changed else one
 
 
-def _numbered(annotations: list[Record], source: str) -> list[Record]:
-    """Annotations that all have an id, once."""
+def _numbered(records: list[Record], part: str, source: str) -> list[Record]:
+    """Records that all have an id, once."""
     taken: set[Id] = set()
-    for one in annotations:
+    for one in records:
         number = one.get("id")
         if number in taken:
-            raise _twice(number, "annotations", source)
+            raise _twice(number, part, source)
         if number is not None:
             taken.add(number)
     take = free_ids(taken)
-    return [one if one.get("id") is not None else {**one, "id": take(None)} for one in annotations]
+    return [one if one.get("id") is not None else {**one, "id": take(None)} for one in records]
 
 
 def _measured(one: Record, size: tuple[int, int], source: str) -> Record:

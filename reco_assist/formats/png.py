@@ -12,12 +12,12 @@ from reco_assist.annotations import Prediction
 from reco_assist.errors import FormatError, ImageError, InputError
 from reco_assist.files import make_folder, make_output_folder, remove_file, write_bytes
 from reco_assist.formats.checks import Concepts, check_prediction, number_concepts
+from reco_assist.formats.file_paths import leftovers, paths_for
 from reco_assist.formats.legends import LEGEND, Colour
 from reco_assist.formats.stream import dumps
 from reco_assist.image_files import load_image
 from reco_assist.masks import rle
 from reco_assist.masks.colours import colours_of, css, palette
-from reco_assist.masks.names import leftovers, paths_for
 
 _MOST = 255  # concepts that a palette of 256 entries has room for
 
@@ -106,7 +106,7 @@ def write_label_maps(
 ) -> None:
     """Write the label maps of a data set and their legend, and remove those that an earlier export left.
 
-    Each is named after its image; see `masks.names`. No more than one image's masks are held.
+    Each is named after its image; see `file_paths`. No more than one image's masks are held.
 
     Args:
         folder: Of the maps; made, and marked as output.

@@ -40,6 +40,29 @@ def region(annotation: Mapping[str, Any], height: int, width: int) -> Rle:
     return rle.from_coco(parts, height, width) if parts else _blank(height, width)
 
 
+def annotation(
+    number: object, image: object, category: object, mask: Rle, *, crowd: int = 0
+) -> dict[str, Any]:
+    """The COCO record of a mask; its fields have the order of every file that we write.
+
+    Args:
+        number: Its id.
+        image: The id of its image.
+        category: The id of its category.
+        mask: Its pixels.
+        crowd: 1 for a region to ignore.
+    """
+    return {
+        "id": number,
+        "image_id": image,
+        "category_id": category,
+        "segmentation": rle.to_coco(mask),
+        "area": rle.area(mask),
+        "bbox": list(rle.bbox(mask)),
+        "iscrowd": crowd,
+    }
+
+
 def rings(segmentation: object) -> list[list[float]]:
     """The parts of a polygon `[[x1, y1, ...], ...]`; a flat `[x1, y1, ...]` is one part.
 

@@ -3,7 +3,10 @@
 import json
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, BinaryIO
+
+from reco_assist.files import atomic_write
 
 
 def dumps(value: object) -> str:
@@ -18,6 +21,24 @@ def write_array(file: BinaryIO, records: Iterable[Mapping[str, Any]]) -> None:
         file.write(separator + dumps(record).encode())
         separator = b","
     file.write(b"[]" if separator == b"[" else b"]")
+
+
+def write_document(path: Path, document: Mapping[str, Any]) -> None:
+    """Write a COCO document whose images and annotations may be made while they are written.
+
+    Raises:
+        StorageError: The file cannot be written; what was there stays.
+    """
+    with atomic_write(path) as file:
+        separator = b"{"
+        for key, value in document.items():
+            file.write(separator + dumps(key).encode() + b":")
+            separator = b","
+            if key in ("images", "annotations", "categories"):
+                write_array(file, value)
+            else:
+                file.write(dumps(value).encode())
+        file.write(b"}")
 
 
 class Numbers:

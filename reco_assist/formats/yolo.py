@@ -4,49 +4,48 @@ Written here and not by supervision, whose converter (0.31) gave up on 2 of 1,07
 ("No foreground-contained seam found"). It is the reader in the tests.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from reco_assist.errors import InputError
 from reco_assist.files import inside, link_or_copy, make_folder, make_output_folder, write_bytes
 from reco_assist.formats.dataset import Dataset, is_crowd
-from reco_assist.formats.plain import Id, Record
+from reco_assist.formats.file_paths import paths_for
+from reco_assist.formats.photographs import Photographed
+from reco_assist.formats.plain import Record
 from reco_assist.masks import label, polygons, rle
-from reco_assist.masks.names import paths_for
 
 
-def write_yolo(folder: Path, parts: Mapping[str, Dataset], images: Path) -> int:
+def write_yolo(folder: Path, parts: Mapping[str, Photographed]) -> int:
     """Write parts of a data set for training YOLO: `images/PART`, `labels/PART` and `data.yaml`.
 
     Classes are numbered from 0 in the order of the categories. A mask in several pieces is several objects
     and a hole is joined to the outline by a seam: the format has neither. It has no region to ignore either,
     so crowds are left out. An image without a mask has an empty file, which YOLO takes for background. Images
-    that differ in their suffix alone get longer names; see `masks.names`.
+    that differ in their suffix alone get longer names; see `file_paths`.
 
     Args:
         folder: Where they go.
-        parts: Data sets of the same categories by name, such as `train` and `val`.
-        images: Folder of the images, which are linked where the disk can, else copied.
+        parts: Data sets of the same categories by name, such as `train` and `val`; their photographs are
+            linked where the disk can, else copied.
 
     Returns:
         How many crowds were left out.
 
     Raises:
-        InputError: An image is missing or lies outside the folder.
+        InputError: The name of an image leads out of the folder.
         FormatError: A mask is damaged.
         StorageError: The files cannot be written.
     """
-    parts = {part: dataset.at(images) for part, dataset in parts.items()}
-    photos = {part: _photographs(dataset) for part, dataset in parts.items()}
     make_output_folder(folder)
-    first = next(iter(parts.values()))
+    first = next(iter(parts.values())).dataset
     classes = {concept: index for index, concept in enumerate(first.concepts)}
     crowds = 0
-    for part, dataset in parts.items():
+    for part, photos in parts.items():
+        dataset = photos.dataset
         names = [dataset.name(image) for image in dataset.images.values()]
         labels = paths_for(names, folder / "labels" / part, suffix=".txt")
         for number, name in zip(dataset.images, names, strict=True):
@@ -54,7 +53,7 @@ def write_yolo(folder: Path, parts: Mapping[str, Dataset], images: Path) -> int:
             # The format pairs an image with its labels by what comes before the suffix.
             picture = target.with_name(target.stem + PurePosixPath(name).suffix)
             relative = picture.relative_to(folder / "labels").as_posix()
-            _place(photos[part][number], inside(folder / "images", relative))
+            _place(photos.paths[number], inside(folder / "images", relative))
             single = [one for one in dataset.annotations[number] if not is_crowd(one)]
             crowds += len(dataset.annotations[number]) - len(single)
             make_folder(target.parent)
@@ -89,21 +88,12 @@ def _joined(outline: polygons.Outline) -> NDArray[np.float64]:
     return path
 
 
-def _photographs(dataset: Dataset) -> dict[Id, Path]:
-    """The photograph of each image; all are there before anything is written."""
-    found = {number: dataset.photograph(image) for number, image in dataset.images.items()}
-    for path in found.values():
-        if not path.is_file():
-            raise InputError(f"the image {path} is missing: name the folder of the images by --images")
-    return found
-
-
 def _place(source: Path, target: Path) -> None:
     make_folder(target.parent)
     link_or_copy(source, target)
 
 
-def _yaml(parts: Mapping[str, Dataset], names: list[str]) -> str:
+def _yaml(parts: Iterable[str], names: list[str]) -> str:
     where = {part: f"images/{part}" for part in parts}
     # Every trainer wants both; a data set that was not parted is its own validation part.
     where = {"train": next(iter(where.values())), "val": list(where.values())[-1], **where}

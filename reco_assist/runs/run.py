@@ -13,6 +13,8 @@ from reco_assist.cluster import Cluster
 from reco_assist.errors import InputError
 from reco_assist.files import make_folder, make_output_folder, only_writer
 from reco_assist.formats import (
+    FORMATS,
+    check_formats,
     keep_numbers,
     read_coco,
     write_coco,
@@ -30,7 +32,6 @@ BATCH = 16
 CONCEPTS = "concepts"
 """Folder of the results with the Concepts that they were made with, by digest."""
 
-FORMATS = ("coco", "label-studio", "png")
 _JOURNAL = "journal.jsonl"
 
 
@@ -156,8 +157,7 @@ class Run:
             InputError: There is no such format.
             StorageError: The folder cannot be written.
         """
-        if not formats or set(formats) - set(FORMATS):
-            raise InputError(f"the formats are {list(formats)}: choose one or more of {', '.join(FORMATS)}")
+        formats = check_formats(formats)
         self._lost = self._look()
         about = self.predictor.about()
         known, before = self._earlier()

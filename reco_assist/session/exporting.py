@@ -13,15 +13,21 @@ from reco_assist.annotations import Prediction, Region, Verdict, decide
 from reco_assist.datasets import hold_out
 from reco_assist.errors import InputError
 from reco_assist.files import inside, make_output_folder, remove_file
-from reco_assist.formats import keep_numbers, write_coco, write_label_maps, write_label_studio
+from reco_assist.formats import (
+    FORMATS,
+    Format,
+    check_formats,
+    keep_numbers,
+    write_coco,
+    write_label_maps,
+    write_label_studio,
+)
 from reco_assist.session.records import Result
 from reco_assist.session.session import Session
 from reco_assist.version import __version__
 
 log = logging.getLogger("reco_assist")
 
-Format = Literal["coco", "label-studio", "png"]
-FORMATS: tuple[Format, ...] = ("coco", "label-studio", "png")
 _MASKS = "masks/"
 _FILES = frozenset({"coco.json", "coco-train.json", "coco-val.json", "label-studio.json"})
 _NUMBERS = "categories"  # key of the store: the category id that each concept has had since its first export
@@ -116,8 +122,7 @@ def export(session: Session, folder: str | Path, choice: Choice | None = None) -
         StorageError: The folder cannot be written.
     """
     chosen = choice or Choice()
-    if not chosen.formats or set(chosen.formats) - set(FORMATS):
-        raise InputError(f"The formats are {list(chosen.formats)}; choose one or more of {list(FORMATS)}.")
+    check_formats(chosen.formats)
     if not 0 <= chosen.validation <= 0.5:
         raise InputError(f"The validation share is {chosen.validation}; give one from 0 to 0.5.")
     predictions = collect(session, chosen)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.annotations.spec import ConceptSpec
-from reco_assist.errors import ImageError, InputError
+from reco_assist.errors import InputError
 from reco_assist.formats import Dataset, is_crowd
-from reco_assist.images import content_hash, decode, read_bytes
+from reco_assist.formats.photographs import open_photograph
 from reco_assist.masks import rle
 from reco_assist.session.records import State
 from reco_assist.session.session import Session
@@ -29,7 +29,7 @@ class Imported:
         masks: Masks; those of one concept in an image are one to the session.
         crowds: Regions to ignore, which a session has no place for; `merge --correct` keeps them.
         shared: Pixels that several concepts claimed; they went to the smaller one.
-        skipped: (file name, reason) of images that could not be read.
+        skipped: (file name, reason) of images whose photographs are not what their records say.
     """
 
     images: int
@@ -87,11 +87,12 @@ def import_dataset(
     skipped: list[tuple[str, str]] = []
     for number, record in dataset.images.items():
         try:
-            path = dataset.photograph(record)
-            image = _image(path, record)
+            photo = open_photograph(dataset, record, reduce_to=1)
         except InputError as error:
-            skipped.append((record["file_name"], str(error)))
+            skipped.append((dataset.name(record), str(error)))
             continue
+        height, width = record["height"], record["width"]
+        image = ImageRef(dataset.name(record), photo.content_hash, width, height)
         single = [one for one in dataset.annotations[number] if not is_crowd(one)]
         crowds += len(dataset.annotations[number]) - len(single)
         masks += len(single)
@@ -100,7 +101,7 @@ def import_dataset(
         # What an image without any mask does not show is a finding too.
         shown = [name for name in names if name in found] or names
         for start in range(0, len(shown), _TOGETHER):
-            _keep(session, image, path, shown[start : start + _TOGETHER], found)
+            _keep(session, image, photo.path, shown[start : start + _TOGETHER], found)
         decisions[image.content_hash] = {name: "accepted" if name in found else "absent" for name in shown}
         done += 1
         if on_image is not None:
@@ -108,18 +109,6 @@ def import_dataset(
     if accepted:
         session.decide_many(decisions)
     return Imported(done, masks, crowds, shared, tuple(skipped))
-
-
-def _image(path: Path, record: Mapping[str, Any]) -> ImageRef:
-    data = read_bytes(path)
-    picture = decode(data, reduce_to=1)
-    size = (picture.height, picture.width)
-    if size != (record["height"], record["width"]):
-        raise ImageError(
-            f"{record['file_name']} has {size[1]} x {size[0]} pixels (upright), and the data set says "
-            f"{record['width']} x {record['height']}; it is another picture."
-        )
-    return ImageRef(record["file_name"], content_hash(data), picture.width, picture.height)
 
 
 def _maps(dataset: Dataset, annotations: list[Mapping[str, Any]]) -> tuple[dict[str, NDArray[np.uint8]], int]:

@@ -2,9 +2,8 @@
 
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +15,7 @@ from PIL import Image
 from reco_assist.errors import FormatError, ImageError, InputError
 from reco_assist.files import make_output_folder, write_bytes
 from reco_assist.formats import name_key, read_coco
+from reco_assist.formats.photographs import check_size
 from reco_assist.image_files import load_image
 from reco_assist.images import near_duplicate_groups, perceptual_hash
 from reco_assist.json_files import JsonLog, json_line
@@ -54,12 +54,14 @@ class Corrections:
     Attributes:
         files: Names of the corrected images; see `formats.name_key`.
         digest: Of the file they come from.
-        masks: The masks of an image by its name.
+        masks: The masks of an image by its name, and by the height and width of its photograph.
+        blank: How many masks without a pixel were left out.
     """
 
     files: frozenset[str]
     digest: str
-    masks: "partial[Masks]"
+    masks: Callable[[str, tuple[int, int]], Masks]
+    blank: int
 
 
 def read_corrections(path: Path, concepts: Sequence[str]) -> Corrections:
@@ -72,7 +74,8 @@ def read_corrections(path: Path, concepts: Sequence[str]) -> Corrections:
         InputError: There is no such file, or it knows none of the concepts.
         FormatError: It is not a COCO data set.
     """
-    found = read_coco(path).drawn
+    read = read_coco(path)
+    found = read.drawn
     known = {name.casefold() for name in found.concepts}
     if not known & {name.casefold() for name in concepts}:
         raise InputError(
@@ -80,11 +83,13 @@ def read_corrections(path: Path, concepts: Sequence[str]) -> Corrections:
             f"{list(concepts)}: give corrections of these concepts"
         )
 
-    def masks(file: str) -> Masks:
+    def masks(file: str, size: tuple[int, int]) -> Masks:
         image = found.find(file)
         if image is None:
             raise InputError(f"{file} is not in {path}: correct it too")
-        said = found.images[image].get("reco_verdicts")
+        record = found.images[image]
+        check_size(found.name(record), size, (record["height"], record["width"]), str(path))
+        said = record.get("reco_verdicts")
 
         def one(name: str) -> NDArray[np.bool_] | None:
             unsaid = said and found.presence(image, name) is None and not found.of(image, name)
@@ -93,7 +98,8 @@ def read_corrections(path: Path, concepts: Sequence[str]) -> Corrections:
         return {name: one(name) for name in concepts}
 
     files = frozenset(name_key(found.name(image)) for image in found.images.values())
-    return Corrections(files, sha256(path.read_bytes()).hexdigest(), partial(masks))
+    blank = len(read.document["annotations"]) - len(found.document["annotations"])
+    return Corrections(files, sha256(path.read_bytes()).hexdigest(), masks, blank)
 
 
 class Examples:
@@ -208,8 +214,13 @@ class Examples:
                 reason = loaded.reason if isinstance(loaded, Skipped) else "it cannot be read"
                 self.skipped.append((loaded.target.file_name, reason))
                 continue
+            name, size = loaded.target.file_name, (loaded.reference.height, loaded.reference.width)
             if said is None:
-                masks = self._corrections[name_key(loaded.target.file_name)].masks(loaded.target.file_name)
+                try:
+                    masks = self._corrections[name_key(name)].masks(name, size)
+                except ImageError as error:
+                    self.skipped.append((name, str(error)))
+                    continue
                 label = corrected_label(dict(enumerate(masks.values(), 1)), self.side)
                 kind: Kind = "corrected"
             else:

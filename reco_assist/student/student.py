@@ -20,7 +20,7 @@ from reco_assist.version import __version__
 
 FORMAT = 1
 _LARGEST = 1 << 30  # bytes; a network on the offline encoder has 20 MB, one on a ResNet-50 110
-_KINDS = (torch.float32, torch.float16, torch.bfloat16, torch.int64)  # of weights, and of counted batches
+_KINDS = (torch.float32, torch.int64)  # of weights, and of counted batches
 
 
 @dataclass(frozen=True, eq=False)

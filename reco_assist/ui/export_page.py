@@ -6,8 +6,8 @@ from typing import Literal
 import ipywidgets as w
 
 from reco_assist.errors import InputError
+from reco_assist.formats import Format
 from reco_assist.session import Choice, export
-from reco_assist.session.exporting import Format
 from reco_assist.ui.desk import Desk
 from reco_assist.ui.parts import button, field, page, row, say, text
 

@@ -15,9 +15,10 @@ from reco_assist.annotations import ImageRef, Prediction, Region
 from reco_assist.errors import InputError
 from reco_assist.evaluation import truth_of
 from reco_assist.formats import Dataset, read_dataset, to_coco, write_label_maps, write_panoptic
+from reco_assist.formats.file_paths import find_files, paths_for
+from reco_assist.formats.photographs import photographed
 from reco_assist.formats.yolo import write_yolo
 from reco_assist.masks import rle
-from reco_assist.masks.names import find_files, paths_for
 
 ALIKE = ("a.jpg", "a.png")
 
@@ -143,7 +144,7 @@ def test_panoptic_and_yolo_keep_such_images_apart(alike):
     for one, image in zip(made, listed, strict=True):
         with Image.open(folder / "panoptic" / "panoptic" / image["file_name"]) as opened:
             np.testing.assert_array_equal(np.asarray(opened).any(2), rle.decode(one.regions[0].mask))
-    write_yolo(folder / "yolo", {"all": data}, folder / "photos")
+    write_yolo(folder / "yolo", {"all": photographed(data, folder / "photos")})
     texts = sorted((folder / "yolo" / "labels").rglob("*.txt"))
     assert len({path.read_text() for path in texts}) == 2
     pictures = sorted((folder / "yolo" / "images").rglob("*.*g"))
