@@ -31,7 +31,9 @@ ARCHIVE_HEADER = "archive.json"
 """Name of the file that makes a folder an archive."""
 
 TEMPORARY_SUFFIX = ".reco-tmp"
-"""Ending of hidden files that are being written; one that stays was left by a killed process."""
+"""Ending of hidden files and folders that are being written; one that stays was left by a killed process."""
+
+_TEMPORARY = f".{'[0-9a-f]' * 16}{TEMPORARY_SUFFIX}"  # pattern of their names
 
 _LOCK = ".writer.lock"
 _PIECE = 1 << 20  # bytes of a copy that are in memory at once
@@ -129,7 +131,7 @@ def make_folder(path: Path) -> Path:
     Raises:
         StorageError: The folder cannot be created, or a link stands in its way; see `unlinked`.
     """
-    if any(_is_ours(folder) for folder in Path(os.path.abspath(path)).parents):  # noqa: PTH100
+    if any(map(_is_ours, Path(os.path.abspath(path)).parents)):  # noqa: PTH100
         unlinked(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -292,32 +294,65 @@ def write_bytes(path: Path, data: bytes, *, like: Path | None = None) -> None:
         file.write(data)
 
 
+def is_vacant(path: Path) -> bool:
+    """Whether a new folder may be made there: nothing is, or a folder with nothing but what a kill left."""
+    if not path.is_dir():
+        return not os.path.lexists(path)
+    return all(fnmatch(entry.name, _TEMPORARY) for entry in os.scandir(path))
+
+
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A new folder that appears under its name only when the block has ended well.
 
+    An empty folder that is there already stays the one that it is: it may be a link, a disk, or where the
+    user's shell is. What is new is moved into it by renames, folders first.
+
     Args:
-        path: Where it shall appear; nothing, or an empty folder, may be there then.
+        path: Where it shall appear; see `is_vacant` for what may be there in the end.
 
     Yields:
-        A hidden folder beside it, to be filled.
+        A hidden folder beside it, or in the one that is there, to be filled.
 
     Raises:
-        StorageError: The place cannot be written, or something is in the way.
+        StorageError: The place cannot be written, something is in the way, or a link; see `make_folder`.
     """
-    draft = unlinked(path).with_name(f".{secrets.token_hex(8)}")
-    make_folder(path.parent)
+    place = Path(os.path.abspath(path))  # noqa: PTH100  (resolve() would follow links)
+    if any(map(_is_ours, place.parents)):
+        unlinked(place)
+    there = place.is_dir()
+    draft = _temporary(place / place.name if there else place)
+    make_folder(draft.parent)
     try:
         draft.mkdir()
         yield draft
-        draft.replace(path)
-        _sync_folder(path.parent)
+        if there:
+            _move_into(place, draft)
+        else:
+            draft.replace(place)
+        _sync_folder(draft.parent)
     except OSError as error:
         if isinstance(error, RecoAssistError):
             raise
         raise storage_error(path, error) from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)  # made above, under a name that nobody else has
+
+
+def _move_into(folder: Path, draft: Path) -> None:
+    """Move all that is in a draft into the empty folder that it lies in, or nothing."""
+    if not is_vacant(folder):
+        raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+    moved: list[str] = []
+    try:
+        # Folders first: a file, such as an archive's header, says what they are.
+        for entry in sorted(os.scandir(draft), key=lambda one: (one.is_file(), one.name)):
+            (draft / entry.name).replace(folder / entry.name)
+            moved.append(entry.name)
+    except OSError:
+        for name in moved:
+            (folder / name).replace(draft / name)
+        raise
 
 
 def rename(path: Path, target: Path) -> Path:
@@ -418,7 +453,7 @@ def remove_folder(path: Path, made_of: Collection[str]) -> bool:
 
 
 def temporary_leftovers(folder: Path, *, repair: bool) -> Iterator[Damage]:
-    """Half-written files of killed processes below a folder. Nobody may be writing there meanwhile.
+    """Half-written files and folders of killed processes below a folder; nobody may be writing there.
 
     Args:
         folder: Looked through in depth.
@@ -427,17 +462,29 @@ def temporary_leftovers(folder: Path, *, repair: bool) -> Iterator[Damage]:
     Raises:
         StorageError: One cannot be removed.
     """
-    found = sorted(folder.rglob(f".*{TEMPORARY_SUFFIX}"))
+    found = sorted(folder.rglob(_TEMPORARY))
     if not found:
         return
     if repair:
-        for file in found:
-            remove_file(file)
+        for one in found:
+            if one.is_dir() and not one.is_symlink():
+                _remove_draft(one)
+            else:
+                remove_file(one)
     yield Damage(
         f"{len(found)} half-written files of a killed process are left.",
         "remove them by --repair",
         mended=repair,
     )
+
+
+def _remove_draft(draft: Path) -> None:
+    """Remove a folder that was being written, with all that is in it."""
+    unlinked(draft)
+    try:
+        shutil.rmtree(draft)  # a link in it is removed itself
+    except OSError as error:
+        raise storage_error(draft, error) from error
 
 
 def _temporary(target: Path) -> Path:

@@ -11,6 +11,7 @@ from reco_assist.files import (
     OUTPUT_MARKER,
     atomic_folder,
     atomic_write,
+    is_vacant,
     link_or_copy,
     make_folder,
     make_output_folder,
@@ -18,6 +19,7 @@ from reco_assist.files import (
     remove_file,
     remove_folder,
     rename,
+    temporary_leftovers,
     unlinked_tree,
     write_bytes,
 )
@@ -191,6 +193,68 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path):
     with pytest.raises(StorageError), atomic_folder(tmp_path / "a") as draft:
         (draft / "other").touch()
     assert names(tmp_path / "a") == ["whole"]
+
+
+@pytest.mark.parametrize("way", ["named", "relative", "linked"])
+def test_an_empty_folder_that_is_there_is_filled_and_stays_itself(tmp_path, monkeypatch, way):
+    """It may be a link, a mounted disk, or where the user's shell is."""
+    place = tmp_path / "empty"
+    place.mkdir()
+    place.chmod(0o750)
+    (tmp_path / "link").symlink_to(place)
+    monkeypatch.chdir(place)
+    before = place.stat().st_ino
+    with atomic_folder({"named": place, "relative": Path(), "linked": tmp_path / "link"}[way]) as draft:
+        (draft / "table").mkdir()
+        (draft / "table" / "rows").touch()
+        (draft / "header").touch()
+        assert all(entry.name.startswith(".") for entry in place.iterdir())
+    assert names(place) == names(Path()) == ["header", "table"]
+    assert names(place / "table") == ["rows"]
+    assert (place.stat().st_ino, stat.S_IMODE(place.stat().st_mode)) == (before, 0o750)
+    assert names(tmp_path) == ["empty", "link"]
+
+
+def test_a_folder_that_is_not_filled_stays_empty(tmp_path, monkeypatch):
+    place = tmp_path / "empty"
+    place.mkdir()
+    replace, moves = Path.replace, iter((None, OSError(errno.ENOSPC, "full")))
+
+    def fails(self: Path, target: Path) -> Path:
+        if failure := next(moves, None):
+            raise failure
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", fails)
+    with pytest.raises(StorageError, match="disk is full"), atomic_folder(place) as draft:  # noqa: PT012
+        (draft / "a").touch()
+        (draft / "b").touch()
+    assert not names(place)
+    with pytest.raises(StorageError, match="in the way"), atomic_folder(place) as draft:  # noqa: PT012
+        (draft / "a").touch()
+        (place / "came meanwhile").touch()
+    assert names(place) == ["came meanwhile"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_a_kill_leaves_of_a_folder_is_known_and_removed(tmp_path, there):
+    """In a folder of ours, where a link of a stranger may lie in it, too."""
+    ours, own = make_output_folder(tmp_path / "ours"), tmp_path / "own"
+    own.mkdir()
+    (own / "thesis.tex").write_text("mine")
+    if there:
+        (ours / "new").mkdir()
+    writing = atomic_folder(ours / "new")
+    draft = writing.__enter__()  # and never comes back
+    (draft / "half").touch()
+    (draft / "link").symlink_to(own)
+    (ours / ".notes.reco-tmp").mkdir()
+    assert is_vacant(ours / "new")
+    (found,) = temporary_leftovers(ours, repair=True)
+    assert found.mended
+    assert not draft.exists()
+    assert names(ours) == [".notes.reco-tmp", OUTPUT_MARKER, *(["new"] if there else [])]
+    assert names(own) == ["thesis.tex"]
 
 
 def test_a_name_as_long_as_the_disk_allows(tmp_path):

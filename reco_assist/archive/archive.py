@@ -33,7 +33,7 @@ from reco_assist.encoders.batches import encode_within_memory
 from reco_assist.encoders.compact import Codes, CompactCells, compact_cells
 from reco_assist.encoders.protocols import Encoder
 from reco_assist.errors import ArchiveError, InputError
-from reco_assist.files import atomic_folder, make_output_folder, only_writer, unlinked_tree
+from reco_assist.files import atomic_folder, is_vacant, make_output_folder, only_writer, unlinked_tree
 from reco_assist.images import absolute, address, allow_stores, folder_of
 
 TABLE = "images.lance"
@@ -120,7 +120,7 @@ class Archive:
             StorageError: The place cannot be written.
         """
         folder = absolute(path)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if not is_vacant(folder):
             raise ArchiveError(f"{path} exists already; open it to add to it, or give a new name.")
         mean = np.asarray(encoder.mean_embedding.float().cpu())
         header = Header(

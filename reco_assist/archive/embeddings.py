@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from reco_assist.encoders.batches import encode_files
 from reco_assist.encoders.protocols import Encoder
 from reco_assist.errors import ImageError, InputError
-from reco_assist.files import atomic_folder, make_folder
+from reco_assist.files import atomic_folder, is_vacant, make_folder
 from reco_assist.images import address
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def export_embeddings(archive: "Archive", folder: str | Path) -> int:
         StorageError: It cannot be written.
     """
     out = Path(folder)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if not is_vacant(out):
         raise InputError(f"{out} exists already; give a new folder.")
     count = 0
     with atomic_folder(out) as draft:

@@ -260,11 +260,11 @@ def _load(home: Path, shape: Shape, images: int, *, mapped: bool = True) -> dict
 def _save(parts: dict[Part, VectorIndex], state: _State, home: Path) -> bool:
     """Write the parts beside each other, move them under their name, and drop those of other versions."""
     try:
+        remove_folder(home, made_of=_FILES)  # what cannot be used
         with atomic_folder(home) as draft:
             for name, lists in parts.items():
                 lists.save(draft / f"{name}.faiss")
             write_bytes(draft / _STATE, json_line(asdict(state)))
-            remove_folder(home, made_of=_FILES)
     except (OSError, RuntimeError) as error:
         log.info("The search index cannot be kept in %s (%s); it stays in memory.", home.parent, error)
         return home.is_dir()  # another process may just have written the same
