@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from reco_assist.formats import Dataset
     from reco_assist.formats.photographs import Photographed
 
-_SOURCE = "A data set: COCO, label maps, labelme, CVAT for images, Pascal VOC or Label Studio's JSON export."
+_SOURCE = (
+    "COCO, panoptic, YOLO, label maps, labelme, CVAT for images, Pascal VOC or Label Studio's JSON export."
+)
 Source = Annotated[Path, typer.Argument(help=_SOURCE)]
 Images = Annotated[Path | None, typer.Option(help="The folder of the images.")]
 FORMATS = ("coco", "panoptic", "yolo")

@@ -94,14 +94,14 @@ def open_photograph(
 
 
 def read_photograph(
-    path: Path, name: str, size: tuple[int, int], source: str, *, reduce_to: int | None = None
+    path: Path, name: str, size: tuple[int, int] | None, source: str, *, reduce_to: int | None = None
 ) -> Photograph:
     """The photograph of a record.
 
     Args:
         path: Its file.
         name: Of the image, as the data set has it.
-        size: Height and width that the data set says.
+        size: Height and width that the data set says; None where it says none.
         source: What the data set is called.
         reduce_to: See `images.decode`.
 
@@ -116,7 +116,8 @@ def read_photograph(
     except ImageError as error:
         said = str(error).removeprefix("The image").removeprefix(str(path))
         raise ImageError(f"{name}{said}") from error
-    check_size(name, (picture.height, picture.width), size, source)
+    if size is not None:
+        check_size(name, (picture.height, picture.width), size, source)
     return Photograph(path, content_hash(data), picture)
 
 

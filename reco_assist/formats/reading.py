@@ -11,8 +11,10 @@ from reco_assist.formats.groups import GROUP_TABLE, read_group
 from reco_assist.formats.label_maps import read_label_maps
 from reco_assist.formats.label_studio_export import is_export, read_export
 from reco_assist.formats.labelme import is_labelme, read_labelme
+from reco_assist.formats.panoptic import is_panoptic, read_panoptic
 from reco_assist.formats.voc import read_voc
 from reco_assist.formats.xml_files import parse_xml
+from reco_assist.formats.yolo_reading import YOLO_FILE, read_yolo
 
 
 def read_dataset(
@@ -24,8 +26,9 @@ def read_dataset(
 ) -> Dataset:
     """Read a data set of any kind.
 
-    A file may be COCO's, Label Studio's JSON export, CVAT's XML for images, or one of labelme or Pascal VOC;
-    a folder one with coco.json, a group, label maps, or the files of labelme or Pascal VOC.
+    A file may be COCO's, a panoptic one, Label Studio's JSON export, CVAT's XML for images, YOLO's data.yaml,
+    or one of labelme or Pascal VOC; a folder one with coco.json or data.yaml, a group, label maps, or the
+    files of labelme or Pascal VOC.
 
     Args:
         path: What to read.
@@ -42,6 +45,8 @@ def read_dataset(
         return read_coco(place / "coco.json", images=folder)
     if (place / GROUP_TABLE).is_file():
         return read_group(place)
+    if (place / YOLO_FILE).is_file():
+        return read_yolo(place / YOLO_FILE, images=folder)
     if place.is_dir():
         if drawn := _foreign_folder(place, folder):
             return drawn
@@ -49,21 +54,30 @@ def read_dataset(
     if place.is_file():
         return _file(place, folder)
     raise InputError(
-        f"{place} is no data set: name a COCO file, or a folder with coco.json, {GROUP_TABLE} or label maps"
+        f"{place} is no data set: name a COCO file, or a folder with coco.json, {YOLO_FILE}, {GROUP_TABLE} "
+        "or label maps"
     )
 
 
 def _file(place: Path, images: Path | None) -> Dataset:
-    if place.suffix.lower() == ".xml":
-        root = parse_xml(place)
-        if root.tag == "annotation":
-            return read_voc(place.parent, [place], images=images)
-        return read_cvat(root, place, images=images)
+    match place.suffix.lower():
+        case ".xml":
+            root = parse_xml(place)
+            voc = root.tag == "annotation"
+            return (
+                read_voc(place.parent, [place], images=images)
+                if voc
+                else read_cvat(root, place, images=images)
+            )
+        case ".yaml" | ".yml":
+            return read_yolo(place, images=images)
     document = read_json(place)
     if is_labelme(document):
         return read_labelme(place.parent, [place], images=images)
     if is_export(document):
         return read_export(document, str(place), images=images)
+    if is_panoptic(document):
+        return read_panoptic(document, place, images=images)
     return Dataset(document, str(place), images)
 
 
