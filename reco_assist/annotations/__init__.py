@@ -65,8 +65,5 @@ class Prediction:
 
     def mask(self, concept: str) -> NDArray[np.bool_]:
         """(H, W) bool: every pixel that is a concept's."""
-        mask = np.zeros((self.image.height, self.image.width), bool)
-        for region in self.regions:
-            if region.concept == concept:
-                mask |= rle.decode(region.mask)
-        return mask
+        held = [region.mask for region in self.regions if region.concept == concept]
+        return rle.decode_all(held, self.image.height, self.image.width)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reco_assist.annotations import Region
 from reco_assist.errors import ImageError, InputError
 from reco_assist.evaluation.overlap import overlap
 from reco_assist.files import inside
@@ -191,11 +192,9 @@ def _untouched(one: LSTask) -> bool:
     }
 
 
-def _mask(one: LSTask, regions: Sequence[Drawn]) -> NDArray[np.bool_]:
-    mask = np.zeros((one.image.height, one.image.width), bool)
-    for region in regions:
-        mask |= rle.decode(region.mask)
-    return mask
+def _mask(one: LSTask, regions: Sequence[Drawn] | Sequence[Region]) -> NDArray[np.bool_]:
+    """The pixels (H, W) of regions of a task's image."""
+    return rle.decode_all([region.mask for region in regions], one.image.height, one.image.width)
 
 
 def draw(pulled: Pulled, path: Path, *, fetch: Callable[[str], bytes | None] = lambda _: None) -> int:
@@ -216,9 +215,7 @@ def draw(pulled: Pulled, path: Path, *, fetch: Callable[[str], bytes | None] = l
     for one in pulled.answered:
         shown = one.prediction()
         before = _mask(one, () if shown is None else shown.regions)
-        after = np.zeros_like(before)
-        for region in pulled.corrected(one).regions:
-            after |= rle.decode(region.mask)
+        after = _mask(one, pulled.corrected(one).regions)
         rated.append((overlap(before, after).iou if (before | after).any() else 1.0, one, before, after))
     rated.sort(key=lambda entry: (entry[0], entry[1].image.file_name))
     tiles, missing = [], 0

@@ -148,8 +148,5 @@ def _regions(one: LSTask, concepts: Sequence[str], policy: Policy) -> tuple[Regi
 
 def union(regions: Sequence[Drawn], concept: str, image: ImageRef) -> NDArray[np.bool_]:
     """(H, W) bool: every pixel that regions of a concept hold."""
-    mask = np.zeros((image.height, image.width), bool)
-    for region in regions:
-        if concept in region.concepts:
-            mask |= rle.decode(region.mask)
-    return mask
+    held = [region.mask for region in regions if concept in region.concepts]
+    return rle.decode_all(held, image.height, image.width)

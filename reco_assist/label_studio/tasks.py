@@ -189,8 +189,8 @@ def _read(results: Sequence[Mapping[str, Any]], image: ImageRef, notes: Counter[
         before = regions.get(whole)
         if before is not None and before.concepts == found.concepts:
             origin = before.origin if before.origin == found.origin else "prediction-changed"
-            mask = rle.encode(rle.decode(before.mask) | rle.decode(found.mask))
-            regions[whole] = replace(before, mask=mask, origin=origin)
+            mask = rle.union([before.mask, found.mask])
+            regions[whole] = replace(before, mask=mask or before.mask, origin=origin)
         else:
             regions[whole if before is None else found.id] = replace(found, id=whole)
     return tuple(regions.values())

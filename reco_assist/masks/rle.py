@@ -162,6 +162,12 @@ def union(masks: Sequence[Rle]) -> Rle | None:
     return Rle(height, width, merged["counts"].decode("ascii"))
 
 
+def decode_all(masks: Sequence[Rle], height: int, width: int) -> NDArray[np.bool_]:
+    """All pixels (H, W) of some masks of an image, which may be none; errors as for `union`."""
+    merged = union(masks)
+    return np.zeros((height, width), np.bool_) if merged is None else decode(merged)
+
+
 def to_coco(rle: Rle) -> dict[str, Any]:
     """The mask as COCO writes it: `{"size": [height, width], "counts": text}`, ready for JSON."""
     return {"size": [rle.height, rle.width], "counts": rle.counts}

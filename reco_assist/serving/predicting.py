@@ -16,7 +16,6 @@ from reco_assist.errors import InputError
 from reco_assist.formats.label_studio import Names, Shape
 from reco_assist.images import decode
 from reco_assist.label_studio.config import Config
-from reco_assist.masks import rle
 from reco_assist.segmenter import Segmenter, Target
 from reco_assist.serving.marks import Region, labels_of, masks_of
 from reco_assist.serving.project_model import Known
@@ -127,13 +126,14 @@ class Predictor:
             FormatError: A region does not fit it.
         """
         picture = decode(path)
-        nothing = np.zeros((picture.height, picture.width), np.bool_)
-        masks = masks_of(regions, picture.height, picture.width)
+        size = picture.height, picture.width
+        masks = masks_of(regions, *size)
         base = self.by_concepts(list(given.values()), path)
         found: dict[str, Correction] = {}
         problems = []
         for label in sorted({*masks, *given}):
-            corrected, predicted = masks.get(label, nothing), _union(base, label, nothing)
+            corrected = masks.get(label, np.zeros(size, np.bool_))
+            predicted = base.mask(label)
             if not corrected.any() and not predicted.any():
                 continue  # both say that it is not there
             try:
@@ -179,8 +179,3 @@ class Predictor:
             (*(one for one in trained.regions if one.concept in own), *learnt.regions),
             (*(one for one in trained.verdicts if one.concept in own), *learnt.verdicts),
         )
-
-
-def _union(prediction: Prediction, label: str, nothing: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    union = rle.union([region.mask for region in prediction.regions if region.concept == label])
-    return nothing if union is None else rle.decode(union)
