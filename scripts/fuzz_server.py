@@ -3,9 +3,9 @@
     python scripts/fuzz_server.py [--seconds 60] [--seed 0]
 
 Each answer is damaged in its size, type, packing, pace, redirects, pages or status. Every question must end
-as a value or as an error of ours of at most 300 printable letters, in bounded memory and time, without the
-token in it, and nothing may be sent to another host. Whatever does not is printed with its seed, and ends the
-run with status 1.
+as a value or as an error of ours of at most 300 printable letters, in bounded memory and time, without a
+token in it, the server's or the backend's, and no request to another host may hold one. Whatever does not is
+printed with its seed, and ends the run with status 1.
 """
 
 import argparse
@@ -34,7 +34,8 @@ from reco_assist.serving.connecting import connect
 
 TOKENS = ("5ecre7" * 6 + "abcd", f"{'head' * 5}.{'5ecre7' * 6}.{'tail' * 5}")
 ACCESS = "access-5ecre7"  # what a personal token buys
-SECRETS = (*TOKENS, ACCESS)
+BACKEND = "backend-5ecre7"  # what the server is told, and nobody else
+SECRETS = (*TOKENS, ACCESS, BACKEND)
 LONGEST = 300  # letters of a sentence
 TIMEOUT = 0.5  # seconds of an exchange
 PATIENCE = 60.0  # seconds of a whole question, which may be many exchanges
@@ -103,6 +104,7 @@ class Hostile:
         self.chance, self.good = chance, good
         self.rate = 0.3
         self.leaks: list[str] = []
+        self.foreign = 0  # requests to the other host
         hostile = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -121,9 +123,13 @@ class Hostile:
 
         class Elsewhere(Handler):
             def handle_one(self) -> None:
-                if self.headers.get("authorization"):
-                    hostile.leaks.append(f"{self.path} was sent a token elsewhere")
-                self.send_error(404)
+                hostile.foreign += 1
+                with suppress(OSError):
+                    body = self.rfile.read(int(self.headers.get("content-length") or 0))
+                    sent = f"{self.requestline}\n{self.headers}\n{body!r}"
+                    if "authorization" in self.headers or any(one in sent for one in SECRETS):
+                        hostile.leaks.append(f"sent elsewhere: {sent[:300]!r}")
+                    self.send_error(404)
 
             do_GET = do_POST = do_PATCH = do_DELETE = handle_one  # noqa: N815
 
@@ -255,7 +261,7 @@ def damaged(chance: random.Random, value: Any) -> Any:  # noqa: ANN401  (any JSO
     return value
 
 
-def questions(url: str, folder: Path, key: str) -> dict[str, Callable[[Server], object]]:
+def questions(url: str, elsewhere: str, folder: Path, key: str) -> dict[str, Callable[[Server], object]]:
     """Everything that asks a server, by name."""
     photos = folder / "photos"
     image = ImageRef("a.png", key, 40, 30)
@@ -276,8 +282,10 @@ def questions(url: str, folder: Path, key: str) -> dict[str, Callable[[Server], 
         "pull": pulled,
         "push": pushed,
         "tasks": lambda opened: sum(1 for _ in opened.tasks(7, include=["data", "predictions"])),
-        "connect": lambda opened: connect(opened, "7", "http://127.0.0.1:9", "backend-secret"),
-        "fetch": lambda opened: [opened.fetch(place) for place in ("/data/a.png", f"{url}/b", "http://[")],
+        "connect": lambda opened: connect(opened, "7", "http://127.0.0.1:9", BACKEND),
+        "fetch": lambda opened: [
+            opened.fetch(place) for place in ("/data/a.png", f"{url}/b", f"{elsewhere}/c", "http://[")
+        ],
     }
 
 
@@ -288,12 +296,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     logging.disable()
-    folder = Path(tempfile.mkdtemp())
+    kept = tempfile.TemporaryDirectory()
+    folder = Path(kept.name)
     (folder / "photos").mkdir()
     (folder / "photos" / "a.png").write_bytes(PIXELS)
     key = content_hash(PIXELS)
     hostile = Hostile(random.Random(options.seed), healthy(label_config(["mug"], also=["polygon"]), key))
-    asked = questions(hostile.url, folder, key)
+    asked = questions(hostile.url, hostile.elsewhere, folder, key)
     ends: Counter[str] = Counter()
     slowest, before = 0.0, _memory()
     begun = time.monotonic()
@@ -313,8 +322,9 @@ def main() -> None:
             end = type(error).__name__
             if len(str(error)) > LONGEST or not str(error).isprintable():
                 sys.exit(f"seed {number}, {name}: a sentence of {len(str(error))} letters: {error!r}")
-            if token in repr(error) or ("." in token and ACCESS in repr(error)):
-                sys.exit(f"seed {number}, {name}: the token is in {error!r}")
+            held = [token, *([ACCESS] if "." in token else ()), *([BACKEND] if name == "connect" else ())]
+            if any(secret in repr(error) for secret in held):
+                sys.exit(f"seed {number}, {name}: a token is in {error!r}")
         took = time.monotonic() - start
         slowest = max(slowest, took)
         ends[f"{name}: {end}"] += 1
@@ -324,7 +334,8 @@ def main() -> None:
     for end, count in sorted(ends.items()):
         print(f"{count:7,}  {end}")
     print(
-        f"{sum(ends.values()):,} questions, the slowest {slowest:.1f} s, {_memory() - before} MiB of growth"
+        f"{sum(ends.values()):,} questions, {hostile.foreign:,} requests elsewhere, "
+        f"the slowest {slowest:.1f} s, {_memory() - before} MiB of growth"
     )
 
 

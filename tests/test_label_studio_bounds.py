@@ -1,11 +1,13 @@
 """Whatever answers in place of Label Studio: it ends, in bounded memory, as a value or a sentence."""
 
+import asyncio
 import gzip
 import itertools
 import json
 import logging
 import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -258,6 +260,32 @@ def test_a_proxy_that_sees_the_token_is_told_in_a_line(sites, monkeypatch, caplo
     assert len(caplog.messages) == 1
 
 
+@pytest.mark.parametrize("url", ["http://labels.example.invalid", "https://labels.example.invalid"])
+@pytest.mark.parametrize("proxy", ["gopher://proxy", "http://proxy:port", "http://\x00"])
+def test_a_proxy_of_the_environment_that_is_none_is_a_sentence(monkeypatch, url, proxy):
+    monkeypatch.setattr("urllib.request.getproxies", lambda: dict.fromkeys(("http", "https"), proxy))
+    monkeypatch.setattr("urllib.request.proxy_bypass", lambda _: False)
+    with pytest.raises(InputError, match="No connection to http"):
+        Server(url, TOKEN)
+
+
+def test_threads_that_ask_at_once_share_one_event_loop(sites, monkeypatch):
+    ours, made, real = sites[0], [], asyncio.new_event_loop
+    ours.answers["/good"] = (200, {}, b"{}")
+
+    def slowly():
+        made.append(real())
+        time.sleep(0.05)
+        return made[-1]
+
+    monkeypatch.setattr(asyncio, "new_event_loop", slowly)
+    with Server(ours.url, TOKEN, attempts=1) as opened, ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda _: opened.get("/good"), range(4))) == [{}] * 4
+    assert len(made) == 1
+    with pytest.raises(UnreachableError, match="was closed"):
+        opened.get("/good")
+
+
 @pytest.mark.parametrize(
     "url",
     [
@@ -292,6 +320,25 @@ def test_an_access_that_was_spent_is_in_no_error_either(sites):
         pytest.raises(ServerError, match=r"no new one after \[token\]"),
     ):
         opened.get("/api/projects/")
+
+
+@pytest.mark.parametrize("secret", ["backend-5ecre7", 'a "quoted\\ one', "schlüssel"])
+def test_a_refusal_to_connect_does_not_show_the_token_of_the_backend(sites, secret):
+    """Servers say what of a request they do not like by repeating it."""
+    ours = sites[0]
+    ours.answers = chatty(TOKEN, label_config(CONCEPTS), [])
+    ours.answers["/api/ml/"] = lambda handler: reply(
+        handler,
+        [] if handler.command == "GET" else {"detail": {"basic_auth_pass": secret}},
+        200 if handler.command == "GET" else 400,
+    )
+    with (
+        Server(ours.url, TOKEN, attempts=1) as opened,
+        pytest.raises(ServerError, match=r"\[token\]") as caught,
+    ):
+        connect(opened, "7", "http://127.0.0.1:9", secret)
+    assert secret not in str(caught.value)
+    assert "quoted" not in str(caught.value)
 
 
 def test_a_push_that_others_disturb_without_end_ends(sites):

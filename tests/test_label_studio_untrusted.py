@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from reco_assist.annotations import ImageRef
 from reco_assist.cli.app import app
-from reco_assist.errors import InputError, ServerError
+from reco_assist.errors import FormatError, InputError, ServerError
 from reco_assist.formats import label_config, write_coco
 from reco_assist.images import content_hash
 from reco_assist.label_studio import Prefix, Server, Upload, server
@@ -272,9 +272,12 @@ def test_a_configuration_full_of_entities_is_refused():
     bomb = '<!DOCTYPE v [<!ENTITY a "aaaaaaaaaa">' + "".join(
         f'<!ENTITY {chr(98 + n)} "{f"&{chr(97 + n)};" * 10}">' for n in range(9)
     )
-    with pytest.raises(ServerError, match="no XML"):
+    for odd in ("<View>\ud800</View>", "<View>\0</View>"):
+        with pytest.raises(FormatError, match="no XML"):
+            Config.parse(odd)
+    with pytest.raises(FormatError, match="no XML"):
         Config.parse(bomb + "]><View>&j;</View>")
-    with pytest.raises(ServerError, match="no XML"):
+    with pytest.raises(FormatError, match="no XML"):
         Config.parse(
             '<!DOCTYPE v [<!ENTITY x SYSTEM "file:///etc/hostname">]><View><Label value="&x;"/></View>'
         )

@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reco_assist.errors import ServerError, short
+from reco_assist.errors import FormatError, ServerError, short
 from reco_assist.formats.label_studio import Names, Shape
 
 _TOOLS = {
@@ -55,17 +55,17 @@ class Config:
         """Read a configuration.
 
         Raises:
-            ServerError: It is no XML, or longer than any that people write.
+            FormatError: It is no XML, or longer than any that people write.
         """
         if len(xml) > _LONGEST:
-            raise ServerError(
+            raise FormatError(
                 f"The project's labelling configuration has {len(xml):,} letters, and at most "
                 f"{_LONGEST:,} are read; shorten it."
             )
         try:
-            root = ET.fromstring(xml)  # noqa: S314  (from the server that the user trusts with a token)
-        except ET.ParseError as error:
-            raise ServerError(
+            root = ET.fromstring(xml)  # noqa: S314  (bounded above; expat bounds what entities make of it)
+        except (ET.ParseError, ValueError, LookupError) as error:  # the latter about encodings that it names
+            raise FormatError(
                 f"The project's labelling configuration is no XML ({short(error)}); mend it."
             ) from None
         images: dict[str, str] = {}

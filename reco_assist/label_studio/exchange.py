@@ -13,7 +13,7 @@ import urllib.request
 import zlib
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from ipaddress import ip_address
 from typing import Any, TypeVar
 
@@ -68,6 +68,8 @@ class Line:
 
     def __init__(self, *, proxy: str | None = None, seconds: float) -> None:
         self._seconds = seconds
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = threading.Lock()
         try:
             transport = httpx.AsyncHTTPTransport(proxy=proxy, verify=_authorities())
         except (ImportError, ValueError, httpx.InvalidURL) as error:
@@ -85,28 +87,32 @@ class Line:
             **content: What is sent, as for httpx.
 
         Raises:
-            ExchangeError: It failed, see its kinds, or took too long.
+            ExchangeError: It failed, see its kinds, or took too long, or the connections are closed.
         """
+        if self._http.is_closed:
+            raise ExchangeError("the connection was closed")
         return self._run(self._ask(method, url, most, content))
 
     def close(self) -> None:
         """Close the connections. Closing twice is no harm."""
-        if "_loop" not in self.__dict__ or self._loop.is_closed():
+        with self._lock:
+            loop, self._loop = self._loop, None
+        if loop is None:
             return
-        self._run(self._http.aclose())
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        asyncio.run_coroutine_threadsafe(self._http.aclose(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
         self._thread.join()
-        self._loop.close()
-
-    @cached_property
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=loop.run_forever, daemon=True, name="reco-exchange")
-        self._thread.start()
-        return loop
+        loop.close()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        with self._lock:  # several threads may ask at once, and the loop is one
+            if self._loop is None:
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(
+                    target=self._loop.run_forever, daemon=True, name="reco-exchange"
+                )
+                self._thread.start()
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
         except BaseException:  # Ctrl-C too: nobody waits for the answer any more

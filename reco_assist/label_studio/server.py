@@ -80,22 +80,27 @@ class Server:
         self._personal = self._token.count(".") == 2
         self._access = ""
         self._spent: deque[str] = deque(maxlen=8)  # what was bought before, which a server may still repeat
+        self._secrets = {self._token}
         self.attempts = attempts
         self._pause = pause
         proxy = proxy_for(self.url)
+        try:
+            self._line = Line(proxy=proxy, seconds=timeout)
+        except ExchangeError as error:
+            raise InputError(f"No connection to {self.url}: {short(error)}; mend or unset it.") from None
         if proxy is not None and self.url.startswith("http://"):
             _log.warning(
                 "The proxy %s sees the token for %s: use https, or name the server in NO_PROXY.",
                 httpx.URL(proxy).host,
                 self.url,
             )
-        try:
-            self._line = Line(proxy=proxy, seconds=timeout)
-        except ExchangeError as error:
-            raise InputError(f"No connection to {self.url}: {short(error)}; mend or unset it.") from None
 
     def __repr__(self) -> str:
         return f"Server({self.url!r})"
+
+    def hide(self, secret: str) -> None:
+        """Keep a secret that the server is sent, beside its own token, out of errors that quote it."""
+        self._secrets.add(secret)
 
     def close(self) -> None:
         """Close the connections."""
@@ -278,9 +283,10 @@ class Server:
         return value
 
     def _hidden(self, said: str) -> str:
-        """What a server or a proxy says, which may echo what it was sent, without the token."""
-        for secret in filter(None, (self._token, self._access, *self._spent)):
-            said = said.replace(secret, "[token]")
+        """What a server or a proxy says, which may echo what it was sent, without tokens."""
+        for secret in filter(None, (*self._secrets, self._access, *self._spent)):
+            for written in {secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}:
+                said = said.replace(written, "[token]")
         return said
 
 

@@ -10,7 +10,10 @@ _ACTIONS = ["ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED"]
 
 
 def connect(server: Server, project: str, url: str, token: str) -> str:
-    """Connect the backend to a project and have it told of annotations. Doing it again changes nothing.
+    """Connect the backend to a project and have it told of annotations.
+
+    Doing it again doubles nothing, and tells the server of the token of now. Another address is another
+    backend.
 
     Args:
         server: The server.
@@ -24,6 +27,7 @@ def connect(server: Server, project: str, url: str, token: str) -> str:
     Raises:
         ServerError: There is no such project, or the server refuses.
     """
+    server.hide(token)  # a refusal may quote what was sent
     found = find(server, project)
     if found is None:
         raise ServerError(f"{server.url} has no project {project!r}; push to it first, or give its number.")

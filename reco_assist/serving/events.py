@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from reco_assist.errors import FormatError, InputError, ServerError
+from reco_assist.errors import FormatError, InputError
 from reco_assist.json_files import text, whole
 from reco_assist.label_studio.config import Config
 from reco_assist.serving.marks import Region, check_regions
@@ -164,7 +164,7 @@ def _config(data: Mapping[str, Any]) -> Config | None:
     found = project.get("label_config") if isinstance(project, dict) else None
     try:
         return Config.parse(found) if isinstance(found, str) and found else None
-    except ServerError:  # the project's predictions, or the server, may know better
+    except FormatError:  # the project's predictions, or the server, may know better
         return None
 
 
