@@ -1,7 +1,11 @@
 import errno
 import os
 import stat
+import subprocess
 import sys
+import tempfile
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +19,7 @@ from reco_assist.files import (
     link_or_copy,
     make_folder,
     make_output_folder,
+    one_at_a_time,
     only_writer,
     remove_file,
     remove_folder,
@@ -381,3 +386,55 @@ def test_a_copy_that_fails_halfway_leaves_what_was_there(tmp_path, monkeypatch):
         link_or_copy(source, target)
     assert target.read_bytes() == b"old"
     assert names(tmp_path) == ["out.jpg", "photo.jpg"]
+
+
+@pytest.fixture
+def turns(tmp_path, monkeypatch):
+    """The system's temporary folder."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_one_at_a_time_keeps_threads_and_processes_apart(turns):
+    inside, most = [], []
+
+    def work():
+        for _ in range(20):
+            with one_at_a_time("a thing"):
+                inside.append(1)
+                most.append(len(inside))
+                time.sleep(0.001)
+                inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    with one_at_a_time("another thing"), one_at_a_time("a thing"):
+        for thread in threads:
+            thread.start()
+        time.sleep(0.1)
+        assert most == []
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 80
+    code = (
+        "import sys, tempfile; tempfile.tempdir = sys.argv[1]; from reco_assist.files import one_at_a_time\n"
+    )
+    code += "with one_at_a_time('a thing'): print('in', flush=True)"
+    with one_at_a_time("a thing"):
+        child = subprocess.Popen([sys.executable, "-c", code, str(turns)], stdout=subprocess.PIPE, text=True)
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(1)
+    assert child.communicate(timeout=60)[0] == "in\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "getuid"), reason="a temporary folder that all users share")
+def test_one_at_a_time_uses_no_place_of_somebody_else(turns, monkeypatch):
+    (turns / "own").mkdir()
+    place = turns / f"reco-assist-{os.getuid()}"
+    place.symlink_to(turns / "own")
+    with pytest.raises(StorageError, match="is a symbolic link"), one_at_a_time("a thing"):
+        pass
+    assert list((turns / "own").iterdir()) == []
+    place.unlink()
+    monkeypatch.setattr(os, "getuid", lambda: 4711)
+    with pytest.raises(StorageError, match="it is somebody else's; remove it"), one_at_a_time("a thing"):
+        pass
