@@ -66,13 +66,13 @@ def serve(
 
     import uvicorn
 
-    from reco_assist.files import make_folder, only_writer
+    from reco_assist.files import make_output_folder, only_writer
     from reco_assist.serving import create_app
 
     if project is not None and server is None:
         raise InputError("a project is connected on its server: name it by --server")
     busy = StorageError(f"another backend keeps its corrections in {state}: name another folder by --state")
-    with only_writer(make_folder(state), busy=busy):
+    with only_writer(make_output_folder(state), busy=busy):
         models, images, connected = _models(concept, student, server, files, state, device)
         token = os.environ.get(TOKEN, "").strip()
         secret = token or secrets.token_urlsafe(32)
@@ -88,12 +88,13 @@ def serve(
             models,
             token=secret,
             hosts=[host, *filter(None, [public_host])],
-            origins=[] if connected is None else [connected.url],
         )
         try:
             uvicorn.run(app, host=host, port=port, log_level="warning", access_log=verbose > 0)
         finally:
             images.close()
+            if connected is not None:
+                connected.close()
 
 
 def _models(
@@ -107,7 +108,7 @@ def _models(
     from reco_assist.encoders import load_encoder
     from reco_assist.label_studio import Server
     from reco_assist.serving import ImageStore, ProjectModels
-    from reco_assist.serving.journal import CorrectionLog
+    from reco_assist.serving.pending import CorrectionLog
 
     concepts = _concepts(concept)
     connected = None if server is None else Server(server)
@@ -121,9 +122,7 @@ def _models(
     images = ImageStore(tuple(files or ()), connected)
     encoder = None if device == "auto" else load_encoder(concepts[0].provenance.encoder, device=device)
     trained = None if student is None else _student(student, [one.name for one in concepts], device)
-    models = ProjectModels(
-        concepts, images, log=CorrectionLog(state), encoder=encoder, student=trained, server=connected
-    )
+    models = ProjectModels(concepts, images, log=CorrectionLog(state), encoder=encoder, student=trained)
     return models, images, connected
 
 

@@ -1,17 +1,17 @@
 """The backend's HTTP side: Label Studio's contract for machine-learning backends, as a small ASGI app.
 
-One thread does the computing. Everything else stays on the event loop, so that `/health` and `/setup` answer
-at once however busy the model is. A request that cannot be answered in time is told so (503) while the server
-still listens, and is not computed in vain.
+One thread does the computing. Requests are read and checked in others, so that the event loop is free and
+`/health` and `/setup` answer soon however busy the model is. A request that cannot be answered in time is
+told so (503) while the server still listens; one that the model has not begun with is not computed any more.
 """
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from functools import partial
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -23,7 +23,7 @@ from reco_assist.errors import FormatError, RecoAssistError, StorageError
 from reco_assist.json_files import parse_json
 from reco_assist.serving.events import project_number, read_webhook
 from reco_assist.serving.guard import Guard, refusal
-from reco_assist.serving.marks import check_regions
+from reco_assist.serving.marks import Region, check_regions
 from reco_assist.serving.models import ProjectModels
 from reco_assist.serving.pending import BusyError
 
@@ -32,6 +32,8 @@ _LARGEST = 64 << 20  # bytes of a request
 _WAITING = 64  # requests that may wait for the model
 _LIMIT = 90.0  # seconds: Label Studio gives up after 100
 
+T = TypeVar("T")
+
 
 class _RefusedError(Exception):
     """A request that is not answered, and why."""
@@ -39,6 +41,28 @@ class _RefusedError(Exception):
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(reason)
         self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a request for predictions says; see `ProjectModels.predict`."""
+
+    project: str
+    tasks: list[dict[str, Any]]
+    config: str
+    marks: tuple[Region, ...]
+
+    @classmethod
+    def read(cls, data: Mapping[str, Any]) -> "_Asked":
+        tasks, config = data.get("tasks"), data.get("label_config")
+        parameters = data.get("params") or {}
+        if not isinstance(tasks, list) or not isinstance(config, str) or not isinstance(parameters, dict):
+            raise _RefusedError(400, "expected tasks (a list), label_config (XML) and params (an object)")
+        if not all(isinstance(task, dict) and isinstance(task.get("data", {}), dict) for task in tasks):
+            raise _RefusedError(400, "every task must be an object, and its data too")
+        context = parameters.get("context") or {}
+        marks = check_regions(context.get("result") or [] if isinstance(context, dict) else [])
+        return cls(project_number(data), tasks, config, marks)
 
 
 class _Backend:
@@ -50,12 +74,15 @@ class _Backend:
         self._most = waiting
         self._count = 0  # requests that wait for the model
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self._learns = False  # whether learning waits for the model, once for all projects
+        self._open = True
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Load the model while the server answers already; stop without finishing what waits."""
-        self._pool.submit(self._quietly, self._models.load)
+        """Load the model, and learn, while the server answers already; stop without finishing what waits."""
+        self._learn_soon()
         yield
+        self._open = False
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     async def health(self, _: Request) -> Response:
@@ -78,39 +105,38 @@ class _Backend:
     async def predict(self, request: Request) -> Response:
         """Predict tasks; with a context, for what an annotator has just marked."""
         data = await _body(request)
-        tasks, config = data.get("tasks"), data.get("label_config")
-        parameters = data.get("params") or {}
-        if not isinstance(tasks, list) or not isinstance(config, str) or not isinstance(parameters, dict):
-            raise _RefusedError(400, "expected tasks (a list), label_config (XML) and params (an object)")
-        if not all(isinstance(task, dict) and isinstance(task.get("data", {}), dict) for task in tasks):
-            raise _RefusedError(400, "every task must be an object, and its data too")
-        context = parameters.get("context") or {}
-        marks = check_regions(context.get("result") or [] if isinstance(context, dict) else [])
-        project = project_number(data)
-        results = await self._compute(lambda: self._models.predict(project, tasks, config, marks))
-        return JSONResponse({"results": results})
+        asked = await _aside(lambda: _Asked.read(data))
+
+        def work() -> Response:  # writing masks as JSON takes a while, too
+            found = self._models.predict(asked.project, asked.tasks, asked.config, asked.marks)
+            return JSONResponse({"results": found})
+
+        return await self._compute(work)
 
     async def webhook(self, request: Request) -> Response:
-        """Take a correction: it is on disk when this answers, and is learnt when the model has time."""
+        """Take corrections: they are on disk when this answers, and are learnt when the model has time."""
         data = await _body(request)
-        loop = asyncio.get_running_loop()
-        # Checking many regions, and writing to a disk, take a while: the event loop has better things to do.
-        events = await loop.run_in_executor(None, lambda: read_webhook(data))
-        for event in events:
-            if await loop.run_in_executor(None, self._models.note, event):
-                self._pool.submit(self._quietly, partial(self._models.learn, event.project))
+        if await _aside(lambda: self._models.note(*read_webhook(data))):
+            self._learn_soon()
         return JSONResponse({"queued": len(self._models.pending)})
 
-    def _quietly(self, work: Callable[[], None]) -> None:
-        """Work that nobody waits for: what goes wrong is logged."""
+    def _learn_soon(self) -> None:
+        if self._open and not self._learns:
+            self._learns = True
+            self._pool.submit(self._learn)
+
+    def _learn(self) -> None:
+        """Learn a little, and the rest after what has come meanwhile; what goes wrong is logged."""
+        self._learns = False
         try:
-            work()
+            if self._models.learn_next():
+                self._learn_soon()
         except RecoAssistError as error:
             _LOG.warning("%s", error)
         except Exception:  # noqa: BLE001  (nobody waits for it who could be told; the log says all)
-            _LOG.exception("a correction, or loading, failed")
+            _LOG.exception("learning failed")
 
-    async def _compute(self, work: Callable[[], Any]) -> Any:  # noqa: ANN401  (whatever the work returns)
+    async def _compute(self, work: Callable[[], T]) -> T:
         if self._count >= self._most:
             raise _RefusedError(
                 503, f"{self._most} requests wait for the model already; ask again in a minute"
@@ -133,7 +159,6 @@ def create_app(
     *,
     token: str,
     hosts: Collection[str] = (),
-    origins: Collection[str] = (),
     limit: float = _LIMIT,
     waiting: int = _WAITING,
 ) -> Starlette:
@@ -143,7 +168,6 @@ def create_app(
         models: Predict and learn.
         token: What requests must show.
         hosts: Names and addresses, beside those of this machine itself, by which it may be asked.
-        origins: Of pages that may ask, beside its own.
         limit: Seconds in which a prediction is answered or refused.
         waiting: Requests that may wait for the model.
     """
@@ -159,7 +183,7 @@ def create_app(
     return Starlette(
         routes=routes,
         lifespan=backend.lifespan,
-        middleware=[Middleware(Guard, token=token, hosts=hosts, origins=origins)],
+        middleware=[Middleware(Guard, token=token, hosts=hosts)],
         exception_handlers={_RefusedError: _explain, RecoAssistError: _explain, Exception: _apologise},
     )
 
@@ -170,13 +194,15 @@ async def _body(request: Request) -> dict[str, Any]:
         data += chunk
         if len(data) > _LARGEST:
             raise _RefusedError(413, f"a request may have {_LARGEST >> 20} MiB; send fewer tasks at once")
-    loop = asyncio.get_running_loop()
-    found = await loop.run_in_executor(
-        None, lambda: parse_json(bytes(data), "The request's body", finite=True)
-    )
+    found = await _aside(lambda: parse_json(bytes(data), "The request's body", finite=True))
     if not isinstance(found, dict):
         raise _RefusedError(400, "the request's body must be a JSON object")
     return found
+
+
+async def _aside(work: Callable[[], T]) -> T:
+    """Work in another thread: large requests and disks take a while, and the event loop serves others."""
+    return await asyncio.get_running_loop().run_in_executor(None, work)
 
 
 async def _explain(_: Request, error: Exception) -> Response:

@@ -33,15 +33,13 @@ class Guard:
         app: What is guarded.
         token: The secret, shown as a bearer or as the password of basic authentication.
         hosts: Names and addresses, beside those of this machine itself, by which it may be asked.
-        origins: Of pages that may ask, beside its own.
     """
 
-    def __init__(self, app: ASGIApp, token: str, hosts: Collection[str], origins: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, token: str, hosts: Collection[str]) -> None:
         self._app = app
         self._token = token.encode()
         self._hosts = LOOPBACK | {host.lower() for host in hosts}
         self._everywhere = not _EVERYWHERE.isdisjoint(hosts)
-        self._origins = {origin.lower().rstrip("/") for origin in origins}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer why not."""
@@ -57,7 +55,7 @@ class Guard:
             )
             return refusal(403, reason)
         origin = headers.get("origin", "").lower()
-        if origin and origin not in {f"http://{host}".lower(), f"https://{host}".lower(), *self._origins}:
+        if origin and origin not in {f"http://{host}".lower(), f"https://{host}".lower()}:
             return refusal(403, f"pages of {origin[:100]!r} may not ask this backend")
         if scope["path"] not in _OPEN and not hmac.compare_digest(_secret(headers), self._token):
             refused = refusal(401, "the token is missing or wrong: send it as a bearer, or as the password")

@@ -1,5 +1,6 @@
 """The images that tasks name: below allowed folders, or on the connected server, and nothing else."""
 
+import logging
 import os
 from hashlib import sha256
 from pathlib import Path, PureWindowsPath
@@ -7,10 +8,14 @@ from tempfile import TemporaryDirectory
 from threading import Lock
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from reco_assist.errors import ImageError
+from reco_assist.errors import ImageError, InputError, RecoAssistError
 from reco_assist.files import inside, remove_file, write_bytes
 from reco_assist.label_studio import Server
+from reco_assist.label_studio.config import Config
+from reco_assist.label_studio.forms import PROJECT
+from reco_assist.serving.events import Event, image_variable
 
+_LOG = logging.getLogger(__name__)
 _KEPT = 256  # fetched images that stay on disk
 _LOCAL = "/data/local-files/"
 
@@ -20,7 +25,8 @@ class ImageStore:
 
     Args:
         roots: Folders whose files may be read; the server's document root, for its local files.
-        server: The connected Label Studio server; without one, only files below the roots are read.
+        server: The connected Label Studio server; without one, only files below the roots are read. It is
+            asked for labelling configurations that nobody tells of, too.
     """
 
     def __init__(self, roots: tuple[Path, ...] = (), server: Server | None = None) -> None:
@@ -28,10 +34,49 @@ class ImageStore:
         self._server = server
         self._folder = TemporaryDirectory(prefix="reco-assist-")
         self._lock = Lock()
+        self._told: dict[str, str] = {}
 
     def close(self) -> None:
         """Remove what was fetched."""
         self._folder.cleanup()
+
+    def tell(self, project: str, config: str) -> None:
+        """Note a project's labelling configuration, XML, which says where in a task's data its image is."""
+        self._told[project] = config
+
+    def of(self, event: Event) -> Path:
+        """The file of the image that an annotation was made in; errors as for `find`.
+
+        Raises:
+            InputError: The task has no image where the labelling configuration has it.
+        """
+        variable = event.variable or image_variable(self._config(event.project), event.regions or ())
+        if variable is not None:
+            address = event.data.get(variable)
+            if not isinstance(address, str):
+                raise InputError(
+                    f"task {event.task} has no image under ${variable} in its data: add it there"
+                )
+            return self.find(address)
+        found = [one for one in event.data.values() if isinstance(one, str) and one.startswith(("/", "http"))]
+        if len(found) != 1:
+            raise ImageError(
+                f"which of {len(found)} addresses of task {event.task} is the image is not known: connect by "
+                "--server, or let Label Studio ask for a prediction"
+            )
+        return self.find(found[0])
+
+    def _config(self, project: str) -> Config | None:
+        """The labelling configuration of a project; None where it is not to be had now."""
+        xml = self._told.get(project)
+        try:
+            if xml is None and self._server is not None and project:
+                found = self._server.once("GET", f"/api/projects/{project}/", PROJECT)
+                self._told[project] = xml = found["label_config"] or "<View/>"
+            return None if xml is None else Config.parse(xml)
+        except RecoAssistError as error:
+            _LOG.warning("the labelling configuration of project %s is not known: %s", project, error)
+            return None
 
     def find(self, address: str) -> Path:
         """The file of an image; fetched if it has to be.

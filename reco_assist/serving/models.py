@@ -3,39 +3,38 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from reco_assist.concepts import Concept
+from reco_assist.concepts.corrections import Correction
 from reco_assist.encoders import Encoder, load_encoder
-from reco_assist.errors import EncoderError, ImageError, InputError, RecoAssistError
+from reco_assist.errors import ImageError, InputError, RecoAssistError
 from reco_assist.formats.label_studio import pre_annotation
 from reco_assist.label_studio.config import Config
-from reco_assist.serving.configs import Configs, Server
-from reco_assist.serving.events import Event, image_variable
+from reco_assist.serving.events import Event
 from reco_assist.serving.images import ImageStore
-from reco_assist.serving.journal import CorrectionLog
-from reco_assist.serving.marks import Region, labels_of
-from reco_assist.serving.pending import Pending
+from reco_assist.serving.marks import Region
+from reco_assist.serving.pending import CorrectionLog, Pause, Pending
 from reco_assist.serving.predicting import Predictor, Trained, fit
-from reco_assist.serving.project_model import Known, ProjectModel
+from reco_assist.serving.project_model import Known, ProjectModel, Sealed
 
 _LOG = logging.getLogger(__name__)
-_AT_ONCE = 16  # corrections that are learnt before a prediction is made again
+_AT_ONCE = 16  # corrections that are learnt before another project has its turn, or a prediction
 
 
 class ProjectModels:
     """Predicts for Label Studio's tasks and learns from its annotations.
 
-    `version`, `note` and `tell` may be called from anywhere and never wait for the model. `load`, `predict`
-    and `learn` take seconds and are called by one thread at a time.
+    `version`, `note` and `tell` may be called from anywhere and never wait for the model. `load`, `predict`,
+    `learn` and `learn_next` take seconds and are called by one thread at a time.
 
     Args:
         concepts: What every project starts with.
         images: Where tasks' images come from.
-        log: Keeps corrections; without it they are forgotten at the end.
+        log: Keeps corrections, and what it holds already is learnt; without it they are forgotten at the end.
         encoder: The concepts'; loaded by name if None.
         student: Predicts what it was trained on, until a correction teaches a project's concept more.
-        server: Asked for labelling configurations that nobody tells of.
     """
 
     def __init__(
@@ -46,7 +45,6 @@ class ProjectModels:
         log: CorrectionLog | None = None,
         encoder: Encoder | None = None,
         student: Trained | None = None,
-        server: Server | None = None,
     ) -> None:
         if not concepts:
             raise InputError("there is no concept to predict with: name a concept file")
@@ -54,16 +52,20 @@ class ProjectModels:
         if twice := next((name for name in names if names.count(name) > 1), None):
             raise InputError(f"two concepts are named {twice!r}: rename one, or leave it out")
         self._given = {concept.name: concept for concept in concepts}
+        self._sealed = {name: Sealed.of(concept) for name, concept in self._given.items()}
         self._images = images
-        self._log = log
+        if log is None:
+            self._temporary = TemporaryDirectory(prefix="reco-assist-")
+            log = CorrectionLog(Path(self._temporary.name))
+        self._folder = log.folder
         self._encoder = encoder
         self._student = student
         self._seal = "" if student is None else "".join(student.digests.values())
-        self._known = Known.of(self._given, {}, self._seal)
+        self._known = Known.of(self._sealed, {}, self._seal)
         self._models: dict[str, ProjectModel] = {}
-        self._named: dict[str, set[str]] = {}  # labels of a project's annotations, past ones too
-        self._configs = Configs(server)
-        self.pending = Pending(None if log is None else log.append)
+        self._unpublished: dict[str, Pause] = {}  # projects of which something could not be learnt or saved
+        # Before any event comes: each is compared with what its annotation said last.
+        self.pending = Pending(log)
         self._predictor: Predictor | None = None
 
     @property
@@ -72,18 +74,11 @@ class ProjectModels:
         return tuple(self._given)
 
     def load(self) -> None:
-        """Load the encoder and learn what the log holds, if that has not been done."""
-        if self._predictor is not None:
-            return
+        """Load the encoder, if that has not been done."""
         if self._encoder is None:
             first = next(iter(self._given.values()))
             self._encoder = load_encoder(first.provenance.encoder)
-        self._predictor = Predictor(self._encoder, self._student)
-        for event in () if self._log is None else self._log.events():
-            self._name(event)
-            self.pending.restore(event)
-        for project in self.pending.projects():
-            self._learn(project)
+        self._predictor = self._predictor or Predictor(self._encoder, self._student)
 
     def version(self, project: str) -> str:
         """Names what a project's predictions come from: another version after each correction."""
@@ -91,7 +86,7 @@ class ProjectModels:
 
     def tell(self, project: str, config: str) -> None:
         """Note a project's labelling configuration, XML."""
-        self._configs.tell(project, config)
+        self._images.tell(project, config)
 
     def predict(
         self,
@@ -110,7 +105,7 @@ class ProjectModels:
 
         Raises:
             InputError: The configuration has no label of a concept, or no task's image can be read.
-            ServerError: The configuration is no XML.
+            FormatError: The configuration is no XML.
         """
         self.load()
         parsed = Config.parse(config)
@@ -135,23 +130,34 @@ class ProjectModels:
             raise InputError(problems[0])
         return results
 
-    def note(self, event: Event) -> bool:
-        """Keep an event before it is acknowledged, and let it wait for `learn`. Whether it says anything new.
+    def note(self, *events: Event) -> bool:
+        """Keep events before they are acknowledged, and let them wait. Whether they say anything new.
 
         Raises:
             BusyError: Too many wait.
-            StorageError: It cannot be kept.
+            StorageError: They cannot be kept; none of them is.
         """
-        added = self.pending.add(event)
-        if added:
-            self._name(event)
-        return added
+        return self.pending.add(*events)
 
     def learn(self, project: str) -> None:
-        """Learn some of what waits of a project; what fails is logged, and kept if it may succeed later."""
+        """Learn some of what waits of a project, and publish it; what fails is logged and tried again."""
         self.load()
-        if self.pending.waits(project):
-            self._learn(project, most=_AT_ONCE)
+        if self.pending.waits(project) or project in self._unpublished:
+            model = self._work(project)
+            self._publish(project, model)
+
+    def learn_next(self) -> bool:
+        """Learn some of what waits of the project whose turn it is; whether there is more to learn now.
+
+        It is published when nothing new of the project waits, or when `learn` is called before.
+        """
+        self.load()
+        project = self.pending.turn()
+        if project is not None:
+            model = self._work(project)
+            if not self.pending.waits(project, new=True):
+                self._publish(project, model)
+        return self.pending.turn() is not None
 
     @property
     def _ready(self) -> Predictor:
@@ -163,62 +169,54 @@ class ProjectModels:
         model = self._models.get(project)
         return self._known if model is None else model.known
 
-    def _name(self, event: Event) -> None:
-        labels = (label for region in event.regions or () for label in labels_of(region))
-        self._named.setdefault(event.project, set()).update(labels)
+    def _work(self, project: str) -> ProjectModel:
+        model = self._models.get(project)
+        if model is None:
+            folder = self._folder / f"project-{project}"
+            model = ProjectModel(self._sealed, self._known, self._ready.encoder, folder, self._seal)
+            self._models[project] = model
+        self.pending.work(project, lambda event: self._take(model, event), most=_AT_ONCE)
+        return model
 
-    def _learn(self, project: str, *, most: int | None = None) -> None:
-        model = self._models.get(project) or self._begin(project)
-        self.pending.work(project, lambda event: self._take(model, event), most=most)
+    def _publish(self, project: str, model: ProjectModel) -> None:
+        if project in self._unpublished and not self._unpublished[project].over:
+            return
         try:
             model.publish()
-            if not self.pending.waits(project):  # what waits may teach a Concept whose file is there already
-                model.tidy(list(self._named.get(project, ())))
-        except RecoAssistError as error:
-            _LOG.warning("what project %s has learnt is not saved: %s", project, error)
-
-    def _begin(self, project: str) -> ProjectModel:
-        folder: Path | None = None if self._log is None else self._log.folder / f"project-{project}"
-        made = ProjectModel(self._given, self._known, self._ready.encoder, self._seal, folder)
-        self._models[project] = made
-        return made
+            if not self.pending.waits(project, new=True):
+                # What failed may yet teach what it names; about Concepts that are given it always may.
+                failed = self.pending.waits(project)
+                waiting = self.pending.named(project, waiting=True) | set(self._given if failed else ())
+                model.tidy(self.pending.named(project), waiting)
+        except Exception as error:  # noqa: BLE001  (one project must not keep the others from being learnt)
+            known = isinstance(error, RecoAssistError)
+            _LOG.warning(
+                "project %s has learnt what is not saved, and is tried again: %s",
+                project,
+                error if known else repr(error),
+                exc_info=not known,
+            )
+            self._unpublished.setdefault(project, Pause()).begin()
+        else:
+            self._unpublished.pop(project, None)
 
     def _take(self, model: ProjectModel, event: Event) -> bool:
         """Teach a project what an event says; False where that may succeed at another time."""
         source = f"label studio: project {event.project}, annotation {event.annotation}"
         try:
             found, problems = ({}, []) if event.regions is None else self._read(event, source)
-        except (ImageError, EncoderError) as error:
-            _LOG.warning("%s is not learnt yet, and is tried again: %s", source, error)
-            return False
-        except RecoAssistError as error:
-            found, problems = {}, [str(error)]
-        except Exception:  # noqa: BLE001  (one bad event must not keep the others from being learnt)
-            _LOG.exception("%s teaches nothing: it failed", source)
-            found, problems = {}, []
+        except Exception as error:  # noqa: BLE001  (one event must not keep the others from being learnt)
+            if not isinstance(error, InputError) or isinstance(error, ImageError):
+                known = isinstance(error, RecoAssistError)
+                told = error if known else repr(error)
+                _LOG.warning("%s is not learnt yet, and is tried again: %s", source, told, exc_info=not known)
+                return False
+            found, problems = {}, [str(error)]  # of what was drawn, which stays as it is
         for problem in problems:
             _LOG.warning("%s teaches nothing about %s", source, problem)
         model.replace(event.annotation, found)
         return True
 
-    def _read(self, event: Event, source: str) -> Any:  # noqa: ANN401  (see Predictor.read)
-        path = self._images.find(self._address(event))
+    def _read(self, event: Event, source: str) -> tuple[dict[str, Correction], list[str]]:
+        path = self._images.of(event)
         return self._ready.read(self._given, path, event.regions or (), source=source)
-
-    def _address(self, event: Event) -> str:
-        """The address of the image that an annotation was made in."""
-        variable = event.variable or image_variable(self._configs.find(event.project), event.regions or ())
-        if variable is not None:
-            address = event.data.get(variable)
-            if not isinstance(address, str):
-                raise InputError(
-                    f"task {event.task} has no image under ${variable} in its data: add it there"
-                )
-            return address
-        found = [one for one in event.data.values() if isinstance(one, str) and one.startswith(("/", "http"))]
-        if len(found) != 1:
-            raise ImageError(
-                f"which of {len(found)} addresses of task {event.task} is the image is not known: connect by "
-                "--server, or let Label Studio ask for a prediction"
-            )
-        return found[0]

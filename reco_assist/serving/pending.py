@@ -1,15 +1,23 @@
-"""Corrections that are on disk and not learnt yet, each the newest of its annotation."""
+"""Corrections on disk before they are acknowledged, and which of them are not learnt yet.
+
+Those that wait are kept in memory by their places in the log alone: what is in them may be large.
+"""
 
 import logging
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Lock
+from time import monotonic
 
-from reco_assist.errors import RecoAssistError
-from reco_assist.serving.events import Event
+from reco_assist.errors import FormatError, RecoAssistError, StorageError
+from reco_assist.files import make_output_folder
+from reco_assist.json_files import JsonLog, json_line, parse_json
+from reco_assist.serving.events import Event, read_record
+from reco_assist.serving.marks import labels_of
 
 _LOG = logging.getLogger(__name__)
+_NAME = "corrections.jsonl"
 _MOST = 10_000  # that may wait
 _PAUSE, _LONGEST = 5.0, 300.0  # seconds before what failed is tried again
 _IN_A_ROW = 3  # failures after which the rest waits, untried
@@ -19,71 +27,148 @@ class BusyError(RecoAssistError):
     """As many corrections wait as may."""
 
 
+class CorrectionLog:
+    """All events, one line each. For one process: hold `files.only_writer` of the folder.
+
+    Args:
+        folder: Where it lies; made if it is missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = make_output_folder(folder)
+        self._log = JsonLog(folder / _NAME)
+
+    def append(self, *events: Event) -> range:
+        """Write events, all or none; on disk when this returns. Their places in the log.
+
+        Raises:
+            StorageError: They cannot be written.
+        """
+        start = len(self._log)
+        self._log.append(*(json_line(event.record()) for event in events))
+        return range(start, len(self._log))
+
+    def read(self, place: int) -> Event:
+        """The event at a place.
+
+        Raises:
+            FormatError: It is none any more.
+            StorageError: The log cannot be read.
+        """
+        try:
+            return self._event(place, next(self._log.lines(place)))
+        except OSError as error:
+            raise StorageError(f"{self._log.path} cannot be read ({error}): restore it") from error
+
+    def events(self) -> Iterator[tuple[int, Event]]:
+        """All events with their places; a line that cannot be read is told of and left out."""
+        for place, line in enumerate(self._log.lines()):
+            try:
+                yield place, self._event(place, line)
+            except FormatError as error:
+                _LOG.warning("%s", error)
+
+    def _event(self, place: int, line: bytes) -> Event:
+        what = f"Line {place + 1} of {self._log.path}"
+        try:
+            return read_record(parse_json(line, what))
+        except FormatError as error:
+            raise FormatError(f"{what} teaches nothing: {error}") from None
+
+
+@dataclass(slots=True)
+class Pause:
+    """The time until something that failed is tried again: twice as long after each failure."""
+
+    seconds: float = _PAUSE
+    until: float = 0.0
+
+    @property
+    def over(self) -> bool:
+        """Whether it may be tried."""
+        return monotonic() >= self.until
+
+    def begin(self) -> None:
+        """It has failed."""
+        self.until = monotonic() + self.seconds
+        self.seconds = min(2 * self.seconds, _LONGEST)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """An event that waits: its place in the log, and the labels that it names."""
+
+    place: int
+    labels: frozenset[str]
+
+
 @dataclass(slots=True)
 class _Project:
-    """What waits of a project: the new ones, and those that could not be learnt yet."""
+    """What waits of a project by annotation, new or failed, and all labels that were ever named in it."""
 
-    new: dict[int, Event] = field(default_factory=dict)
-    failed: dict[int, Event] = field(default_factory=dict)
-    pause: float = _PAUSE
-    due: float = 0.0  # when those that failed are tried again
+    new: dict[int, _Entry] = field(default_factory=dict)
+    failed: dict[int, _Entry] = field(default_factory=dict)
+    pause: Pause = field(default_factory=Pause)
+    named: set[str] = field(default_factory=set)
 
-    def events(self) -> list[Event]:
-        return [*self.new.values(), *self.failed.values()]
+    def tried(self) -> list[tuple[int, _Entry]]:
+        """What may be tried now, the new ones first."""
+        return [*self.new.items(), *(self.failed.items() if self.pause.over else ())]
+
+    def settle(self, annotation: int, entry: _Entry, *, done: bool) -> None:
+        """Note how it went with one; nothing where a newer event of the annotation has come meanwhile."""
+        if entry not in (self.new.get(annotation), self.failed.get(annotation)):
+            return
+        self.new.pop(annotation, None)
+        self.failed.pop(annotation, None)
+        if not done:
+            self.failed[annotation] = entry  # at the end: others come first next time
 
 
 class Pending:
-    """Events by project and annotation. Safe to use from several threads.
+    """Events that wait, by project and annotation, each the newest. Safe to use from several threads.
 
     Args:
-        keep: Puts an event on disk before it is taken; nothing is kept if None.
+        log: Has an event before it is taken. What it holds already waits from the beginning.
         most: New ones that may wait.
-        clock: Seconds from any start.
     """
 
-    def __init__(
-        self,
-        keep: Callable[[Event], None] | None = None,
-        *,
-        most: int = _MOST,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._keep = keep
+    def __init__(self, log: CorrectionLog, *, most: int = _MOST) -> None:
+        self._log = log
         self._most = most
-        self._clock = clock
-        self._projects: dict[str, _Project] = {}
+        self._projects: dict[str, _Project] = {}  # whose turn it is comes first
         self._last: dict[tuple[str, int], Event] = {}  # without regions: for what is stale
         self._lock = Lock()
+        for place, event in log.events():
+            if not self._is_old(event):
+                self._put(place, event)
 
     def __len__(self) -> int:
         """Number of new events that wait."""
         return sum(len(project.new) for project in list(self._projects.values()))
 
-    def add(self, event: Event) -> bool:
-        """Take an event: it is on disk when this returns. Whether there was anything new in it.
+    def add(self, *events: Event) -> bool:
+        """Take events, all or none: they are on disk when this returns. Whether they say anything new.
 
         Raises:
             BusyError: Too many wait.
-            StorageError: It cannot be written; it is not taken then.
+            StorageError: They cannot be written.
         """
         with self._lock:
-            if self._is_old(event):
+            fresh = list({event.key: event for event in events if not self._is_old(event)}.values())
+            if not fresh:
                 return False
-            project = self._projects.get(event.project, _Project())
-            if len(self) >= self._most and event.annotation not in project.new:
+            if len(self) >= self._most and not all(self._waits_already(event) for event in fresh):
                 raise BusyError(
                     f"{self._most} corrections wait to be learnt already; send it again in a minute"
                 )
-            if self._keep is not None:
-                self._keep(event)
-            self._put(event)
+            for place, event in zip(self._log.append(*fresh), fresh, strict=True):
+                self._put(place, event)
         return True
 
-    def restore(self, event: Event) -> None:
-        """Take an event that is on disk already."""
-        with self._lock:
-            if not self._is_old(event):
-                self._put(event)
+    def _waits_already(self, event: Event) -> bool:
+        project = self._projects.get(event.project)
+        return project is not None and event.annotation in project.new
 
     def _is_old(self, event: Event) -> bool:
         earlier = self._last.get(event.key)
@@ -91,66 +176,67 @@ class Pending:
             return event.regions is None and not event.deleted  # skipped before it said anything
         return not event.replaces(earlier)
 
-    def _put(self, event: Event) -> None:
+    def _put(self, place: int, event: Event) -> None:
         project = self._projects.setdefault(event.project, _Project())
+        labels = frozenset(label for region in event.regions or () for label in labels_of(region))
+        project.named |= labels
         project.failed.pop(event.annotation, None)
-        project.new[event.annotation] = event
+        project.new[event.annotation] = _Entry(place, labels)
         bare = Event(event.project, event.annotation, None, deleted=event.deleted, updated=event.updated)
         self._last[event.key] = bare
 
-    def projects(self) -> list[str]:
-        """All projects of which anything waits."""
+    def turn(self) -> str | None:
+        """The project of which something can be learnt now, and was longest ago; None if there is none."""
         with self._lock:
-            return [name for name, project in self._projects.items() if project.events()]
+            return next((name for name, project in self._projects.items() if project.tried()), None)
 
-    def waits(self, project: str) -> bool:
-        """Whether anything of a project waits, new or failed."""
+    def waits(self, project: str, *, new: bool = False) -> bool:
+        """Whether anything of a project waits, or anything that was not tried yet."""
         with self._lock:
-            return project in self._projects and bool(self._projects[project].events())
+            found = self._projects.get(project, _Project())
+            return bool(found.new or (found.failed and not new))
 
-    def work(self, name: str, learn: Callable[[Event], bool], *, most: int | None = None) -> int:
+    def named(self, project: str, *, waiting: bool = False) -> set[str]:
+        """Labels that annotations of a project have ever named, or that those which wait name."""
+        with self._lock:
+            found = self._projects.get(project, _Project())
+            if not waiting:
+                return set(found.named)
+            entries = [*found.new.values(), *found.failed.values()]
+            return {label for entry in entries for label in entry.labels}
+
+    def work(self, name: str, learn: Callable[[Event], bool], *, most: int | None = None) -> None:
         """Learn what waits of a project. After several failures in a row the rest is left for later.
 
         Args:
             name: The project's.
             learn: Learns an event; False where it may succeed at another time.
             most: Events to try; all if None.
-
-        Returns:
-            How many were learnt.
         """
         with self._lock:
-            project = self._projects.get(name, _Project())
-            found = list(project.new.values())
-            found += project.failed.values() if self._clock() >= project.due else []
-        learnt = failed = in_a_row = 0
-        for event in found[:most]:
-            done = learn(event)
+            project = self._projects.setdefault(name, _Project())
+            self._projects[name] = self._projects.pop(name)
+            tried = project.tried()[:most]
+        failed = in_a_row = 0
+        for annotation, entry in tried:
+            done = self._try(entry, learn)
             in_a_row = 0 if done else in_a_row + 1
-            learnt, failed = learnt + done, failed + (not done)
+            failed += not done
             with self._lock:
-                self._settle(project, event, done=done)
-                if in_a_row == _IN_A_ROW:
-                    for left in found[:most]:  # the server is gone, it seems: each would cost its time
-                        self._settle(project, left, done=False, only_new=True)
+                project.settle(annotation, entry, done=done)
+                if in_a_row == _IN_A_ROW:  # the server is gone, it seems: each would cost its time
+                    for other, left in list(project.new.items()):
+                        project.settle(other, left, done=False)
                     break
         with self._lock:
             if failed:
-                project.due = self._clock() + project.pause
-                project.pause = min(2 * project.pause, _LONGEST)
-            elif learnt:
-                project.pause = _PAUSE
-        return learnt
+                project.pause.begin()
+            elif tried:
+                project.pause = Pause()
 
-    @staticmethod
-    def _settle(project: _Project, event: Event, *, done: bool, only_new: bool = False) -> None:
-        """Note how it went; nothing where a newer event has come meanwhile."""
-        number = event.annotation
-        was_new = project.new.get(number) is event
-        if was_new:
-            del project.new[number]
-        elif only_new or project.failed.get(number) is not event:
-            return
-        project.failed.pop(number, None)
-        if not done:
-            project.failed[number] = event  # at the end: others come first next time
+    def _try(self, entry: _Entry, learn: Callable[[Event], bool]) -> bool:
+        try:
+            return learn(self._log.read(entry.place))
+        except (FormatError, StorageError) as error:
+            _LOG.warning("a correction is not learnt yet, and is tried again: %s", error)
+            return False

@@ -1,6 +1,5 @@
 """What the annotators of one project have taught: its corrections, and the Concepts that follow from them."""
 
-import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -9,11 +8,21 @@ from pathlib import Path
 from reco_assist.concepts import Concept
 from reco_assist.concepts.corrections import Correction, begin, correct
 from reco_assist.encoders import Encoder
-from reco_assist.errors import RecoAssistError
 from reco_assist.files import make_folder, remove_file, write_bytes
 from reco_assist.library import SUFFIX, file_name
 
-_LOG = logging.getLogger(__name__)
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A Concept with its digest, which is not quick to compute."""
+
+    concept: Concept
+    digest: str
+
+    @classmethod
+    def of(cls, concept: Concept) -> "Sealed":
+        """With its digest."""
+        return cls(concept, concept.digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,21 +40,13 @@ class Known:
     version: str
 
     @classmethod
-    def of(cls, given: Mapping[str, Concept], learnt: Mapping[str, "Learnt"], seal: str) -> "Known":
+    def of(cls, given: Mapping[str, Sealed], learnt: Mapping[str, Sealed], seal: str) -> "Known":
         """What is given, and in its place or beside it what was learnt."""
         order = [*given, *sorted(set(learnt) - set(given))]
-        concepts = {name: learnt[name].concept if name in learnt else given[name] for name in order}
-        digests = [learnt[name].digest if name in learnt else given[name].digest for name in order]
-        digest = sha256("".join([*digests, seal]).encode())
+        found = {name: learnt.get(name) or given[name] for name in order}
+        digest = sha256("".join([*(one.digest for one in found.values()), seal]).encode())
+        concepts = {name: one.concept for name, one in found.items()}
         return cls(concepts, frozenset(learnt), f"reco-assist {digest.hexdigest()[:12]}")
-
-
-@dataclass(frozen=True, slots=True)
-class Learnt:
-    """A Concept that annotations made, with its digest, which is not quick to compute."""
-
-    concept: Concept
-    digest: str
 
 
 @dataclass(slots=True)
@@ -56,19 +57,20 @@ class ProjectModel:
         given: The Concepts that every project starts with.
         known: What the project predicts with.
         encoder: The Concepts'.
+        folder: Where the Concepts that were learnt are saved.
         seal: Of what else predicts; part of the version.
-        folder: Where the Concepts that were learnt are saved; None keeps them in memory.
     """
 
-    given: Mapping[str, Concept]
+    given: Mapping[str, Sealed]
     known: Known
     encoder: Encoder
+    folder: Path
     seal: str = ""
-    folder: Path | None = None
     _corrections: dict[str, dict[int, Correction]] = field(default_factory=dict)
-    _learnt: dict[str, Learnt] = field(default_factory=dict)
-    _touched: set[str] = field(default_factory=set)
-    _saved: dict[str, str] = field(default_factory=dict)
+    _learnt: dict[str, Sealed] = field(default_factory=dict)
+    _touched: set[str] = field(default_factory=set)  # labels that are not learnt since
+    _seen: set[str] = field(default_factory=set)  # labels that ever were
+    _saved: dict[str, tuple[str, str]] = field(default_factory=dict)  # file and digest
 
     def replace(self, annotation: int, corrections: Mapping[str, Correction]) -> None:
         """Take what an annotation says now, by label, in place of what it said before."""
@@ -82,61 +84,70 @@ class ProjectModel:
     def publish(self) -> None:
         """Learn what has changed, exchange `known`, and save the Concepts.
 
-        A Concept equals one that was learnt from the same annotations at once, in any order.
+        A Concept equals one that was learnt from the same annotations at once, in any order. What cannot be
+        learnt or saved stays as it was, and is tried again by the next call.
 
         Raises:
-            StorageError: They cannot be saved; that is done at the next time.
+            Exception: Whatever kept one from being learnt, when the others are done.
+            StorageError: They cannot be saved.
         """
-        touched, self._touched = self._touched, set()
+        problems: list[Exception] = []
         packed: dict[str, bytes] = {}
-        for label in sorted(touched):
+        before = len(self._touched)
+        for label in sorted(self._touched):
             try:
                 self._learn(label, packed)
-            except RecoAssistError as error:
-                _LOG.warning("%r stays as it was: %s", label, error)
-        if touched:
+            except Exception as error:  # noqa: BLE001  (raised below: the others are learnt first)
+                problems.append(error)
+            else:
+                self._touched.discard(label)
+        if len(self._touched) < before:
             self.known = Known.of(self.given, self._learnt, self.seal)
         self._save(packed)
+        if problems:
+            raise problems[0]
 
-    def tidy(self, labels: Collection[str]) -> None:
+    def tidy(self, named: Collection[str], waiting: Collection[str]) -> None:
         """Remove the files of Concepts that no annotation teaches any more.
 
         Args:
-            labels: All that annotations of the project have ever named.
+            named: Labels that annotations of the project have ever named.
+            waiting: Labels of Concepts that annotations may yet teach: the files of an earlier start stay.
 
         Raises:
             StorageError: One cannot be removed.
         """
-        if self.folder is None or not self.folder.is_dir():
+        if not self.folder.is_dir():
             return
-        stays = set(self._places().values())
-        ours = {name for label in {*labels, *self.given} for name in (file_name(label), _longer(label))}
-        for name in sorted(ours - stays):
+        stays = {*self._places().values(), *_files(set(waiting) - self._seen)}
+        for name in sorted(_files({*named, *self.given}) - stays):
             remove_file(self.folder / name)
 
     def _learn(self, label: str, packed: dict[str, bytes]) -> None:
         corrections = [one for _, one in sorted(self._corrections.get(label, {}).items())]
         if label in self.given and corrections:
-            concept = correct(self.given[label], corrections, reference_cells=self.encoder.reference_cells)
+            concept = correct(
+                self.given[label].concept, corrections, reference_cells=self.encoder.reference_cells
+            )
         elif any(one.shown is not None for one in corrections):
             concept = begin(label, corrections, self.encoder)
         else:
             self._learnt.pop(label, None)
+            self._saved.pop(label, None)
+            self._seen.add(label)
             return
         packed[label] = concept.to_bytes()
-        self._learnt[label] = Learnt(concept, sha256(packed[label]).hexdigest())
+        self._learnt[label] = Sealed(concept, sha256(packed[label]).hexdigest())
+        self._seen.add(label)
 
     def _save(self, packed: Mapping[str, bytes]) -> None:
         """Write what has changed, and what an earlier attempt could not write."""
-        if self.folder is None or not self._learnt:
-            return
-        make_folder(self.folder)
         for label, name in self._places().items():
-            if label in packed or self._saved.get(label) != name:
-                self._saved.pop(label, None)
-                raw = packed[label] if label in packed else self._learnt[label].concept.to_bytes()
-                write_bytes(self.folder / name, raw)
-                self._saved[label] = name
+            learnt = self._learnt[label]
+            if self._saved.get(label) != (name, learnt.digest):
+                raw = packed[label] if label in packed else learnt.concept.to_bytes()
+                write_bytes(make_folder(self.folder) / name, raw)
+                self._saved[label] = (name, learnt.digest)
 
     def _places(self) -> dict[str, str]:
         """The file of each learnt Concept; of names that files do not tell apart, the second's is longer."""
@@ -146,6 +157,11 @@ class ProjectModel:
             name = file_name(label)
             places[label] = _longer(label) if name.casefold() in taken else name
         return places
+
+
+def _files(labels: Collection[str]) -> set[str]:
+    """All names that the files of some Concepts may have."""
+    return {name for label in labels for name in (file_name(label), _longer(label))}
 
 
 def _longer(label: str) -> str:
