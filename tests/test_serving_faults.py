@@ -453,7 +453,9 @@ def test_what_could_not_be_saved_is_saved_later(concept, photos, tmp_path, monke
 
     with monkeypatch.context() as patch:
         patch.setattr(project_model, "write_bytes", full)
-        taught(made, event(5))
+        for one in (event(5), event(6, "b/002.png")):
+            taught(made, one)  # predictions know it all the same
+    assert made.version("7") == taught(models(concept, photos), event(5), event(6, "b/002.png")).version("7")
     assert saved(tmp_path) == {}
     assert "the disk is full" in caplog.text
     made.learn("7")

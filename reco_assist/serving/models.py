@@ -142,9 +142,12 @@ class ProjectModels:
     def learn(self, project: str) -> None:
         """Learn some of what waits of a project, and publish it; what fails is logged and tried again."""
         self.load()
-        if self.pending.waits(project) or project in self._unpublished:
+        late = self._unpublished.get(project)
+        if self.pending.waits(project) or late is not None:
+            fresh = self.pending.waits(project, new=True)
             model = self._work(project)
-            self._publish(project, model)
+            if fresh or late is None or late.over:
+                self._publish(project, model)
 
     def learn_next(self) -> bool:
         """Learn some of what waits of the project whose turn it is; whether there is more to learn now.
@@ -179,8 +182,6 @@ class ProjectModels:
         return model
 
     def _publish(self, project: str, model: ProjectModel) -> None:
-        if project in self._unpublished and not self._unpublished[project].over:
-            return
         try:
             model.publish()
             if not self.pending.waits(project, new=True):
