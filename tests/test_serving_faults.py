@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import threading
+import time
 import tracemalloc
 from functools import partial
 from pathlib import Path
@@ -29,6 +30,7 @@ from reco_assist.cli.app import app as command
 from reco_assist.concepts import Concept
 from reco_assist.errors import EncoderError, FormatError, ImageError, ServerError, StorageError
 from reco_assist.files import only_writer
+from reco_assist.label_studio import Server
 from reco_assist.segmenter import Segmenter
 from reco_assist.serving import ImageStore, ProjectModels, create_app, pending, predicting, project_model
 from reco_assist.serving import app as serving_app
@@ -480,6 +482,19 @@ def test_projects_take_turns_and_each_is_published_once(concept, photos, tmp_pat
     assert published == ["project-8", "project-7"]
 
 
+def test_a_long_log_is_learnt_in_the_background(concept, photos, tmp_path):
+    events = [event(number, ("a/001.png", "b/002.png")[number % 2]) for number in range(1, 21)]
+    CorrectionLog(tmp_path).append(*events)
+    made = models(concept, photos, log=CorrectionLog(tmp_path))
+    with asking(create_app(made, token="s3cret")):
+        until = time.monotonic() + 100
+        while made.pending.waits("7"):
+            assert time.monotonic() < until
+            time.sleep(0.01)
+    assert made.version("7") == replayed(models(concept, photos, log=CorrectionLog(tmp_path))).version("7")
+    assert set(made._known_by("7").taught) == {"thing"}
+
+
 def test_a_prediction_knows_what_was_learnt_before_although_more_waits(concept, photos, tmp_path):
     log = CorrectionLog(tmp_path)
     events = [event(number, ("a/001.png", "b/002.png")[number % 2]) for number in range(1, 41)]
@@ -851,6 +866,18 @@ def test_two_backends_do_not_share_a_state(concept, photos, tmp_path):
         done = CliRunner().invoke(command, ["serve", *options, "--state", str(tmp_path / "state")])
     assert done.exit_code != 0
     assert "another backend" in str(done.exception)
+
+
+def test_a_backend_that_stops_closes_its_connection(concept, photos, tmp_path, monkeypatch):
+    concept.save(tmp_path / "thing.concept")
+    closed = []
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "5ecre7")
+    monkeypatch.setattr("uvicorn.run", lambda *_, **__: None)
+    monkeypatch.setattr(Server, "close", lambda one: closed.append(one.url))
+    options = ["--concept", str(tmp_path / "thing.concept"), "--server", "http://127.0.0.1:9"]
+    done = CliRunner().invoke(command, ["serve", *options, "--state", str(tmp_path / "state")])
+    assert done.exit_code == 0, done.exception
+    assert closed == ["http://127.0.0.1:9"]
 
 
 def test_the_token_is_asked_for(concept, photos):
