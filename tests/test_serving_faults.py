@@ -296,6 +296,7 @@ def test_a_killed_backend_loses_nothing_acknowledged(concept, photos, tmp_path, 
         # Skipping annotation 6, which has said nothing yet, is no event; all that are skipped later have.
         asked = set(range(1, told + 1)) - {6}
         assert {int(one.task) for one in logged} >= asked
+    assert told
     again = models(concept, photos, log=CorrectionLog(tmp_path / "state"))
     replayed(again)
     last = {one.annotation: one for one in logged}
