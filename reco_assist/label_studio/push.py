@@ -98,6 +98,7 @@ def push(
         InputError: Something is not fit to be sent, or an image is missing.
         ServerError: The project does not fit, or the server refuses; nothing was sent in the first case.
         UnreachableError: The server stopped to answer; the same push goes on where it was.
+        StorageError: The system's temporary folder cannot be written, by which pushes take turns.
     """
     numbers = number_concepts(concepts)
     if not predictions or not model_version:
