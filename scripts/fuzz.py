@@ -3,8 +3,8 @@
     pip install atheris
     python scripts/fuzz.py TARGET [CORPUS] [-max_total_time=SECONDS]
 
-TARGET is one of image, map, coco, mask, brush, concept, tar, parquet, place. Whatever a reader does not
-refuse by an error of ours is a finding: the input is kept as crash-*, and belongs into the tests. Further
+TARGET is one of image, map, coco, foreign, mask, brush, concept, tar, parquet, place. Whatever a reader does
+not refuse by an error of ours is a finding: the input is kept as crash-*, and belongs into the tests. Further
 options are libFuzzer's.
 """
 
@@ -21,7 +21,7 @@ import atheris
 with atheris.instrument_imports(include=["reco_assist", "PIL"]):
     from reco_assist.concepts import Concept
     from reco_assist.errors import RecoAssistError
-    from reco_assist.formats import read_coco
+    from reco_assist.formats import Dataset, read_coco, read_dataset
     from reco_assist.image_files import load_image
     from reco_assist.images import STORES_VARIABLE, absolute, decode, is_there, open_shard, places, read_bytes
     from reco_assist.masks import brush, rle
@@ -84,7 +84,17 @@ def mask(data: bytes) -> None:
 def coco(data: bytes) -> None:
     """COCO data sets."""
     _FILE.write_bytes(data)
-    found = read_coco(_FILE)
+    _draw(read_coco(_FILE))
+
+
+def foreign(data: bytes) -> None:
+    """Data sets of other tools: labelme's and Label Studio's JSON, CVAT's and VOC's XML."""
+    path = _FILE.with_suffix(".xml" if data.startswith(b"<") else ".json")
+    path.write_bytes(data)
+    _draw(read_dataset(path))
+
+
+def _draw(found: Dataset) -> None:
     for number in found.images:
         for name in found.concepts:
             found.union(number, name)
@@ -106,6 +116,7 @@ TARGETS = {
     "map": map_,
     "mask": mask,
     "coco": coco,
+    "foreign": foreign,
     "brush": brush_stream,
     "concept": concept,
     "tar": tar,
