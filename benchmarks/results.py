@@ -29,6 +29,7 @@ COMMANDS = {
     "Growth": "scaling.py",
     "Start": "startup.py",
     "Interaction": "interaction.py",
+    "Data sets": "datasets.py",
     "Decisions in a large session": "session.py",
 }
 LONG = {
