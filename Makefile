@@ -3,15 +3,21 @@ PYTHON ?= python3
 VENV := .venv
 LABEL_STUDIO := .venv-label-studio
 BIN := $(VENV)/bin
+# Two at a time: a file's tests stay together, so that what they share is made once.
+TWO := --numprocesses 2 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test check widgets docs lab soak bench clean label-studio
+.PHONY: demo test test-fast check widgets docs lab soak bench clean label-studio
 
 demo: $(VENV)/.ready
 	$(BIN)/reco-assist demo --out demo
 
 test: $(VENV)/.ready-dev $(VENV)/.browser label-studio
-	$(BIN)/python -m pytest -m "not soak" -rs
+	$(BIN)/python -m pytest -m "not soak" -rs $(TWO)
+
+# What needs no browser, no server and no command line, for the time between two edits.
+test-fast: $(VENV)/.ready-dev
+	$(BIN)/python -m pytest -m "not soak and not slow" $(TWO)
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .

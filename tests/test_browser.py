@@ -22,6 +22,7 @@ from pycocotools import mask as coco
 from reco_assist.session import Session
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(chromium() is None, reason="no Chromium: apt-get install chromium, or set CHROMIUM"),
     pytest.mark.timeout(600),
 ]

@@ -3,7 +3,7 @@
 import pytest
 from browser import Lab, chromium, idle, opened, shoot, until
 
-pytestmark = pytest.mark.skipif(chromium() is None, reason="no Chromium here")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(chromium() is None, reason="no Chromium here")]
 
 CELL = """
 import time

@@ -11,9 +11,10 @@ from widget_page import widget_page
 from reco_assist.ui import ExemplarGallery
 from reco_assist.ui.gallery import _RECORD
 
-pytestmark = pytest.mark.skipif(
-    chromium() is None, reason="no Chromium: apt-get install chromium, or set CHROMIUM"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(chromium() is None, reason="no Chromium: apt-get install chromium, or set CHROMIUM"),
+]
 
 
 def picture_of(width, height):

@@ -11,6 +11,7 @@ from reco_assist.images import content_hash
 from reco_assist.session import ConceptSpec, ReviewQueue, Session
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(chromium() is None, reason="no Chromium: apt-get install chromium, or set CHROMIUM"),
     pytest.mark.timeout(600),
 ]

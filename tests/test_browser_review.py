@@ -15,6 +15,7 @@ from reco_assist.session import ConceptSpec, Session
 from reco_assist.session.freshness import note_concept
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(chromium() is None, reason="no Chromium: apt-get install chromium, or set CHROMIUM"),
     pytest.mark.timeout(600),
 ]

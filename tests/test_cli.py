@@ -19,6 +19,8 @@ from reco_assist.concepts import Concept
 WATCH = """
 import os, sys
 
+pytestmark = pytest.mark.slow
+
 def hook(event, arguments):
     if event in {"socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"}:
         with open(os.environ["NETWORK_LOG"], "a") as log:

@@ -6,6 +6,8 @@ import pytest
 from reco_assist.cli.lab import TUTORIALS, copy_tutorials, lab
 from reco_assist.errors import InputError, StorageError
 
+pytestmark = pytest.mark.slow
+
 
 def test_tutorials_are_copied_once_and_never_overwritten(tmp_path):
     first = copy_tutorials(tmp_path)

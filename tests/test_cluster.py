@@ -5,6 +5,8 @@ import pytest
 from reco_assist.cluster import Cluster
 from reco_assist.errors import InputError
 
+pytestmark = pytest.mark.slow
+
 ray = pytest.importorskip("ray", reason="the extra ray is not installed")
 
 

@@ -43,7 +43,7 @@ ENVIRONMENT = {
     "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]),
     "OMP_NUM_THREADS": "1",
 }
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals and limits")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="POSIX signals and limits")]
 SEEDS = [*range(5), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(5, 50))]
 
 

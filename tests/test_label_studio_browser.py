@@ -11,9 +11,10 @@ from reco_assist.images import content_hash, read_bytes
 from reco_assist.label_studio import Server, Upload, compare, pull, push
 from reco_assist.masks import rle
 
-pytestmark = pytest.mark.skipif(
-    chromium() is None, reason="no Chromium: apt-get install chromium, or set CHROMIUM"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(chromium() is None, reason="no Chromium: apt-get install chromium, or set CHROMIUM"),
+]
 
 _ALPHA = """() => {
   const image = [...document.querySelectorAll('img')].find((one) => one.getBoundingClientRect().width > 300);

@@ -23,6 +23,8 @@ from reco_assist.images import content_hash, read_bytes
 from reco_assist.label_studio import Server, Upload, pull, push
 from reco_assist.masks import rle
 
+pytestmark = pytest.mark.slow
+
 _SENTENCE = re.compile(r"^\S.*[.]$")
 
 

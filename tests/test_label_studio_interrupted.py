@@ -22,7 +22,7 @@ from reco_assist.label_studio import TOKEN, Server, Upload, pull, push
 from reco_assist.label_studio.outputs import read_output
 from reco_assist.masks import rle
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX signals")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="POSIX signals")]
 IMAGES = 6
 SEEDS = [*range(2), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 50))]
 

@@ -28,6 +28,8 @@ from reco_assist.label_studio import (
 )
 from reco_assist.masks import rle
 
+pytestmark = pytest.mark.slow
+
 CONCEPTS = ["mug", 'fire "extinguisher" <&>']
 TARGETS = SAMPLES / "targets"
 

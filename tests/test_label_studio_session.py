@@ -19,6 +19,8 @@ from reco_assist.session.corrections import correction_exemplars, measure_gain
 from reco_assist.session.exporting import Choice, collect
 from reco_assist.ui import Annotator
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def annotator(tmp_path):

@@ -16,6 +16,8 @@ from reco_assist.label_studio import Prefix, push
 from reco_assist.label_studio.refusals import MissingError
 from reco_assist.masks import rle
 
+pytestmark = pytest.mark.slow
+
 SEEDS = [*range(40), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(40, 1000))]
 KEYS = [f"{number:064x}" for number in range(4)]
 PLACES = Prefix("https://images.example/")

@@ -20,6 +20,8 @@ from reco_assist.errors import EncoderError
 from reco_assist.runs import Run, list_targets
 from reco_assist.segmenter import Segmenter, Target
 
+pytestmark = pytest.mark.slow
+
 ray = pytest.importorskip("ray", reason="the extra ray is not installed")
 soak = pytest.mark.soak  # each run on the cluster starts workers, which takes some ten seconds
 

@@ -21,6 +21,8 @@ from reco_assist.label_studio import LocalFiles, Server, push
 from reco_assist.masks import rle
 from reco_assist.segmenter import Segmenter, Target
 
+pytestmark = pytest.mark.slow
+
 MUG = (0.33, 0.37, 0.53, 0.64)  # left, top, right and bottom inside the mug, as shares of the canvas
 PHOTOS = ("scene_000.jpg", "scene_008.jpg", "scene_011.jpg")
 
