@@ -13,7 +13,8 @@ from PIL import Image
 from reco_assist.archive import Archive
 from reco_assist.concepts import Concept, rename_concept
 from reco_assist.errors import ArchiveError, ImageError, InputError, RecoAssistError
-from reco_assist.files import make_folder, rename, unlinked, write_bytes
+from reco_assist.files import link_or_copy, make_folder, remove_file, rename, unlinked, write_bytes
+from reco_assist.image_files import THUMBNAIL_PIXELS, load_image
 from reco_assist.images import decode
 from reco_assist.masks import rle
 from reco_assist.masks.colours import palette
@@ -102,10 +103,14 @@ class Library:
         if target.exists() and not target.samefile(path):
             raise InputError(f"{target} exists already: choose another name, or remove it")
         pictures = self._thumbnails()
-        renamed.save(path)  # first: what is private stays private
+        before, after = pictures / _picture(old), pictures / _picture(renamed)
+        # A kill between two of these steps loses nothing, and the same again completes them.
+        if before != after and _is_picture(before):
+            link_or_copy(before, after)
+        renamed.save(path)  # not to the new file: what is private stays private
         target = rename(path, target)
-        if (thumbnail := pictures / _picture(old)).is_file():
-            rename(thumbnail, pictures / _picture(renamed))
+        if before != after:
+            remove_file(before)
         return target
 
     def draw(self, concept: Concept, archive: Archive) -> Path | None:
@@ -154,7 +159,7 @@ class Library:
         except RecoAssistError as error:
             return Item(path, None, str(error), None)
         thumbnail = self.folder / _THUMBNAILS / _picture(concept)
-        return Item(path, concept, "", thumbnail if thumbnail.is_file() else None)
+        return Item(path, concept, "", thumbnail if _is_picture(thumbnail) else None)
 
     def _thumbnails(self) -> Path:
         """Where to write thumbnails. The library may come from a stranger, and this be a link."""
@@ -165,6 +170,17 @@ def file_name(name: str) -> str:
     """The file of a concept in a library: its name, without what file systems refuse."""
     safe = "".join("-" if letter in _UNSAFE else letter for letter in name.strip()).replace(" ", "-")
     return (safe.strip(".").encode()[:120].decode(errors="ignore") or "concept") + SUFFIX
+
+
+def _is_picture(thumbnail: Path) -> bool:
+    """Whether a file is a thumbnail, and no link: a stranger's would show what is the user's own."""
+    if thumbnail.is_symlink() or thumbnail.parent.is_symlink():
+        return False
+    try:
+        load_image(thumbnail, formats=("JPEG",), max_pixels=THUMBNAIL_PIXELS)
+    except ImageError:
+        return False
+    return True
 
 
 def _picture(concept: Concept) -> str:

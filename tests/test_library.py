@@ -1,6 +1,7 @@
 """A library of concepts, on the real encoder and the sample photographs."""
 
 import json
+import os
 import shutil
 import stat
 import sys
@@ -179,3 +180,74 @@ def test_a_renamed_concept_keeps_its_permissions_and_no_link_is_followed(two, tm
         library.rename(path, "beaker")
     assert [one.name for one in library.folder.glob("*.concept")] == ["cup.concept"]
     assert [one.name for one in (tmp_path / "own").iterdir()] == [picture.name]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX links")
+@pytest.mark.parametrize("way", ["the picture", "their folder", "damaged", "huge"])
+def test_a_thumbnail_of_a_stranger_shows_nothing_of_the_user(two, tmp_path, way):
+    library = Library(tmp_path / "library")
+    library.add(two[0])
+    own = tmp_path / "own"
+    own.mkdir()
+    name = f"{two[0].digest[:32]}.jpg"
+    side = 2000 if way == "huge" else 64
+    Image.new("RGB", (side, side)).save(own / name)
+    pictures = library.folder / ".thumbnails"
+    if way == "their folder":
+        pictures.symlink_to(own)
+    else:
+        pictures.mkdir()
+        if way == "the picture":
+            (pictures / name).symlink_to(own / name)
+        else:
+            data = (own / name).read_bytes()
+            (pictures / name).write_bytes(data if way == "huge" else data[:300])
+    (item,) = library.items()
+    assert item.concept is not None
+    assert item.thumbnail is None
+    assert "<img" not in library._repr_html_()
+
+
+class KilledError(BaseException):
+    pass
+
+
+def test_a_rename_that_is_killed_between_two_steps_loses_nothing(two, tmp_path, monkeypatch):
+    """At each call that changes the disk; the same again completes it."""
+    real = {name: getattr(os, name) for name in ("replace", "link", "unlink")}
+    for stop in range(99):
+        library = Library(tmp_path / str(stop))
+        path = library.add(two[0])
+        (library.folder / ".thumbnails").mkdir()
+        Image.new("RGB", (256, 256)).save(library.folder / ".thumbnails" / f"{two[0].digest[:32]}.jpg")
+        left = stop
+
+        def killed(name):
+            def call(*given, **more):
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    raise KilledError
+                return real[name](*given, **more)
+
+            return call
+
+        for name in real:
+            monkeypatch.setattr(os, name, killed(name))
+        try:
+            library.rename(path, "beaker")
+        except KilledError:
+            ended = False
+        else:
+            ended = True
+        monkeypatch.undo()
+        (item,) = library.items()
+        assert item.thumbnail is not None, stop
+        assert item.concept.foreground.equal(two[0].foreground)
+        library.rename(item.path, "beaker")
+        (item,) = library.items()
+        assert (item.path.name, item.concept.name) == ("beaker.concept", "beaker")
+        assert item.thumbnail is not None
+        if ended:
+            break
+    assert stop >= 4

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import sys
 import threading
 import time
 import tracemalloc
@@ -231,6 +232,17 @@ def test_an_event_that_fails_otherwise_is_told_of_and_tried_again_and_the_rest_l
 
 
 # The journal
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX links")
+def test_no_link_in_a_state_of_a_stranger_is_followed(concept, photos, tmp_path):
+    state, own = tmp_path / "state", tmp_path / "own"
+    own.mkdir()
+    state.mkdir()
+    (state / "project-7").symlink_to(own)
+    made = taught(models(concept, photos, log=CorrectionLog(state)), event(5))
+    assert made.version("7") == taught(models(concept, photos), event(5)).version("7")
+    assert not list(own.iterdir())
 
 
 def test_a_line_that_a_kill_cut_short_is_not_glued_to_the_next(tmp_path):
