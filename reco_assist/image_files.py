@@ -13,10 +13,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
+from PIL.AvifImagePlugin import AvifImageFile
 from PIL.BmpImagePlugin import BmpImageFile
 from PIL.GifImagePlugin import GifImageFile
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
+from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
@@ -31,13 +34,23 @@ MAX_BYTES = 1 << 30
 THUMBNAIL_PIXELS = 1 << 20
 """Pixels a thumbnail of ours may have: far more than any has."""
 
-PHOTOGRAPHS = ("JPEG", "PNG", "WebP", "TIFF", "BMP", "GIF")
-"""Formats that photographs are read in."""
+PHOTOGRAPHS = ("JPEG", "PNG", "WebP", "TIFF", "BMP", "GIF", "HEIF", "AVIF", "JPEG2000", "PPM")
+"""Formats that photographs are read in. Of several pictures in a file, as in MPO, the first is read."""
 
 OURS = ("PNG", "JPEG")
 """Formats that maps and thumbnails are written in."""
 
-_READERS: tuple[tuple[bytes, str, Callable[[BytesIO], ImageFile.ImageFile]], ...] = (
+_Reader = Callable[[BytesIO], ImageFile.ImageFile]
+
+
+def _heif(data: BytesIO) -> ImageFile.ImageFile:
+    from pi_heif import HeifImageFile  # noqa: PLC0415  (a library of its own, for those files alone)
+
+    image: ImageFile.ImageFile = HeifImageFile(data)
+    return image
+
+
+_READERS: tuple[tuple[bytes, str, _Reader], ...] = (
     (b"\xff\xd8\xff", "JPEG", JpegImageFile),
     (b"\x89PNG\r\n\x1a\n", "PNG", PngImageFile),
     (b"RIFF", "WebP", WebPImageFile),
@@ -48,7 +61,19 @@ _READERS: tuple[tuple[bytes, str, Callable[[BytesIO], ImageFile.ImageFile]], ...
     (b"BM", "BMP", BmpImageFile),
     (b"GIF87a", "GIF", GifImageFile),
     (b"GIF89a", "GIF", GifImageFile),
+    (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG2000", Jpeg2KImageFile),
+    (b"\xff\x4f\xff\x51", "JPEG2000", Jpeg2KImageFile),
+    *((b"P%d%c" % (kind, space), "PPM", PpmImageFile) for kind in range(1, 7) for space in b" \t\r\n"),
 )
+
+# ISO base media files say in their first box which formats of the family they keep to.
+_BRANDS: tuple[tuple[frozenset[bytes], str, _Reader], ...] = (
+    (frozenset({b"avif", b"avis"}), "AVIF", AvifImageFile),
+    (frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}), "HEIF", _heif),
+)
+
+HEAD = 64
+"""First bytes of a file that tell its format."""
 
 
 class MemoryShortError(ImageError):
@@ -72,15 +97,13 @@ def open_image(
     """
     if not data:
         raise ImageError(f"{name} is empty (0 bytes).")
-    reader = next(
-        (reader for start, kind, reader in _READERS if kind in formats and data.startswith(start)), None
-    )
-    if reader is None:
+    known = _reader_of(data)
+    if known is None or known[0] not in formats:
         *others, last = formats
         kinds = f"{', '.join(others)} or {last}" if others else last
         raise ImageError(f"{name} is not a {kinds} image, whatever it is called.")
     try:
-        image = reader(BytesIO(data))
+        image = known[1](BytesIO(data))
     except Exception as error:
         raise ImageError(f"{name} is damaged: its header cannot be read ({damage(error)}).") from error
     width, height = image.size
@@ -91,6 +114,19 @@ def open_image(
             "make it smaller or raise the limit."
         )
     return image
+
+
+def is_photograph(head: bytes) -> bool:
+    """Whether the first bytes of a file, `HEAD` or more, are those of a format in `PHOTOGRAPHS`."""
+    return _reader_of(head) is not None
+
+
+def _reader_of(data: bytes) -> tuple[str, _Reader] | None:
+    if data[4:8] == b"ftyp":
+        size = min(int.from_bytes(data[:4], "big"), HEAD)
+        brands = {data[at : at + 4] for at in (8, *range(16, size, 4))}
+        return next(((kind, reader) for some, kind, reader in _BRANDS if some & brands), None)
+    return next(((kind, reader) for start, kind, reader in _READERS if data.startswith(start)), None)
 
 
 def load_image(

@@ -23,7 +23,13 @@ PIXELS = np.arange(30 * 40, dtype=np.uint32).reshape(30, 40).astype(np.uint8)
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 40 30\n%%EndComments\nshowpage\n%%EOF\n"
 
 
+HEIC = Path(__file__).parent / "expected" / "quarters.heic"
+"""Four coloured quarters, 40 x 24; made once by pillow-heif 1.8, since what is installed only decodes."""
+
+
 def encoded(kind: str, pixels: np.ndarray = PIXELS) -> bytes:
+    if kind == "HEIF":
+        return HEIC.read_bytes()
     buffer = BytesIO()
     Image.fromarray(pixels).save(buffer, kind)
     return buffer.getvalue()
@@ -130,7 +136,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path):
 def test_only_formats_that_are_asked_for_are_read(kind):
     data = encoded(kind)
     with open_image("a", data) as image:
-        assert image.size == (40, 30)
+        assert image.size == (40, 24 if kind == "HEIF" else 30)
     others = [one for one in PHOTOGRAPHS if one != kind]
     with pytest.raises(ImageError, match="whatever it is called"):
         open_image("a", data, formats=others)

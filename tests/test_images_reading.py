@@ -222,7 +222,7 @@ JPEG, PNG, TIFF, WEBP, GIF = (encoded(gradient(), kind) for kind in ("JPEG", "PN
         pytest.param(b"", "empty", id="zero bytes"),
         pytest.param(b"not an image at all\n" * 50, "is not a JPEG", id="text renamed .jpg"),
         pytest.param(b"%PDF-1.7\n", "is not a JPEG", id="PDF"),
-        pytest.param(b"\0\0\0 ftypheic", "is not a JPEG", id="HEIC"),
+        pytest.param(b"\0\0\0 ftypheic", "is damaged", id="HEIC"),
         pytest.param(b"RIFF\x10\0\0\0WAVEfmt ", "damaged", id="a sound in WebP's container"),
         *[
             pytest.param(data[: len(data) * share // 100], "damaged|not a", id=f"{name} cut at {share} %")

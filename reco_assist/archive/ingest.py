@@ -12,9 +12,9 @@ paths, `skipped.json`, the frozen mean) is computed from the files and the table
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from reco_assist.archive.engines import Engine, Examined
 from reco_assist.archive.table import ImageRow, Row, Table
 from reco_assist.errors import EncoderError, InputError
 from reco_assist.files import write_bytes
-from reco_assist.images import address, is_remote, is_there, list_images, status, unnamed_store
+from reco_assist.images import address, is_remote, is_there, list_images, say_unread, status, unnamed_store
 from reco_assist.json_files import parse_json
 
 log = logging.getLogger("reco_assist")
@@ -44,6 +44,7 @@ class AddReport:
         moved: Known images whose file was found at another path; the archive has the new path now.
         duplicates: Files with the same bytes as an image that still lies elsewhere.
         rejected: Files that cannot be used and why, each reported only once until it changes.
+        unread: How many files of folders were left out, by ending: no images, or of other formats.
     """
 
     added: int = 0
@@ -51,6 +52,7 @@ class AddReport:
     moved: int = 0
     duplicates: int = 0
     rejected: tuple[tuple[Path, str], ...] = ()
+    unread: Mapping[str, int] = field(default_factory=dict, compare=False)
 
 
 class Skipped(NamedTuple):
@@ -154,11 +156,12 @@ class Ingest:
         self._moves: dict[str, Row] = {}
         self._counts = Counter[str]()
         self._rejected: list[tuple[Path, str]] = []
+        self._unread = Counter[str]()
 
     @property
     def report(self) -> AddReport:
         """What became of the files so far."""
-        return AddReport(**self._counts, rejected=tuple(self._rejected))
+        return AddReport(**self._counts, rejected=tuple(self._rejected), unread=dict(self._unread))
 
     def run(
         self,
@@ -181,7 +184,8 @@ class Ingest:
             StorageError: The archive cannot be written; what was committed stays.
         """
         seen = 0
-        listing = list_images(paths, skip=skip, open_shards=False)  # the engine opens them
+        # The engine opens shards.
+        listing = list_images(paths, skip=skip, open_shards=False, unread=self._unread)
         with (
             closing(self._engine.examine(listing, self._ledger)) as files,
             tqdm(desc="Indexing", unit=" images", disable=None if progress else True) as bar,
@@ -196,7 +200,10 @@ class Ingest:
                 self._commit_batch(on_batch)
         if seen == 0:
             names = ", ".join(str(path) for path in paths) or "an empty list of paths"
-            raise InputError(f"There are no images in {names}; give photographs, or folders that hold some.")
+            said = f" ({left})" if (left := say_unread(self._unread)) else ""
+            raise InputError(
+                f"There are no images in {names}{said}; give photographs, or folders that hold some."
+            )
         self._finish()
         return self.report
 

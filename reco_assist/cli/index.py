@@ -66,7 +66,7 @@ def index(
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.archive import Archive
     from reco_assist.encoders import default_encoder, load_encoder
-    from reco_assist.images import address
+    from reco_assist.images import address, say_unread
 
     cluster = choose_cluster(engine, ray_address, device)
     known = archive.exists()
@@ -81,6 +81,8 @@ def index(
     report = opened.add(images, progress=not quiet, cluster=cluster)
     for path, reason in report.rejected:
         say(f"skipped {address(path)}: {reason}", quiet=quiet)
+    if left := say_unread(report.unread):
+        say(left, quiet=quiet)
     if json:
         print_json(
             {
@@ -90,6 +92,7 @@ def index(
                 "moved": report.moved,
                 "duplicates": report.duplicates,
                 "rejected": [{"path": address(path), "reason": reason} for path, reason in report.rejected],
+                "unread": dict(report.unread),
             }
         )
         return

@@ -1,5 +1,6 @@
 """`reco-assist segment`."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -64,7 +65,8 @@ def segment(
 
     chosen = FORMATS if formats is None else check_formats(words(formats) or ())
     cluster = choose_cluster(engine, ray_address, device)
-    targets = list_targets(images, out=out)
+    unread = Counter[str]()
+    targets = list_targets(images, out=out, unread=unread)
     predictor = load_predictor(
         concepts,
         encoder=encoder,
@@ -86,21 +88,24 @@ def segment(
         run.segment(cluster=cluster, progress=not quiet)
         note_images(out, root_of(images))
         counts = run.export(chosen)
-        _report(run, counts, json=json, quiet=quiet)
+        _report(run, counts, unread, json=json, quiet=quiet)
 
 
-def _report(run: "Run", counts: dict[str, int], *, json: bool, quiet: bool) -> None:
+def _report(run: "Run", counts: dict[str, int], unread: Counter[str], *, json: bool, quiet: bool) -> None:
+    from reco_assist.images import say_unread
+
     out, skipped = run.out, run.skipped
     images = len(run.targets) - len(skipped)
     say_skipped(skipped, quiet=quiet)
+    if left := say_unread(unread):
+        say(left, quiet=quiet)
     if not sum(counts.values()):
         say(
             f"NO MASK AT ALL in {images} images: try --presence off, other images, or learn the concept again"
         )
     if json:
-        print_json(
-            {"out": str(out), "images": images, "regions": counts, "skipped": [list(s) for s in skipped]}
-        )
+        said = {"skipped": [list(one) for one in skipped], "unread": unread}
+        print_json({"out": str(out), "images": images, "regions": counts, **said})
         return
     found = ", ".join(f"{count} of {name!r}" for name, count in counts.items())
     say(f"{out}: {images} images, regions: {found}", quiet=quiet)

@@ -2,7 +2,7 @@
 
 from reco_assist.image_files import MAX_BYTES, MAX_PIXELS, MemoryShortError
 from reco_assist.images.fingerprint import NEAR_DUPLICATE, near_duplicate_groups, perceptual_hash
-from reco_assist.images.listing import folder_of, is_output, list_images
+from reco_assist.images.listing import folder_of, is_output, list_images, say_unread
 from reco_assist.images.places import (
     STORES,
     STORES_VARIABLE,
@@ -52,6 +52,7 @@ __all__ = [
     "perceptual_hash",
     "read_bytes",
     "reason",
+    "say_unread",
     "squash",
     "status",
     "thumbnail",

@@ -79,7 +79,7 @@ def _read(path: Path) -> bytes:
 
 
 def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS, reduce_to: int | None = None) -> Decoded:
-    """Decode JPEG, PNG, WebP, TIFF, BMP or the first frame of a GIF into upright 8-bit RGB.
+    """Decode a file of one of the `PHOTOGRAPHS`, its first picture, into upright 8-bit RGB.
 
     An array is returned, not a Pillow image: it holds no open file and crosses processes without a copy of
     the encoded bytes. The values are made like this:

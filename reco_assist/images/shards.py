@@ -16,7 +16,10 @@ from reco_assist.images.tar_files import contents
 
 _ROW = ".img"  # every image has an ending, which exports put their own in the place of
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"}
+    | {".heic", ".heif", ".hif", ".avif", ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm"}
+)
 """Endings, in lower case, of the files that are taken from a folder or a tar file."""
 
 
