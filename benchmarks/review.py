@@ -33,6 +33,7 @@ from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.archive import Archive
 from reco_assist.images import content_hash
 from reco_assist.session import ConceptSpec, Session
+from reco_assist.session.results import add_result
 
 NAMES = ["mug", "street lamp"]
 WIDTH, HEIGHT = 640, 480
@@ -93,7 +94,7 @@ def prepared(folder: Path, count: int) -> Path:
         scores = (255 * (maps - low) / (high - low)).astype(np.uint8)  # (K, H, W)
         chance = round(0.5 + 0.4 * number / count, 4)
         verdicts = [Verdict(name, present=True, probability=chance) for name in NAMES]
-        job.add_result(image, path, scores, verdicts, dict.fromkeys(NAMES, "digest"))
+        add_result(job, image, path, scores, verdicts, dict.fromkeys(NAMES, "digest"))
     job.close()
     return folder
 

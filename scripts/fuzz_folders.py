@@ -80,8 +80,8 @@ def sound(folder: Path) -> Path:
     export(job.session, folder / "out", ALL)
     job.session.decide(digests[0], {"mug": "accepted"})
     job.session.undo()
-    job.session.set_thresholds(digests[1], {"mug": 77})
-    job.session.edit(digests[1], "mug", 0, 0, np.ones((3, 4), np.uint8))
+    job.session.masks.set_thresholds(digests[1], {"mug": 77})
+    job.session.masks.edit(digests[1], "mug", 0, 0, np.ones((3, 4), np.uint8))
     job.session.close()
     write_photos(folder / "more", 6)
     archive = Archive.create(folder / "x.reco", encoder=FakeEncoder())
@@ -141,7 +141,7 @@ def session_steps(place: Path, chance: random.Random) -> dict[str, Callable[[], 
             for result in session.results():
                 for name in session.concepts:
                     session.mask(result.image.content_hash, name)
-                session.set_thresholds(
+                session.masks.set_thresholds(
                     result.image.content_hash, dict.fromkeys(NAMES, chance.randint(1, 255))
                 )
                 session.decide(result.image.content_hash, {"mug": "accepted"})

@@ -267,9 +267,9 @@ def test_from_a_word_to_masks(folder, dark):  # noqa: PLR0915  (it is the whole 
     states = {digest: session.review(digest, "mug").state for digest in session.files().values()}
     assert sorted(states.values()) == ["absent", "accepted", "rejected"]
     [accepted] = [digest for digest, state in states.items() if state == "accepted"]
-    correction = session.correction(accepted, "mug")
+    correction = session.masks.correction(accepted, "mug")
     assert correction.threshold < 128
-    assert (session.strokes(accepted, "mug") == 1).sum() > 100
+    assert (session.masks.strokes(accepted, "mug") == 1).sum() > 100
     mask = np.zeros_like(session.mask(accepted, "mug"))
     [image] = [one for one in document["images"] if one["reco_hash"] == accepted]
     for one in document["annotations"]:

@@ -9,6 +9,7 @@ from test_browser import in_view, wait_for_step, working_folder
 from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.images import content_hash
 from reco_assist.session import ConceptSpec, ReviewQueue, Session
+from reco_assist.session.results import add_result
 
 pytestmark = [
     pytest.mark.slow,
@@ -47,7 +48,7 @@ def fill(folder):
         scores = np.zeros((1, 48, 64), np.uint8)
         scores[0, 10:20, 10:30] = 255
         verdict = Verdict("mug", present=True, probability=round(0.6 + 0.01 * number, 3))
-        session.add_result(image, path, scores, [verdict], {"mug": "digest"})
+        add_result(session, image, path, scores, [verdict], {"mug": "digest"})
     order = [card.result.image.content_hash for card in ReviewQueue(session).cards]
     session.close()
     return order

@@ -15,6 +15,7 @@ from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.archive import Archive
 from reco_assist.images import content_hash
 from reco_assist.session import ConceptSpec, Session
+from reco_assist.session.results import add_result
 
 pytestmark = [
     pytest.mark.slow,
@@ -204,8 +205,8 @@ def test_names_are_text_in_what_a_server_is_told_and_tells(folder, label_studio,
             ref = ImageRef(path.name, content_hash(path.read_bytes()), *image.size)
             scores = np.zeros((1, *image.size[::-1]), np.uint8)
         scores[:, 40:120, 40:160] = 200
-        session.add_result(
-            ref, path, scores, [Verdict(NAME, present=True, probability=0.9)], {NAME: "digest"}
+        add_result(
+            session, ref, path, scores, [Verdict(NAME, present=True, probability=0.9)], {NAME: "digest"}
         )
     session.close()
     with Lab(folder) as lab, opened(lab.notebook("job.ipynb", [OPEN])) as page:

@@ -13,6 +13,7 @@ from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.images import content_hash
 from reco_assist.session import ConceptSpec, Session
 from reco_assist.session.freshness import note_concept
+from reco_assist.session.results import add_result
 
 pytestmark = [
     pytest.mark.slow,
@@ -44,7 +45,7 @@ def fill(folder, truth):
         maps = np.stack([np.asarray(one.filter(ImageFilter.GaussianBlur(6))) for one in exact])
         image = ImageRef(path.name, content_hash(path.read_bytes()), *exact[0].size)
         verdicts = [Verdict(name, present=True, probability=0.9) for name in NAMES]
-        session.add_result(image, path, maps, verdicts, NAMES)
+        add_result(session, image, path, maps, verdicts, NAMES)
     session.active = "fire extinguisher"
     return session
 

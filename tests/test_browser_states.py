@@ -11,6 +11,7 @@ from test_browser import in_view, step, wait_for_step, working_folder
 from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.images import content_hash
 from reco_assist.session import ConceptSpec, ReviewQueue, Session
+from reco_assist.session.results import add_result
 
 pytestmark = [
     pytest.mark.slow,
@@ -70,7 +71,7 @@ def fill(folder):
         y, x = random.uniform(20, 50, 2)
         scores = 255 * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / random.uniform(60, 400))
         verdict = Verdict(LONG, present=True, probability=round(0.5 + 0.499 * number / COUNT, 3))
-        session.add_result(image, path, scores.astype(np.uint8)[None], [verdict], {LONG: "digest"})
+        add_result(session, image, path, scores.astype(np.uint8)[None], [verdict], {LONG: "digest"})
     ReviewQueue(session).cards[-1].result.path.unlink()
     session.close()
 
@@ -125,7 +126,7 @@ def test_what_is_long_many_missing_or_wrong_on_a_sharp_touch_screen(folder):
         assert page.evaluate(_OUTSIDE) == []
         assert page.problems == []
     session = Session.open(folder / "photos.session")
-    assert sum(bool((session.strokes(one, LONG) == 1).any()) for one in session.files().values()) == 1
+    assert sum(bool((session.masks.strokes(one, LONG) == 1).any()) for one in session.files().values()) == 1
     session.close()
 
 
@@ -169,7 +170,7 @@ def test_masks_are_pushed_and_corrections_pulled(folder, label_studio, truth, mo
         scores = np.asarray(exact.filter(ImageFilter.GaussianBlur(6)))
         if path.name == "scene_009.jpg":
             scores = np.roll(scores, 60, 1)  # something to be corrected
-        session.add_result(image, path, scores[None], [Verdict("mug", True, 0.9)], {"mug": "digest"})
+        add_result(session, image, path, scores[None], [Verdict("mug", True, 0.9)], {"mug": "digest"})
     session.close()
     with Lab(folder) as lab, opened(lab.notebook("job.ipynb", [OPEN])) as page:
         run_all(page)

@@ -12,6 +12,7 @@ from reco_assist.masks import rle
 from reco_assist.runs import Run, list_targets
 from reco_assist.segmenter import ProbabilityMaps
 from reco_assist.session import Choice, ConceptSpec, Session, export
+from reco_assist.session.results import add_result
 
 NAMES = {"mug": "digest-m", "spoon": "digest-s", "cup": "digest-c"}
 SHAPE = (50, 70)
@@ -91,7 +92,7 @@ def test_a_run_and_a_session_export_the_same_bytes(told, tmp_path, instances):
     for name in NAMES:
         session.set_plan(ConceptSpec(name))
     for target, one in zip(targets, predictor.segment(targets), strict=True):
-        session.add_result(one.image, target.path, one.maps, one.verdicts, NAMES)
+        add_result(session, one.image, target.path, one.maps, one.verdicts, NAMES)
     export(
         session,
         tmp_path / "exported",

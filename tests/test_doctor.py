@@ -21,6 +21,7 @@ from reco_assist.errors import ArchiveError, FormatError, InputError, StorageErr
 from reco_assist.images import content_hash
 from reco_assist.session import ConceptSpec, Session
 from reco_assist.session.doctor import examine_session
+from reco_assist.session.results import add_result, is_done
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def session(tmp_path):
     for path in photos:
         image = ImageRef(path.name, content_hash(path.read_bytes()), 40, 30)
         maps = np.full((1, 30, 40), 200, np.uint8)
-        opened.add_result(image, path, maps, [Verdict("mug", present=True, probability=0.9)], {"mug": "d"})
+        add_result(opened, image, path, maps, [Verdict("mug", present=True, probability=0.9)], {"mug": "d"})
     opened.decide(content_hash(photos[0].read_bytes()), {"mug": "accepted"})
     opened.close()
     return opened.folder
@@ -147,7 +148,7 @@ def test_whatever_the_store_refuses_the_doctor_mends(session, bad):
     digest = opened.results()[0].image.content_hash
     opened.decide(digest, {"mug": "rejected"})
     opened.undo()
-    opened.set_thresholds(digest, {"mug": 77})
+    opened.masks.set_thresholds(digest, {"mug": 77})
     opened.close()
     (session / "snapshot.json").unlink()
     log = session / "audit.jsonl"
@@ -161,7 +162,7 @@ def test_whatever_the_store_refuses_the_doctor_mends(session, bad):
         Session.open(session)
     examine_session(session, repair=True)
     opened = Session.open(session)
-    assert opened.correction(digest, "mug").threshold == 77
+    assert opened.masks.correction(digest, "mug").threshold == 77
     opened.close()
 
 
@@ -185,7 +186,7 @@ log.write_bytes(log.read_bytes() + b"damage by another program\\n")
 print("open", flush=True)
 sys.stdin.readline()
 for number in range(1, 9):
-    session.set_thresholds(digest, {"mug": number})
+    session.masks.set_thresholds(digest, {"mug": number})
 print(number, flush=True)
 """
 
@@ -202,7 +203,7 @@ def test_a_session_that_is_open_elsewhere_is_not_repaired_and_loses_nothing(sess
     assert child.communicate("go\n")[0] == "8\n"
     examine_session(session, repair=True)
     opened = Session.open(session)
-    assert opened.correction(opened.results()[0].image.content_hash, "mug").threshold == 8
+    assert opened.masks.correction(opened.results()[0].image.content_hash, "mug").threshold == 8
     opened.close()
 
 
@@ -212,7 +213,7 @@ def test_damaged_maps_are_made_again_unless_they_were_decided(session):
     if opened.review(decided.content_hash, "mug").state != "accepted":
         decided, pending = pending, decided
     for image in (decided, pending):
-        opened.map_path(image.content_hash, "mug").write_bytes(b"no picture")
+        opened.masks.path(image.content_hash, "mug").write_bytes(b"no picture")
     path = opened.result(pending.content_hash).path
     opened.close()
     again, kept = examine_session(session, repair=True)
@@ -220,7 +221,7 @@ def test_damaged_maps_are_made_again_unless_they_were_decided(session):
     assert not kept.mended
     assert decided.file_name in kept.what
     opened = Session.open(session)
-    assert not opened.is_done(pending.file_name, path, {"mug": "d"})
+    assert not is_done(opened, pending.file_name, path, {"mug": "d"})
     assert opened.review(decided.content_hash, "mug").state == "accepted"
     opened.close()
 

@@ -34,6 +34,7 @@ from reco_assist.runs import Run, list_targets, run
 from reco_assist.runs.journal import Journal
 from reco_assist.segmenter import Segmenter
 from reco_assist.session import Choice, Session, export, store
+from reco_assist.session.results import add_result
 from reco_assist.session.session import REVIEW
 from reco_assist.session.store import Store
 
@@ -97,7 +98,7 @@ job = Job(Path(sys.argv[1]))
 digests = [job.add(f"{number}.png", seed=number) for number in range(6)]
 for number in range(1, 255):
     for digest in digests:
-        job.session.set_thresholds(digest, {"mug": number, "spoon": 255 - number})
+        job.session.masks.set_thresholds(digest, {"mug": number, "spoon": 255 - number})
     export(job.session, Path(sys.argv[1]) / "out", Choice(undecided=True))
     print(number, flush=True)
 """
@@ -236,7 +237,7 @@ def reopened(job):
 def test_an_export_that_fails_keeps_the_last_one(reviewed, fault):
     job, before = reviewed
     for result in job.session.results():
-        job.session.set_thresholds(result.image.content_hash, {"mug": 60})
+        job.session.masks.set_thresholds(result.image.content_hash, {"mug": 60})
     out = job.folder / "out"
     if fault == "memory":
         large = np.full((2, 3000, 4000), 200, np.uint8)
@@ -244,7 +245,7 @@ def test_an_export_that_fails_keeps_the_last_one(reviewed, fault):
         Image.new("RGB", (4000, 3000)).save(path)
         image = ImageRef("large.png", content_hash(path.read_bytes()), 4000, 3000)
         verdicts = [Verdict(name, present=True, probability=0.9) for name in NAMES]
-        job.session.add_result(image, path, large, verdicts, NAMES)
+        add_result(job.session, image, path, large, verdicts, NAMES)
         del large
         with (
             limited(resource.RLIMIT_AS, memory_in_use() + 20_000_000),
@@ -279,7 +280,7 @@ def test_a_session_that_cannot_be_written_keeps_what_was_reported(reviewed, faul
 
     def save():
         for number in range(1, 60):
-            session.set_thresholds(digest, {"mug": number})
+            session.masks.set_thresholds(digest, {"mug": number})
             saved.append(number)
 
     size = (folder / "audit.jsonl").stat().st_size
@@ -293,10 +294,10 @@ def test_a_session_that_cannot_be_written_keeps_what_was_reported(reviewed, faul
             save()
         folder.chmod(0o755)
     elif fault == "unplugged":
-        session.set_thresholds(digest, {"mug": 200})
+        session.masks.set_thresholds(digest, {"mug": 200})
         shutil.move(folder, job.folder / "away")
         with pytest.raises(StorageError, match="Cannot write"):
-            session.add_result(*job_result(job), NAMES)
+            add_result(session, *job_result(job), NAMES)
         shutil.move(job.folder / "away", folder)
         save()
     else:
@@ -305,14 +306,14 @@ def test_a_session_that_cannot_be_written_keeps_what_was_reported(reviewed, faul
                 bytearray(500_000_000)
             save()
     session = reopened(job)
-    assert session.correction(digest, "mug").threshold == saved[-1]
+    assert session.masks.correction(digest, "mug").threshold == saved[-1]
 
 
 def test_an_export_whose_drive_is_unplugged_is_told_and_mended_by_the_next(reviewed, monkeypatch):
     job, before = reviewed
     out, away = job.folder / "out", job.folder / "away"
     for result in job.session.results():
-        job.session.set_thresholds(result.image.content_hash, {"mug": 60})
+        job.session.masks.set_thresholds(result.image.content_hash, {"mug": 60})
 
     def unplug(*arguments, **options):
         shutil.move(out, away)
@@ -423,7 +424,7 @@ def test_ctrl_c_in_an_export_leaves_whole_files_and_the_next_one_mends_it(review
     job, _ = reviewed
     out = job.folder / "out"
     for result in job.session.results():
-        job.session.set_thresholds(result.image.content_hash, {"mug": 60})
+        job.session.masks.set_thresholds(result.image.content_hash, {"mug": 60})
     assert interrupted(lambda: export(job.session, out, ALL), seed, "reco_assist")
     for name in ("coco.json", "label-studio.json"):
         json.loads((out / name).read_text())

@@ -112,7 +112,7 @@ def test_a_session_of_the_first_release_is_read_and_goes_on(tmp_path):
     (folder / "maps" / digest[:2]).mkdir(parents=True)
     (folder / "audit.jsonl").write_text('{"format":1}\n' + json.dumps(event) + "\n")
     session = Session.open(folder)
-    Image.fromarray(np.full((30, 40), 70, np.uint8)).save(session.map_path(digest, "mug"))
+    Image.fromarray(np.full((30, 40), 70, np.uint8)).save(session.masks.path(digest, "mug"))
     assert session.plan("mug").exemplars[0].box == (1, 2, 3, 4)
     assert not session.plan("mug").swapped
     assert session.review(digest, "mug").state == "accepted"

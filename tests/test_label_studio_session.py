@@ -47,7 +47,7 @@ def test_the_annotator_pushes_pulls_and_learns(label_studio, annotator, tmp_path
     monkeypatch.delenv("LABEL_STUDIO_API_KEY", raising=False)
     page, session = annotator.server_page, annotator.session
     for digest in session.files().values():  # something that people will take away
-        session.edit(digest, "mug", 0, 0, np.ones((6, 6), np.uint8))
+        session.masks.edit(digest, "mug", 0, 0, np.ones((6, 6), np.uint8))
     annotator.desk.open(5)
     name = title("annotator")
     page.url.value, page.project.value = label_studio.url, name

@@ -139,11 +139,11 @@ def test_nothing_is_written_through_a_link_in_a_session(job, documents, tmp_path
         (folder / name).symlink_to(documents / "profile")
     if name == "snapshot.json":  # a cache, and the log is whole
         again = Session.open(folder)
-        again.set_thresholds(digest, {"mug": 77})
+        again.masks.set_thresholds(digest, {"mug": 77})
         again.close()
         assert (folder / name).is_symlink()
         again = Session.open(folder)
-        assert again.correction(digest, "mug").threshold == 77
+        assert again.masks.correction(digest, "mug").threshold == 77
         again.close()
         return
     with pytest.raises(StorageError, match="symbolic link"):

@@ -13,6 +13,7 @@ from reco_assist.images import content_hash
 from reco_assist.masks.edits import apply_edits
 from reco_assist.session import Choice, ConceptSpec, ExemplarSpec, ReviewQueue, Session, export
 from reco_assist.session.records import AUTOMATIC
+from reco_assist.session.results import add_result, is_done
 
 NAMES = {"mug": "digest-m", "spoon": "digest-s"}
 SHAPE = (30, 40)
@@ -41,7 +42,7 @@ class Job:
             low = Image.fromarray(random.integers(0, 256, (4, 5), np.uint8)).resize(SHAPE[::-1])
             maps = np.stack([np.asarray(low), 255 - np.asarray(low)])
         verdicts = [Verdict(concept, probability > 0.5, probability) for concept in digests]
-        self.session.add_result(image, path, maps[: len(digests)], verdicts, digests, embedding=embedding)
+        add_result(self.session, image, path, maps[: len(digests)], verdicts, digests, embedding=embedding)
         return image.content_hash
 
 
@@ -129,7 +130,7 @@ def test_no_undo_and_no_redo_decides_about_a_mask_that_nobody_saw(job, shown, mo
     maps = np.full((2, *SHAPE), 255, np.uint8)
     again, path = job.session.result(digest), job.folder / "photos" / "a.png"
     verdicts = [Verdict(name, present=True, probability=0.9) for name in NAMES]
-    job.session.add_result(again.image, path, maps, verdicts, {**NAMES, "mug": "digest-n"}, decided=True)
+    add_result(job.session, again.image, path, maps, verdicts, {**NAMES, "mug": "digest-n"}, decided=True)
     before = job.session.review(digest, "mug")
     assert not before.decided
     session = Session.open(job.folder / "job.session")  # as the log has it
@@ -164,13 +165,13 @@ def test_strokes_and_thresholds_of_several_threads_are_all_kept(job):
     cell = np.ones((1, 1), np.uint8)
 
     def adjust(number):
-        job.session.edit(digest, "mug", number, 0, cell)
-        job.session.set_thresholds(digest, {"mug": 100})
+        job.session.masks.edit(digest, "mug", number, 0, cell)
+        job.session.masks.set_thresholds(digest, {"mug": 100})
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(adjust, range(40)))
-    assert (job.session.strokes(digest, "mug")[0] == 1).all()
-    assert job.session.correction(digest, "mug").threshold == 100
+    assert (job.session.masks.strokes(digest, "mug")[0] == 1).all()
+    assert job.session.masks.correction(digest, "mug").threshold == 100
 
 
 def test_a_decision_that_is_none_is_refused_and_nothing_is_decided(job):
@@ -212,8 +213,8 @@ def test_concepts_share_no_pixel_and_specks_are_gone(job):
     Image.new("RGB", (100, 100), (9, 99, 200)).save(path)
     image = ImageRef("big.png", content_hash(path.read_bytes()), 100, 100)
     verdicts = [Verdict(name, present=True, probability=0.9) for name in NAMES]
-    job.session.add_result(image, path, maps, verdicts, NAMES)
-    mug, spoon = (job.session.scores(image.content_hash, name) for name in NAMES)
+    add_result(job.session, image, path, maps, verdicts, NAMES)
+    mug, spoon = (job.session.masks.scores(image.content_hash, name) for name in NAMES)
     assert not ((mug > 0) & (spoon > 0)).any()
     assert mug[45, 45] == 0
     assert spoon[45, 45] == 220
@@ -263,29 +264,29 @@ def test_a_removed_concept_claims_no_pixel(job):
 def test_a_target_is_done_until_its_file_or_a_concept_changes(job):
     digest = job.add("a.png")
     path = job.folder / "photos" / "a.png"
-    assert job.session.is_done("a.png", path, NAMES)
-    assert not job.session.is_done("b.png", path, NAMES)
-    assert not job.session.is_done("a.png", path, {**NAMES, "mug": "new"})
-    assert not job.session.is_done("a.png", path, {**NAMES, "fork": "digest-f"})
+    assert is_done(job.session, "a.png", path, NAMES)
+    assert not is_done(job.session, "b.png", path, NAMES)
+    assert not is_done(job.session, "a.png", path, {**NAMES, "mug": "new"})
+    assert not is_done(job.session, "a.png", path, {**NAMES, "fork": "digest-f"})
     job.session.decide(digest, {"mug": "accepted"})
-    assert not job.session.is_done("a.png", path, {**NAMES, "mug": "new"})  # the spoon has another rival
+    assert not is_done(job.session, "a.png", path, {**NAMES, "mug": "new"})  # the spoon has another rival
     job.session.decide(digest, {"spoon": "rejected"})
-    assert job.session.is_done("a.png", path, {**NAMES, "mug": "new"})
+    assert is_done(job.session, "a.png", path, {**NAMES, "mug": "new"})
     path.write_bytes(path.read_bytes() + b"0")
-    assert not job.session.is_done("a.png", path, NAMES)
+    assert not is_done(job.session, "a.png", path, NAMES)
 
 
 def test_other_rivals_make_other_masks(job):
     job.add("a.png")
     path = job.folder / "photos" / "a.png"
-    assert not job.session.is_done("a.png", path, {"mug": "digest-m"})
+    assert not is_done(job.session, "a.png", path, {"mug": "digest-m"})
 
 
 def test_decided_masks_are_made_anew_when_that_is_asked_for(job):
     names = ["same.png", "other.png", "absent.png"]
     digests = [job.add(name, seed=seed) for seed, name in enumerate(names)]
     accepted, changed, absent = digests
-    job.session.edit(accepted, "mug", 0, 0, np.ones(SHAPE, np.uint8))  # whatever the map
+    job.session.masks.edit(accepted, "mug", 0, 0, np.ones(SHAPE, np.uint8))  # whatever the map
     for digest in (accepted, changed):
         job.session.decide(digest, {"mug": "accepted", "spoon": "rejected"})
     job.session.decide(absent, {"mug": "absent", "spoon": "absent"})
@@ -293,46 +294,46 @@ def test_decided_masks_are_made_anew_when_that_is_asked_for(job):
     maps = np.stack([np.full(SHAPE, 200, np.uint8), np.zeros(SHAPE, np.uint8)])
     for name in names:
         path = job.folder / "photos" / name
-        assert job.session.is_done(name, path, new)
-        assert job.session.is_done(name, path, new, decided=True) == (name == "absent.png")
+        assert is_done(job.session, name, path, new)
+        assert is_done(job.session, name, path, new, decided=True) == (name == "absent.png")
         image = ImageRef(name, content_hash(path.read_bytes()), SHAPE[1], SHAPE[0])
         verdicts = [Verdict(concept, present=True, probability=0.9) for concept in new]
-        job.session.add_result(image, path, maps, verdicts, new, decided=True)
+        add_result(job.session, image, path, maps, verdicts, new, decided=True)
     assert job.session.review(accepted, "mug").state == "accepted"
     assert job.session.review(changed, "mug").state == "pending"
-    assert job.session.drawn(changed, "mug").all()
+    assert job.session.masks.drawn(changed, "mug").all()
     assert job.session.review(absent, "mug").state == "absent"
     assert job.session.result(absent).findings["mug"].digest == "digest-m"
 
 
 def test_the_mask_is_threshold_and_strokes(job):
     digest = job.add("a.png", seed=3)
-    scores = job.session.scores(digest, "mug")
-    job.session.set_thresholds(digest, {"mug": 77})
+    scores = job.session.masks.scores(digest, "mug")
+    job.session.masks.set_thresholds(digest, {"mug": 77})
     cells = np.array([[1, 1, 0], [2, 2, 2]], np.uint8)
-    job.session.edit(digest, "mug", 5, 7, cells)
+    job.session.masks.edit(digest, "mug", 5, 7, cells)
     strokes = np.zeros(SHAPE, np.uint8)
     strokes[7:9, 5:8] = cells
-    assert np.array_equal(job.session.strokes(digest, "mug"), strokes)
+    assert np.array_equal(job.session.masks.strokes(digest, "mug"), strokes)
     assert np.array_equal(job.session.mask(digest, "mug"), apply_edits(scores, 77, strokes))
-    job.session.edit(digest, "mug", 5, 7, np.zeros((2, 3), np.uint8))
-    job.session.set_thresholds(digest, {"mug": AUTOMATIC})
+    job.session.masks.edit(digest, "mug", 5, 7, np.zeros((2, 3), np.uint8))
+    job.session.masks.set_thresholds(digest, {"mug": AUTOMATIC})
     assert job.session.store.items("mask/") == []
     with pytest.raises(InputError, match="does not lie"):
-        job.session.edit(digest, "mug", 39, 0, cells)
+        job.session.masks.edit(digest, "mug", 39, 0, cells)
     with pytest.raises(InputError, match="threshold of 0"):
-        job.session.set_thresholds(digest, {"mug": 0})
+        job.session.masks.set_thresholds(digest, {"mug": 0})
 
 
 def test_undo_takes_a_decision_back_and_leaves_the_strokes(job):
     digest = job.add("a.png")
-    job.session.edit(digest, "mug", 0, 0, np.ones((1, 1), np.uint8))
+    job.session.masks.edit(digest, "mug", 0, 0, np.ones((1, 1), np.uint8))
     job.session.decide(digest, {"mug": "accepted", "spoon": "absent"})
-    job.session.edit(digest, "mug", 1, 0, np.ones((1, 1), np.uint8))
+    job.session.masks.edit(digest, "mug", 1, 0, np.ones((1, 1), np.uint8))
     assert job.session.undo().what == "absent, accepted"
     assert job.session.review(digest, "mug").state == "pending"
     assert job.session.review(digest, "spoon").state == "pending"
-    assert job.session.strokes(digest, "mug").sum() == 2
+    assert job.session.masks.strokes(digest, "mug").sum() == 2
     job.session.redo()
     assert job.session.review(digest, "spoon").state == "absent"
 
@@ -354,8 +355,8 @@ def test_one_change_of_many_images_is_one_entry_of_the_history(job):
 
 def test_everything_is_there_after_a_kill(job):
     digest = job.add("a.png", seed=5)
-    job.session.set_thresholds(digest, {"mug": 90})
-    job.session.edit(digest, "mug", 0, 0, np.ones((3, 4), np.uint8))
+    job.session.masks.set_thresholds(digest, {"mug": 90})
+    job.session.masks.edit(digest, "mug", 0, 0, np.ones((3, 4), np.uint8))
     job.session.decide(digest, {"mug": "accepted"})
     mask = job.session.mask(digest, "mug")
     # A killed process writes no snapshot and frees its lock.
@@ -464,11 +465,12 @@ def test_what_is_seen_is_what_is_exported(job, tmp_path, instances):
         for concept in NAMES:
             threshold = int(random.integers(1, 256))
             cells = random.integers(0, 3, (9, 11), np.uint8)
-            job.session.set_thresholds(digest, {concept: threshold})
-            job.session.edit(digest, concept, 3, 4, cells)
+            job.session.masks.set_thresholds(digest, {concept: threshold})
+            job.session.masks.edit(digest, concept, 3, 4, cells)
             strokes = np.zeros(SHAPE, np.uint8)
             strokes[4:13, 3:14] = cells
-            expected[concept][name] = apply_edits(job.session.scores(digest, concept), threshold, strokes)
+            scores = job.session.masks.scores(digest, concept)
+            expected[concept][name] = apply_edits(scores, threshold, strokes)
         job.session.decide(digest, dict.fromkeys(NAMES, "accepted"))
     export(job.session, tmp_path / "out", Choice(instances=instances))
     document = json.loads((tmp_path / "out" / "coco.json").read_text())
@@ -548,7 +550,7 @@ def test_an_export_says_what_changed_and_clears_what_is_stale(job, tmp_path):
     assert (first.new, first.changed, first.removed) == (2, 0, 0)
     again = export(job.session, tmp_path / "out")
     assert (again.new, again.changed, again.removed) == (0, 0, 0)
-    job.session.set_thresholds(a, {"mug": 250})
+    job.session.masks.set_thresholds(a, {"mug": 250})
     job.session.decide(b, dict.fromkeys(NAMES, "rejected"))
     job.session.decide(c, dict.fromkeys(NAMES, "accepted"))
     third = export(job.session, tmp_path / "out", Choice(validation=0.5))

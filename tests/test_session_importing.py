@@ -83,7 +83,7 @@ def test_a_correction_arrives_in_the_original(original, tmp_path):
     import_dataset(session, original, tmp_path / "photos", accepted=True)
     file = original.document["images"][2]["file_name"]
     digest = session.files()[file]
-    session.edit(digest, CONCEPTS[0], 14, 4, np.full((16, 6), 2, np.uint8))  # take most of the right one away
+    session.masks.edit(digest, CONCEPTS[0], 14, 4, np.full((16, 6), 2, np.uint8))  # most of the right one
     export(session, tmp_path / "out", Choice(formats=("coco",)))
     merged = merge(original, read_coco(tmp_path / "out" / "coco.json"), mode="correct").dataset
     mine = [one for one in merged.annotations[original.document["images"][2]["id"]] if not one["iscrowd"]]

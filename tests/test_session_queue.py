@@ -73,7 +73,7 @@ def change(session, rng, digests):
     elif what < 0.8:
         session.undo() if rng.random() < 0.7 else session.redo()
     elif what < 0.83:
-        session.set_thresholds(rng.choice(digests), {"mug": rng.randrange(1, 256)})
+        session.masks.set_thresholds(rng.choice(digests), {"mug": rng.randrange(1, 256)})
     elif what < 0.87:
         segmented(session, rng.randrange(len(digests)), rng)
     elif what < 0.9:
@@ -118,7 +118,7 @@ def test_after_more_changes_than_are_remembered_all_is_looked_at_anew(session):
     rng = random.Random(0)
     kept, digest = ReviewQueue(session), segmented(session, 0, rng)
     for number in range(1200):
-        session.set_thresholds(digest, {"mug": 1 + number % 255})
+        session.masks.set_thresholds(digest, {"mug": 1 + number % 255})
     assert [card.content_hash for card in kept.cards] == [digest]
 
 

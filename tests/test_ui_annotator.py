@@ -105,7 +105,7 @@ def test_the_whole_loop(place):  # noqa: PLR0915  (it is the whole loop)
     send(canvas, type="threshold", concept="mug", value=60)
     cells = np.ones((4, 5), np.uint8)
     send(canvas, pack_edits(cells), type="edit", concept="mug", rect=[2, 3, 5, 4])
-    seen = annotator.session.drawn(shown.id, "mug")
+    seen = annotator.session.masks.drawn(shown.id, "mug")
     assert np.array_equal(seen[3:7, 2:7], cells.astype(bool))
     send(canvas, type="decision", action="accept", concept="mug", thresholds={"mug": 60})
     assert annotator.session.review(shown.id, "mug").state == "accepted"
@@ -614,7 +614,7 @@ def test_a_decision_keeps_the_thresholds_that_were_seen(place):
     frame = annotator.review_page.canvas.frame
     # The slider's own message may come after the key's.
     annotator.review_page.decide(Decision(frame.id, "accept", "mug", {"mug": 37}))
-    assert annotator.session.correction(frame.id, "mug").threshold == 37
+    assert annotator.session.masks.correction(frame.id, "mug").threshold == 37
 
 
 def test_the_queue_can_be_walked(place):
@@ -688,8 +688,8 @@ def test_the_canvas_follows_when_a_concept_is_removed(place):
     assert (annotator.review_page.canvas.frame.id, layers(annotator)) == (shown, ["cat"])
     cells = np.ones((4, 5), np.uint8)
     send(annotator.review_page.canvas, pack_edits(cells), type="edit", concept="cat", rect=[2, 3, 5, 4])
-    assert annotator.session.strokes(shown, "cat").sum() == 20
-    assert not annotator.session.strokes(shown, "mug").any()
+    assert annotator.session.masks.strokes(shown, "cat").sum() == 20
+    assert not annotator.session.masks.strokes(shown, "mug").any()
 
 
 def test_the_canvas_follows_when_a_concept_is_added(place):
@@ -718,7 +718,7 @@ def test_the_canvas_follows_what_others_change_and_not_its_own_strokes(place):
     send(canvas, type="threshold", concept="mug", value=60)
     annotator.desk.changed()
     assert canvas.frame is frame  # it shows them already, and a curator may be in the middle of the next
-    annotator.session.edit(frame.id, "mug", 0, 0, np.full((30, 40), 2, np.uint8))  # as a pull does
+    annotator.session.masks.edit(frame.id, "mug", 0, 0, np.full((30, 40), 2, np.uint8))  # as a pull does
     annotator.desk.changed()
     assert (canvas.frame.layers[0].edits == 2).all()
     assert canvas.frame.layers[0].threshold == 60
@@ -748,7 +748,7 @@ def test_masks_that_are_out_of_date_are_marked_and_made_anew(place):
     send(page.canvas, cells, type="edit", concept="mug", rect=[2, 3, 5, 4])
     accepted = decide(annotator, "accept")
     before = session.result(accepted).findings["mug"]
-    mask = session.drawn(accepted, "mug")
+    mask = session.masks.drawn(accepted, "mug")
     prune(annotator)
     annotator.set_page.next.click()
     assert annotator.rail.active == 3
@@ -770,7 +770,7 @@ def test_masks_that_are_out_of_date_are_marked_and_made_anew(place):
     digests = {one.image.content_hash: one.findings["mug"].digest for one in session.results()}
     assert digests.pop(accepted) == before.digest
     assert set(digests.values()) == {now}
-    assert np.array_equal(session.drawn(accepted, "mug"), mask)
+    assert np.array_equal(session.masks.drawn(accepted, "mug"), mask)
     assert page.again_open.layout.display == "none"
     assert page.again_all.description == "Segment all 1 anew"
     assert page.canvas.status == ""
@@ -778,7 +778,7 @@ def test_masks_that_are_out_of_date_are_marked_and_made_anew(place):
     page.again_all.click()
     assert annotator.wait(60)
     assert session.result(accepted).findings["mug"].digest == now
-    same = np.array_equal(session.drawn(accepted, "mug"), mask)
+    same = np.array_equal(session.masks.drawn(accepted, "mug"), mask)
     assert session.review(accepted, "mug").decided == same
     assert page._outdated.value == ""
 
@@ -853,7 +853,7 @@ def test_the_grid_decides_about_many(place):
     assert [item.id for item in grid.items] == ids  # nothing moves under the pointer
     states = {item.id: (item.kept, item.feedback) for item in grid.items}
     assert [states[digest][0] for digest in ids[:3]] == [False] * 3
-    masked = [digest for digest in ids[3:] if annotator.session.drawn(digest, "mug").any()]
+    masked = [digest for digest in ids[3:] if annotator.session.masks.drawn(digest, "mug").any()]
     assert all(states[digest] == (True, 1) for digest in masked)
     send(grid, type="absent", ids=ids[:2])
     assert [annotator.session.review(digest, "mug").state for digest in ids[:2]] == ["absent"] * 2
@@ -875,7 +875,7 @@ def test_thumbnails_of_the_grid_follow_decisions(place, monkeypatch):
     )
     painted = grid._source.thumbnails
     one = ids[0]
-    annotator.session.edit(one, "mug", 5, 5, np.ones((20, 20), np.uint8))
+    annotator.session.masks.edit(one, "mug", 5, 5, np.ones((20, 20), np.uint8))
     before = painted([one])[0]
     send(grid, type="keep", ids=[one], kept=False, token="t")  # a rejected mask is not shown
     send(grid, type="command", name="undo")

@@ -13,6 +13,7 @@ from reco_assist.files import temporary_leftovers, write_bytes
 from reco_assist.image_files import load_map
 from reco_assist.json_files import json_line, parse_json
 from reco_assist.session.fold import Fold
+from reco_assist.session.results import forget_files
 from reco_assist.session.session import Session
 from reco_assist.session.store import FORMAT, LOG, Store, only_session, open_log
 
@@ -79,7 +80,7 @@ def _maps(session: Session, *, repair: bool) -> Iterator[Damage]:
     for result in session.results():
         digest = result.image.content_hash
         for concept in result.findings:
-            if _is_sound(session.map_path(digest, concept), result.image.height, result.image.width):
+            if _is_sound(session.masks.path(digest, concept), result.image.height, result.image.width):
                 continue
             if session.review(digest, concept).decided:
                 decided.append(f"{concept!r} in {result.image.file_name}")
@@ -87,7 +88,7 @@ def _maps(session: Session, *, repair: bool) -> Iterator[Damage]:
                 again.add(digest)
     if again:
         if repair:
-            session.forget_files(again)
+            forget_files(session, again)
         yield Damage(
             f"The maps of {len(again)} segmented images are missing or damaged.",
             "forget them by --repair, and segment again",

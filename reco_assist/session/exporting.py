@@ -192,7 +192,7 @@ def _prediction(session: Session, result: Result, choice: Choice) -> Prediction 
         state = session.review(digest, name).state
         if state == "accepted" or (choice.undecided and state in {"pending", "skipped"}):
             verdict, mask = finding.verdict(name), session.mask(digest, name)
-            levels = session.scores(digest, name)
+            levels = session.masks.scores(digest, name)
             found = decide.regions(verdict, mask, levels, instances=choice.instances)
             if state == "accepted":  # somebody has looked
                 found = [replace(one, score=1.0) for one in found]

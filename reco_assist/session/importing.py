@@ -15,6 +15,7 @@ from reco_assist.formats import Dataset, is_crowd
 from reco_assist.formats.photographs import open_photograph
 from reco_assist.masks import rle
 from reco_assist.session.records import State
+from reco_assist.session.results import add_result
 from reco_assist.session.session import Session
 
 _TOGETHER = 8  # concepts whose maps are held at once
@@ -136,4 +137,4 @@ def _keep(
     blank = np.zeros((image.height, image.width), np.uint8)  # (H, W)
     stack = np.stack([maps.get(name, blank) for name in names])  # (K, H, W)
     verdicts = [Verdict(name, name in maps, float(name in maps)) for name in names]
-    session.add_result(image, path, stack, verdicts, dict.fromkeys(names, "imported"), specks=True)
+    add_result(session, image, path, stack, verdicts, dict.fromkeys(names, "imported"), specks=True)

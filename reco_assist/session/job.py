@@ -8,6 +8,7 @@ from threading import Event
 from reco_assist import runs
 from reco_assist.errors import InputError
 from reco_assist.segmenter import Predictor, Skipped, Target
+from reco_assist.session.results import add_result, is_done
 from reco_assist.session.session import Session
 
 BATCH = 4
@@ -57,7 +58,7 @@ def segment(
         predictor: The session's concepts, or a student that knows them.
         targets: In the order wanted.
         cancelled: Set it to stop after the current batch.
-        decided: Make the masks anew too about which somebody has decided; see `Session.add_result`.
+        decided: Make the masks anew too about which somebody has decided; see `results.add_result`.
 
     Raises:
         StorageError: A result cannot be written; those before it stay.
@@ -66,7 +67,7 @@ def segment(
     left = [
         target
         for target in targets
-        if not session.is_done(target.file_name, target.path, digests, decided=decided)
+        if not is_done(session, target.file_name, target.path, digests, decided=decided)
     ]
     done, skipped = len(targets) - len(left), []
     yield Step(done, len(targets))
@@ -81,8 +82,15 @@ def segment(
                 skipped.append((one.target.file_name, one.reason))
                 continue
             path: Path = places[one.image.file_name]
-            session.add_result(
-                one.image, path, one.maps, one.verdicts, digests, embedding=one.embedding, decided=decided
+            add_result(
+                session,
+                one.image,
+                path,
+                one.maps,
+                one.verdicts,
+                digests,
+                embedding=one.embedding,
+                decided=decided,
             )
             fresh.append(one.image.content_hash)
         done += len(batch)

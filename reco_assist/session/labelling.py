@@ -113,8 +113,8 @@ def take_over(session: Session, pulled: Pulled) -> None:
             if name not in pulled.concepts or name not in findings:
                 continue
             mask = corrected.mask(name)  # (H, W)
-            if mask.any() and not np.array_equal(mask, session.drawn(digest, name)):
-                session.edit(digest, name, 0, 0, np.where(mask, np.uint8(1), np.uint8(2)))
+            if mask.any() and not np.array_equal(mask, session.masks.drawn(digest, name)):
+                session.masks.edit(digest, name, 0, 0, np.where(mask, np.uint8(1), np.uint8(2)))
             state: State = "accepted" if mask.any() else "absent"
             if session.review(digest, name).state != state:
                 decisions.setdefault(digest, {})[name] = state

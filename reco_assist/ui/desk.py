@@ -173,7 +173,7 @@ class Desk:
                 name,
                 self.colour(name),
                 result.findings[name],
-                session.correction(digest, name),
+                session.masks.correction(digest, name),
                 session.review(digest, name).state == "absent",
             )
             for name in session.concepts

@@ -113,7 +113,7 @@ class ReviewPage:
         session = self._desk.session
         names = list(decision.thresholds)
         self._check(decision.id, names)
-        session.set_thresholds(decision.id, dict(decision.thresholds))
+        session.masks.set_thresholds(decision.id, dict(decision.thresholds))
         states = {name: session.review(decision.id, name).state for name in names}
         if decision.action == "absent":
             session.decide(decision.id, {decision.concept: "absent"})
@@ -186,16 +186,16 @@ class ReviewPage:
 
     def _accepted(self, content_hash: str, name: str) -> State:
         """What accepting means: that an empty mask is right says that there is nothing."""
-        return "accepted" if self._desk.session.drawn(content_hash, name).any() else "absent"
+        return "accepted" if self._desk.session.masks.drawn(content_hash, name).any() else "absent"
 
     def _threshold(self, content_hash: str, concept: str, value: int) -> None:
         self._check(content_hash, [concept])
-        self._desk.session.set_thresholds(content_hash, {concept: value})
+        self._desk.session.masks.set_thresholds(content_hash, {concept: value})
         self._seen(content_hash)
 
     def _edit(self, edit: Edit) -> None:
         self._check(edit.id, [edit.concept])
-        self._desk.session.edit(edit.id, edit.concept, edit.x, edit.y, edit.cells)
+        self._desk.session.masks.edit(edit.id, edit.concept, edit.x, edit.y, edit.cells)
         self._seen(edit.id)
 
     def _names(self, result: Result) -> list[str]:
@@ -253,9 +253,9 @@ class ReviewPage:
         layers = [
             ConceptLayer(
                 layer.name,
-                session.scores(content_hash, layer.name),
+                session.masks.scores(content_hash, layer.name),
                 layer.correction.threshold,
-                edits=session.strokes(content_hash, layer.name),
+                edits=session.masks.strokes(content_hash, layer.name),
                 colour=layer.colour,
                 presence=layer.finding.probability,
                 absent=layer.absent,
