@@ -96,7 +96,7 @@ def main() -> None:
             run_all(page)
             page.locator(".ra-question input").fill("mug")
             page.locator(".ra-question input").press("Enter")
-            page.locator(".ra-rail-step", has_text="20 of 20 kept").wait_for()
+            page.locator(".ra-stepper-step", has_text="20 of 20 kept").wait_for()
             print(row("drop an image of 20: key to new seeds", drops(page)))
             print(row("slider: input to redraw", *slides(page, sent)))
             print(row(f"scroll {images:,} thumbnails: frame to frame", *scrolls(page)))
@@ -120,7 +120,7 @@ def count_messages(page: Page) -> tuple[list[int], list[int]]:
 
 
 def drops(page: Page) -> list[float]:
-    page.locator(".ra-rail-step").nth(2).click()
+    page.locator(".ra-stepper-step").nth(2).click()
     page.locator(".ra-tile:visible .ra-seed").first.wait_for()
     page.locator(".ra-tile:visible").first.click()
     times = []
@@ -130,7 +130,7 @@ def drops(page: Page) -> list[float]:
         page.keyboard.press("d")
         times.append(page.evaluate("() => window.result"))
         page.keyboard.press("z")  # so that the next one is dropped from the same set
-        page.locator(".ra-rail-step", has_text="20 of 20 kept").wait_for()
+        page.locator(".ra-stepper-step", has_text="20 of 20 kept").wait_for()
         page.wait_for_timeout(200)
         page.keyboard.press("ArrowRight")
         page.wait_for_timeout(100)
@@ -138,7 +138,7 @@ def drops(page: Page) -> list[float]:
 
 
 def slides(page: Page, sent: list[int]) -> tuple[list[float], str]:
-    page.locator(".ra-rail-step").nth(3).click()
+    page.locator(".ra-stepper-step").nth(3).click()
     page.get_by_role("button", name="Segment", exact=True).click()
     page.get_by_text("21 of 21 segmented").wait_for(timeout=180_000)
     page.wait_for_timeout(1000)

@@ -42,7 +42,7 @@ sys.path.insert(0, TESTS)
 from fakes import FakeEncoder
 from reco_assist import Annotator, Archive
 annotator = Annotator(Archive.open("bench.reco", encoder=FakeEncoder()), resume=True)
-annotator.desk.open(3)
+annotator.state.open(3)
 annotator"""
 _COLUMNS = ["way", "images", "heap MB", "DOM nodes", "listeners", "renderer MB", "kernel MB"]
 _ROW = "{:<18}{:>8}{:>12}{:>12}{:>12}{:>14}{:>12}"

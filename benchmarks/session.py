@@ -58,10 +58,10 @@ def measured(folder: Path, images: int, decisions: int) -> dict[str, list[float]
     queues: list[ReviewQueue] = []
     clock("first queue", lambda: queues.append(ReviewQueue(session)))
     queue = queues[0]
-    digests = [card.content_hash for card in queue.cards[:decisions]]
+    digests = [item.content_hash for item in queue.items[:decisions]]
 
     def look() -> None:
-        assert len(queue.cards) == len(queue.states) == sum(queue.progress.counts.values())
+        assert len(queue.items) == len(queue.states) == sum(queue.progress.counts.values())
 
     for number, digest in enumerate(digests):
         state = ("accepted", "rejected", "absent", "skipped")[number % 4]

@@ -137,7 +137,7 @@ def session_steps(place: Path, chance: random.Random) -> dict[str, Callable[[], 
     def work() -> None:
         session = Session.open(folder, who="fuzz")
         try:
-            list(ReviewQueue(session).cards)
+            list(ReviewQueue(session).items)
             for result in session.results():
                 for name in session.concepts:
                     session.mask(result.image.content_hash, name)

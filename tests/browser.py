@@ -226,7 +226,7 @@ def run_all(page):
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_text("Run All Cells", exact=True).click()
         try:
-            page.locator(".ra-annotator .ra-rail").first.wait_for(timeout=seconds * 1000)
+            page.locator(".ra-annotator .ra-stepper").first.wait_for(timeout=seconds * 1000)
         except Late:
             continue
         return

@@ -75,12 +75,12 @@ def dark(request):
 
 
 def step(page, number):
-    return page.locator(".ra-rail-step").nth(number)
+    return page.locator(".ra-stepper-step").nth(number)
 
 
 def wait_for_step(page, number, pattern):
     page.wait_for_function(
-        "([n, p]) => new RegExp(p).test(document.querySelectorAll('.ra-rail-step')[n]?.textContent ?? '')",
+        "([n, p]) => new RegExp(p).test(document.querySelectorAll('.ra-stepper-step')[n]?.textContent ?? '')",
         arg=[number, pattern],
     )
 
@@ -172,7 +172,7 @@ def many_at_once(page):
     wait_for_step(page, 2, "17 of 20 kept")
     page.keyboard.press("z")
     wait_for_step(page, 2, "20 of 20 kept")
-    until(page, lambda: order_on_screen(page) == before)  # the wall is told after the rail
+    until(page, lambda: order_on_screen(page) == before)  # the wall is told after the stepper
     in_view(page, ".ra-tile[aria-posinset='1']").click()
     for key in ("ArrowRight", "b"):
         page.keyboard.press(key)
@@ -223,7 +223,7 @@ def test_from_a_word_to_masks(folder, dark):  # noqa: PLR0915  (it is the whole 
         shoot(page, f"{name}-3-heat")
         page.keyboard.press("h")
         page.locator(".ra-tile .ra-heat").first.wait_for(state="detached")
-        page.locator(".ra-rail-busy.ra-on").wait_for(state="detached")
+        page.locator(".ra-stepper-busy.ra-on").wait_for(state="detached")
         shoot(page, f"panel-prune{'-dark' * dark}", of=".ra-annotator")
 
         segment_all(page)
@@ -267,7 +267,7 @@ def test_from_a_word_to_masks(folder, dark):  # noqa: PLR0915  (it is the whole 
     states = {digest: session.review(digest, "mug").state for digest in session.files().values()}
     assert sorted(states.values()) == ["absent", "accepted", "rejected"]
     [accepted] = [digest for digest, state in states.items() if state == "accepted"]
-    correction = session.masks.correction(accepted, "mug")
+    correction = session.masks.adjustment(accepted, "mug")
     assert correction.threshold < 128
     assert (session.masks.strokes(accepted, "mug") == 1).sum() > 100
     mask = np.zeros_like(session.mask(accepted, "mug"))

@@ -24,7 +24,7 @@ quick = review_page.picture
 review_page.picture = lambda path: (time.sleep(0.4), quick(path))[1]
 from reco_assist import Annotator, Archive
 annotator = Annotator(Archive.open("photos.reco"), resume=True, who="curator")
-annotator.desk.open(3)
+annotator.state.open(3)
 annotator"""
 
 
@@ -49,7 +49,7 @@ def fill(folder):
         scores[0, 10:20, 10:30] = 255
         verdict = Verdict("mug", present=True, probability=round(0.6 + 0.01 * number, 3))
         add_result(session, image, path, scores, [verdict], {"mug": "digest"})
-    order = [card.result.image.content_hash for card in ReviewQueue(session).cards]
+    order = [item.content_hash for item in ReviewQueue(session).items]
     session.close()
     return order
 

@@ -47,7 +47,7 @@ _MADE = """() => [...document.querySelectorAll(`.ra-annotator img[src="x"], .ra-
 
 def check(page):
     """Nothing of a name has run, become an element or asked for an address; and every pointer was over it."""
-    for kind in (".ra-tile:visible", ".ra-rail-concept", ".ra-chip:visible"):
+    for kind in (".ra-tile:visible", ".ra-stepper-concept", ".ra-chip:visible"):
         if page.locator(kind).count():
             page.locator(kind).first.hover()
     assert page.evaluate("window.ran") is None
@@ -117,10 +117,10 @@ def test_names_are_text_from_the_concept_to_the_export(folder):  # noqa: PLR0915
     with Lab(folder) as lab, opened(lab.notebook("job.ipynb", [OPEN])) as page:
         run_all(page)
         page.get_by_text(f"“{NAME}”").wait_for()  # what the session offers to go on with
-        shows(page, ".ra-rail-heading", f"{RUNS}.reco")
-        shows(page, ".ra-rail-note", f"{RUNS}.session")
+        shows(page, ".ra-stepper-heading", f"{RUNS}.reco")
+        shows(page, ".ra-stepper-note", f"{RUNS}.session")
         page.get_by_role("button", name="Go on").click()
-        shows(page, ".ra-rail-concept", NAME)
+        shows(page, ".ra-stepper-concept", NAME)
         assert page.locator(".ra-question input").input_value() == NAME
         another = page.get_by_label("Another word")
         another.fill(CONTEXT)

@@ -23,7 +23,7 @@ pytestmark = [
 
 OPEN = """from reco_assist import Annotator, Archive
 annotator = Annotator(Archive.open("photos.reco"), resume=True, who="curator")
-annotator.desk.open(3)
+annotator.state.open(3)
 annotator"""
 NAMES = {"mug": "digest-m", "fire extinguisher": "digest-f"}
 
@@ -64,7 +64,7 @@ def strokes(folder):
 def chosen(page):
     """The chosen concept: on the canvas, and in the head of the panel."""
     canvas = page.locator(".ra-canvas .ra-pick[aria-checked=true] .ra-concept-name").inner_text()
-    return canvas, page.locator(".ra-rail-concept[aria-pressed=true]").inner_text().strip()
+    return canvas, page.locator(".ra-stepper-concept[aria-pressed=true]").inner_text().strip()
 
 
 def paint(page):
@@ -89,7 +89,7 @@ def test_a_stroke_paints_the_concept_that_is_chosen_everywhere(folder, truth):
         until(page, lambda: "fire extinguisher" in strokes(folder))
         page.keyboard.press("1")
         until(page, lambda: chosen(page) == ("mug", "mug"))
-        page.locator(".ra-rail-concept", has_text="fire extinguisher").click()
+        page.locator(".ra-stepper-concept", has_text="fire extinguisher").click()
         until(page, lambda: chosen(page) == ("fire extinguisher",) * 2)
         page.keyboard.press("ArrowRight")
         run_all(page)  # as after a reload

@@ -21,7 +21,7 @@ pytestmark = [
 
 OPEN = """from reco_assist import Annotator, Archive
 annotator = Annotator(Archive.open("photos.reco"), resume=True, who="curator")
-annotator.desk.open(3)
+annotator.state.open(3)
 annotator"""
 WAIT = """import time
 from pathlib import Path
@@ -72,7 +72,7 @@ def fill(folder):
         scores = 255 * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / random.uniform(60, 400))
         verdict = Verdict(LONG, present=True, probability=round(0.5 + 0.499 * number / COUNT, 3))
         add_result(session, image, path, scores.astype(np.uint8)[None], [verdict], {LONG: "digest"})
-    ReviewQueue(session).cards[-1].result.path.unlink()
+    ReviewQueue(session).items[-1].result.path.unlink()
     session.close()
 
 

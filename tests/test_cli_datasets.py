@@ -76,7 +76,7 @@ def test_report_and_import(place):
     assert said["images"] == 8
     assert said["skipped"] == []
     session = Session.open("x.session")
-    assert len(ReviewQueue(session).cards) == 8
+    assert len(ReviewQueue(session).items) == 8
     session.close()
 
 

@@ -162,7 +162,7 @@ def test_whatever_the_store_refuses_the_doctor_mends(session, bad):
         Session.open(session)
     examine_session(session, repair=True)
     opened = Session.open(session)
-    assert opened.masks.correction(digest, "mug").threshold == 77
+    assert opened.masks.adjustment(digest, "mug").threshold == 77
     opened.close()
 
 
@@ -203,7 +203,7 @@ def test_a_session_that_is_open_elsewhere_is_not_repaired_and_loses_nothing(sess
     assert child.communicate("go\n")[0] == "8\n"
     examine_session(session, repair=True)
     opened = Session.open(session)
-    assert opened.masks.correction(opened.results()[0].image.content_hash, "mug").threshold == 8
+    assert opened.masks.adjustment(opened.results()[0].image.content_hash, "mug").threshold == 8
     opened.close()
 
 

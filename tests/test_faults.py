@@ -306,7 +306,7 @@ def test_a_session_that_cannot_be_written_keeps_what_was_reported(reviewed, faul
                 bytearray(500_000_000)
             save()
     session = reopened(job)
-    assert session.masks.correction(digest, "mug").threshold == saved[-1]
+    assert session.masks.adjustment(digest, "mug").threshold == saved[-1]
 
 
 def test_an_export_whose_drive_is_unplugged_is_told_and_mended_by_the_next(reviewed, monkeypatch):

@@ -36,10 +36,10 @@ def annotator(tmp_path):
     made.concept_page.k.value = 8
     made.concept_page.find_button.click()
     assert made.wait(60)
-    made.desk.open(3)
+    made.state.open(3)
     made.review_page.start_button.click()
     assert made.wait(60)
-    assert made.rail.error == ""
+    assert made.stepper.error == ""
     return made
 
 
@@ -48,18 +48,18 @@ def test_the_annotator_pushes_pulls_and_learns(label_studio, annotator, tmp_path
     page, session = annotator.server_page, annotator.session
     for digest in session.files().values():  # something that people will take away
         session.masks.edit(digest, "mug", 0, 0, np.ones((6, 6), np.uint8))
-    annotator.desk.open(5)
+    annotator.state.open(5)
     name = title("annotator")
     page.url.value, page.project.value = label_studio.url, name
     page.push_button.click()
     assert annotator.wait(60)
-    assert "There is no token" in annotator.rail.error
+    assert "There is no token" in annotator.stepper.error
     page.token.value = label_studio.token
     assert page.token.value == ""  # it must not be saved with the notebook
     assert label_studio.token not in json.dumps(page.token.get_state(), default=str)
     page.push_button.click()
     assert annotator.wait(120)
-    assert annotator.rail.error == ""
+    assert annotator.stepper.error == ""
     assert "12 tasks created" in page._pushed.value
 
     client = label_studio.client()
@@ -84,10 +84,10 @@ def test_the_annotator_pushes_pulls_and_learns(label_studio, annotator, tmp_path
             "value": {"format": "rle", "rle": list(brush.encode(mask)), "brushlabels": ["mug"]},
         }
         client.annotations.create(id=task.id, result=[region] if mask.any() else [], lead_time=3)
-    annotator.desk.open(6)
+    annotator.state.open(6)
     page.pull_button.click()
     assert annotator.wait(120)
-    assert annotator.rail.error == ""
+    assert annotator.stepper.error == ""
     for digest, mask in corrected.items():
         np.testing.assert_array_equal(session.mask(digest, "mug"), mask)
         assert session.review(digest, "mug").state == ("accepted" if mask.any() else "absent")
@@ -99,14 +99,14 @@ def test_the_annotator_pushes_pulls_and_learns(label_studio, annotator, tmp_path
 
     page.learn_button.click()
     assert annotator.wait(120)
-    assert annotator.rail.error == ""
+    assert annotator.stepper.error == ""
     assert "9 corrected masks" in page._learnt.value
     assert "kept aside" in page._learnt.value
     plan = session.plan("mug")
     assert sum(not one.negative for one in plan.exemplars) == 9
-    assert annotator.desk.builders["mug"].found.exemplars
-    annotator.desk.open(0)
-    assert annotator.rail.error == ""
+    assert annotator.state.builders["mug"].found.exemplars
+    annotator.state.open(0)
+    assert annotator.stepper.error == ""
 
     pulled = read_pulled(session.folder / "corrections")
     shown, missing = correction_exemplars(pulled, "mug")
@@ -117,7 +117,7 @@ def test_the_annotator_pushes_pulls_and_learns(label_studio, annotator, tmp_path
         else:
             assert not (one.mask & corrected[one.content_hash]).any()
     assert any(one.negative for one in shown)
-    gain = measure_gain(annotator.desk.archive, pulled, "mug", k=8)
+    gain = measure_gain(annotator.state.archive, pulled, "mug", k=8)
     assert (gain.images, gain.others) == (3, 1)
     with pytest.raises(InputError, match="not of 'cup'"):
         correction_exemplars(pulled, "cup")

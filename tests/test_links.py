@@ -143,7 +143,7 @@ def test_nothing_is_written_through_a_link_in_a_session(job, documents, tmp_path
         again.close()
         assert (folder / name).is_symlink()
         again = Session.open(folder)
-        assert again.masks.correction(digest, "mug").threshold == 77
+        assert again.masks.adjustment(digest, "mug").threshold == 77
         again.close()
         return
     with pytest.raises(StorageError, match="symbolic link"):

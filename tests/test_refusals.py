@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from reco_assist.annotations.decide import Rule
+from reco_assist.annotations.regions import Rule
 from reco_assist.archive import Archive
 from reco_assist.cli.app import app
 from reco_assist.concepts import Concept

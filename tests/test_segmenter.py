@@ -17,7 +17,7 @@ from fakes import FakeEncoder, write_photos
 from PIL import Image
 
 from reco_assist.annotations import ImageRef, Verdict
-from reco_assist.annotations.decide import region_score
+from reco_assist.annotations.regions import region_score
 from reco_assist.archive import Archive
 from reco_assist.concepts import learn_concept
 from reco_assist.errors import EncoderError, ImageError, InputError

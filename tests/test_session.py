@@ -171,7 +171,7 @@ def test_strokes_and_thresholds_of_several_threads_are_all_kept(job):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(adjust, range(40)))
     assert (job.session.masks.strokes(digest, "mug")[0] == 1).all()
-    assert job.session.masks.correction(digest, "mug").threshold == 100
+    assert job.session.masks.adjustment(digest, "mug").threshold == 100
 
 
 def test_a_decision_that_is_none_is_refused_and_nothing_is_decided(job):
@@ -381,7 +381,7 @@ def test_the_least_certain_come_first_and_the_skipped_last(job):
     skipped = job.add("skipped.png", seed=4, probability=0.5, maps=empty)
     both = dict.fromkeys(NAMES, "skipped")
     job.session.decide(skipped, both)
-    assert [card.result.image.content_hash for card in ReviewQueue(job.session).cards] == [
+    assert [item.content_hash for item in ReviewQueue(job.session).items] == [
         unsure,
         between,
         sure,
@@ -389,7 +389,7 @@ def test_the_least_certain_come_first_and_the_skipped_last(job):
     ]
     job.session.decide(between, dict.fromkeys(NAMES, "rejected"))
     job.session.decide(sure, dict.fromkeys(NAMES, "accepted"))
-    order = [(card.result.image.content_hash, card.state) for card in ReviewQueue(job.session).cards]
+    order = [(item.content_hash, item.state) for item in ReviewQueue(job.session).items]
     assert order == [
         (between, "rejected"),
         (sure, "accepted"),
@@ -397,7 +397,7 @@ def test_the_least_certain_come_first_and_the_skipped_last(job):
         (skipped, "skipped"),
     ]
     job.session.decide(unsure, {"mug": "accepted"})
-    assert ReviewQueue(job.session).cards[2].state == "pending"  # the spoon is still open
+    assert ReviewQueue(job.session).items[2].state == "pending"  # the spoon is still open
 
 
 def test_images_that_teach_most_come_first_and_no_two_alike_in_a_row(job):
@@ -410,7 +410,7 @@ def test_images_that_teach_most_come_first_and_no_two_alike_in_a_row(job):
     names = {digest: name for name, digest in ids.items()}
 
     def order():
-        return "".join(names[card.result.image.content_hash][0] for card in ReviewQueue(job.session).cards)
+        return "".join(names[item.content_hash][0] for item in ReviewQueue(job.session).items)
 
     assert order() == "abcd"
     job.session.order = "gain"

@@ -55,11 +55,11 @@ def test_a_session_holds_every_pixel_and_untouched_corrections_change_nothing(or
     session = Session.open(tmp_path / "job.session")
     done = import_dataset(session, original, tmp_path / "photos", accepted=True)
     assert (done.images, done.crowds, done.skipped) == (6, 1, ())
-    assert {card.state for card in ReviewQueue(session).cards} <= {"accepted", "absent"}
+    assert {item.state for item in ReviewQueue(session).items} <= {"accepted", "absent"}
     session.undo()  # one act
-    assert {card.state for card in ReviewQueue(session).cards} == {"pending"}
+    assert {item.state for item in ReviewQueue(session).items} == {"pending"}
     session.redo()
-    assert len(ReviewQueue(session).cards) == 6
+    assert len(ReviewQueue(session).items) == 6
     for digest in session.files().values():
         result = session.result(digest)
         image = next(one for one in original.document["images"] if one["file_name"] == result.image.file_name)
@@ -100,7 +100,7 @@ def test_another_picture_is_skipped_and_a_missing_folder_refused(original, tmp_p
     done = import_dataset(session, original, tmp_path / "photos")
     assert [name for name, _ in done.skipped] == [file]
     assert done.images == 5
-    assert {card.state for card in ReviewQueue(session).cards} == {"pending"}
+    assert {item.state for item in ReviewQueue(session).items} == {"pending"}
     with pytest.raises(InputError, match="no folder"):
         import_dataset(session, original, tmp_path / "nowhere")
 
@@ -114,6 +114,6 @@ def test_the_notebook_goes_on_with_the_review(original, tmp_path):
     session.close()
     annotator = Annotator(archive)
     annotator._go_on()
-    assert annotator.desk.step == 3
-    assert len(annotator.desk.queue.cards) == 6
-    assert annotator.rail.steps[3][2]  # enabled, also after leaving it
+    assert annotator.state.step == 3
+    assert len(annotator.state.queue.items) == 6
+    assert annotator.stepper.steps[3][2]  # enabled, also after leaving it

@@ -58,8 +58,8 @@ def expected(session):
     return [one[-1] for part in (decided, sorted(pending), sorted(skipped)) for one in part]
 
 
-def hashed(card):
-    return card.content_hash
+def hashed(item):
+    return item.content_hash
 
 
 def change(session, rng, digests):
@@ -95,23 +95,23 @@ def test_an_order_that_is_kept_up_is_the_one_that_is_made_anew(session, seed):
         change(session, rng, digests)
         if rng.random() < 0.5:
             continue
-        cards = kept.cards
+        items = kept.items
         anew = ReviewQueue(session)
         if session.order == "doubt":
-            assert [card.content_hash for card in cards] == expected(session)
-            assert cards == anew.cards
+            assert [item.content_hash for item in items] == expected(session)
+            assert items == anew.items
         else:  # those that are pending keep the order that they had when the review of them began
             first, last = (
-                sum(card.state in states for card in cards) for states in (DONE, (*DONE, "pending"))
+                sum(item.state in states for item in items) for states in (DONE, (*DONE, "pending"))
             )
-            assert cards[:first] + cards[last:] == anew.cards[:first] + anew.cards[last:]
-            assert sorted(cards[first:last], key=hashed) == sorted(anew.cards[first:last], key=hashed)
+            assert items[:first] + items[last:] == anew.items[:first] + anew.items[last:]
+            assert sorted(items[first:last], key=hashed) == sorted(anew.items[first:last], key=hashed)
         assert kept.outdated == anew.outdated
-        assert [STATES[state] for state in kept.states] == [card.state for card in cards]
+        assert [STATES[state] for state in kept.states] == [item.state for item in items]
         mine, theirs = kept.progress, anew.progress
         assert mine.positives_left == pytest.approx(theirs.positives_left)
         assert replace(mine, positives_left=0, hint="") == replace(theirs, positives_left=0, hint="")
-        assert all(kept.position(card.content_hash) == place for place, card in enumerate(cards))
+        assert all(kept.position(item.content_hash) == place for place, item in enumerate(items))
 
 
 def test_after_more_changes_than_are_remembered_all_is_looked_at_anew(session):
@@ -119,7 +119,7 @@ def test_after_more_changes_than_are_remembered_all_is_looked_at_anew(session):
     kept, digest = ReviewQueue(session), segmented(session, 0, rng)
     for number in range(1200):
         session.masks.set_thresholds(digest, {"mug": 1 + number % 255})
-    assert [card.content_hash for card in kept.cards] == [digest]
+    assert [item.content_hash for item in kept.items] == [digest]
 
 
 def test_the_next_open_image_is_pending_before_it_is_skipped(session):
@@ -127,7 +127,7 @@ def test_the_next_open_image_is_pending_before_it_is_skipped(session):
     kept = ReviewQueue(session)
     assert kept.next_open() == ""
     first, second, third = (segmented(session, number, rng) for number in range(3))
-    order = [card.content_hash for card in kept.cards]
+    order = [item.content_hash for item in kept.items]
     assert kept.next_open() == order[0]
     assert kept.next_open(order[0]) == order[1]
     session.decide(first, dict.fromkeys(NAMES, "accepted"))
@@ -145,12 +145,12 @@ def test_what_teaches_most_keeps_its_order_while_it_is_decided(session):
     digests = [segmented(session, number, rng) for number in range(30)]
     session.order = "gain"
     kept = ReviewQueue(session)
-    order = [card.content_hash for card in kept.cards]
+    order = [item.content_hash for item in kept.items]
     session.decide(order[0], dict.fromkeys(NAMES, "accepted"))
     session.decide(order[1], dict.fromkeys(NAMES, "skipped"))
-    assert [card.content_hash for card in kept.cards] == [order[0], *order[2:], order[1]]
+    assert [item.content_hash for item in kept.items] == [order[0], *order[2:], order[1]]
     session.undo()
-    assert sorted(card.content_hash for card in kept.cards) == sorted(digests)
-    assert [card.content_hash for card in kept.cards] == [
-        card.content_hash for card in ReviewQueue(session).cards
+    assert sorted(item.content_hash for item in kept.items) == sorted(digests)
+    assert [item.content_hash for item in kept.items] == [
+        item.content_hash for item in ReviewQueue(session).items
     ]

@@ -48,14 +48,14 @@ def find(annotator, word="mug", k=8):
     annotator.concept_page.k.value = k
     annotator.concept_page.find_button.click()
     assert annotator.wait(60)
-    assert annotator.rail.error == ""
+    assert annotator.stepper.error == ""
 
 
 def segment(annotator):
-    annotator.desk.open(3)
+    annotator.state.open(3)
     annotator.review_page.start_button.click()
     assert annotator.wait(60)
-    assert annotator.rail.error == ""
+    assert annotator.stepper.error == ""
 
 
 def decide(annotator, action, concept=None):
@@ -74,10 +74,10 @@ def send(widget, *buffers, **message):
 
 def test_the_whole_loop(place):  # noqa: PLR0915  (it is the whole loop)
     annotator = start(place, resume=True, who="anna")
-    assert [step[2] for step in annotator.rail.steps] == [True, *[False] * 6]
+    assert [step[2] for step in annotator.stepper.steps] == [True, *[False] * 6]
     find(annotator)
     gallery = annotator.set_page.gallery
-    assert annotator.rail.active == 1
+    assert annotator.stepper.active == 1
     assert len(gallery.items) == 8
     assert gallery.mode == "retrieve"
     assert all(item.seed is None for item in gallery.items)
@@ -92,7 +92,7 @@ def test_the_whole_loop(place):  # noqa: PLR0915  (it is the whole loop)
     after = {item.id: item for item in gallery.items}
     assert sum(not item.kept for item in gallery.items) == 2
     assert any(before[digest].support != after[digest].support for digest in before if after[digest].kept)
-    assert annotator.rail.steps[2][1] == "6 of 8 kept"
+    assert annotator.stepper.steps[2][1] == "6 of 8 kept"
     send(gallery, type="command", name="undo")
     assert {item.id: item for item in gallery.items} == before
     send(gallery, type="command", name="redo")
@@ -117,7 +117,7 @@ def test_the_whole_loop(place):  # noqa: PLR0915  (it is the whole loop)
     annotator.review_page.next.click()
     annotator.export_page.export_button.click()
     assert annotator.wait(60)
-    assert annotator.rail.error == ""
+    assert annotator.stepper.error == ""
     assert "2 images" in annotator.export_page._summary.value
     document = json.loads((place / "photos-export" / "coco.json").read_text())
     by_hash = {image["reco_hash"]: image for image in document["images"]}
@@ -142,7 +142,7 @@ def test_a_student_segments_in_place_of_the_concepts(place):
     before = {one.image.content_hash: one.findings["mug"] for one in annotator.session.results()}
     annotator.review_page.student.value = str(place / "gone.student")
     annotator.review_page.start_button.click()
-    assert "is not a file" in annotator.rail.error
+    assert "is not a file" in annotator.stepper.error
     annotator.review_page.student.value = str(place / "m.student")
     segment(annotator)
     assert annotator.session.concepts == ("mug", "spoon")
@@ -153,7 +153,7 @@ def test_a_student_segments_in_place_of_the_concepts(place):
     assert any(one.disagreement for one in findings)
     assert not any(one.disagreement for one in before.values())
     page = annotator.review_page
-    first = max(annotator.desk.queue.cards, key=lambda card: card.gain)
+    first = max(annotator.state.queue.items, key=lambda item: item.gain)
     page.order.value = "gain"
     assert annotator.session.order == "gain"
     assert page.canvas.frame.id == first.result.image.content_hash
@@ -165,10 +165,10 @@ def test_a_student_segments_in_place_of_the_concepts(place):
 def test_a_student_needs_no_concept(place):
     write_student(place / "m.student", "mug")
     annotator = start(place, student=place / "m.student")
-    assert annotator.rail.steps[3][2]
+    assert annotator.stepper.steps[3][2]
     segment(annotator)
     assert len(annotator.session.results()) == 6
-    assert annotator.rail.steps[4][2]
+    assert annotator.stepper.steps[4][2]
 
 
 def test_a_new_annotator_offers_to_go_on_and_loses_nothing(place):
@@ -181,18 +181,18 @@ def test_a_new_annotator_offers_to_go_on_and_loses_nothing(place):
 
     second = start(place)
     assert "Go on" in [child.description for child in second._offered.children[-1].children]
-    assert not any(step[2] for step in second.rail.steps)
+    assert not any(step[2] for step in second.stepper.steps)
     second._offered.children[-1].children[0].click()
     assert second.wait(60)
-    assert second.rail.active == 3
+    assert second.stepper.active == 3
     assert second.session.review(decided, "mug").state == "rejected"
     assert second.review_page.canvas.frame.id != decided
-    second.desk.open(2)
+    second.state.open(2)
     kept = {item.id for item in second.set_page.gallery.items if item.kept}
     assert dropped not in kept
     assert len(kept) == 7
     # A restarted kernel's builder is the same to the bit, so nothing is segmented again.
-    second.desk.open(3)
+    second.state.open(3)
     count = second.session.store.count
     second.review_page.start_button.click()
     assert second.wait(60)
@@ -213,7 +213,7 @@ def test_starting_anew_keeps_the_old_session(place):
 def test_errors_are_said_in_the_panel(place, caplog):
     annotator = start(place, resume=True)
     annotator.concept_page.find_button.click()
-    assert "no name" in annotator.rail.error
+    assert "no name" in annotator.stepper.error
     find(annotator, "mug", 4)
     annotator.set_page.next.click()
     gallery = annotator.set_page.gallery
@@ -221,19 +221,19 @@ def test_errors_are_said_in_the_panel(place, caplog):
     send(gallery, type="keep", ids=ids, kept=False, token="t")
     assert "keep at least one" in gallery.error
     assert all(item.kept for item in gallery.items)
-    annotator.desk.open(3)
+    annotator.state.open(3)
     annotator.review_page.folder.value = str(place / "nowhere")
     annotator.review_page.start_button.click()
-    assert "is not a folder" in annotator.rail.error
+    assert "is not a folder" in annotator.stepper.error
     annotator.review_page.folder.value = str(place / "targets")
-    annotator.desk.archive.encoder.encode = None
+    annotator.state.archive.encoder.encode = None
     annotator.review_page.start_button.click()
     assert annotator.wait(60)
-    assert "unexpected went wrong (TypeError" in annotator.rail.error
+    assert "unexpected went wrong (TypeError" in annotator.stepper.error
     assert "unexpected error" in caplog.text
-    send(annotator.rail, type="dismiss")
-    assert annotator.rail.error == ""
-    assert annotator.desk.error == ""
+    send(annotator.stepper, type="dismiss")
+    assert annotator.stepper.error == ""
+    assert annotator.state.error == ""
 
 
 def registered(widget):
@@ -260,7 +260,7 @@ def test_no_failure_of_a_callback_vanishes(place, monkeypatch):
     found = list(registered(annotator.panel))
     assert len(found) > 35
     assert [name for name, one in found if not isinstance(one, Guarded)] == []
-    shown = [annotator.rail, *(one for one in all_widgets(annotator.panel) if hasattr(one, "error"))]
+    shown = [annotator.stepper, *(one for one in all_widgets(annotator.panel) if hasattr(one, "error"))]
 
     def fail(*_):
         raise OSError("the disk is on fire")
@@ -284,14 +284,14 @@ def test_a_page_that_cannot_be_shown_says_so_and_leaves_the_others(place, monkey
     annotator = start(place, resume=True)
     find(annotator)
     monkeypatch.setattr(annotator.set_page, "refresh", lambda: 1 / 0)
-    annotator.desk.open(2)
-    assert "ZeroDivisionError" in annotator.rail.error
-    annotator.desk.learning.run(lambda: None)  # the threads live on
+    annotator.state.open(2)
+    assert "ZeroDivisionError" in annotator.stepper.error
+    annotator.state.learning.run(lambda: None)  # the threads live on
     assert annotator.wait(60)
     monkeypatch.undo()
-    send(annotator.rail, type="step", index=1)
-    assert annotator.rail.error == ""
-    assert annotator.rail.active == 1
+    send(annotator.stepper, type="step", index=1)
+    assert annotator.stepper.error == ""
+    assert annotator.stepper.active == 1
 
 
 def test_a_failure_stays_until_the_curator_goes_on(place):
@@ -301,7 +301,7 @@ def test_a_failure_stays_until_the_curator_goes_on(place):
     gallery = annotator.set_page.gallery
     ids = [item.id for item in gallery.items]
     send(gallery, type="keep", ids=ids, kept=False, token="t")
-    annotator.desk.changed()  # as the threads do
+    annotator.state.changed()  # as the threads do
     assert "keep at least one" in gallery.error
     send(gallery, type="keep", ids=ids[:1], kept=False, token="t")
     assert gallery.error == ""
@@ -311,14 +311,14 @@ def test_an_export_of_nothing_is_refused_in_words(place):
     annotator = start(place, resume=True)
     find(annotator)
     segment(annotator)
-    annotator.desk.open(4)
+    annotator.state.open(4)
     annotator.export_page.export_button.click()
     assert annotator.wait(60)
-    assert "No image is ready" in annotator.rail.error
+    assert "No image is ready" in annotator.stepper.error
     assert annotator.export_page._files.value == ""
     annotator.export_page.folder.value = " "
     annotator.export_page.export_button.click()
-    assert "No folder is named" in annotator.rail.error
+    assert "No folder is named" in annotator.stepper.error
 
 
 def test_more_and_less_like_this_and_load_more(place):
@@ -355,7 +355,7 @@ def test_what_is_asked_while_images_are_added_is_done_in_order(place):
     gallery = annotator.set_page.gallery
     first, second, third = (item.id for item in gallery.items[:3])
     gate = Event()
-    annotator.desk.learning.run(gate.wait)
+    annotator.state.learning.run(gate.wait)
     for digest in (first, second):
         send(gallery, type="feedback", id=digest, sign=1)
     send(gallery, type="keep", ids=[third], kept=False, token="t")
@@ -382,7 +382,7 @@ def test_a_drop_while_more_is_loaded_is_not_overwritten(place, monkeypatch):
     annotator.set_page.next.click()
     gallery = annotator.set_page.gallery
     victim = gallery.items[2].id
-    kind = type(annotator.desk.builder)
+    kind = type(annotator.state.builder)
     begun, gate, follow = Event(), Event(), kind.follow
 
     def late(builder, plan):
@@ -407,10 +407,10 @@ def test_less_like_this_waits_for_the_builder(place):
     annotator.concept_page.word.value = "mug"
     annotator.concept_page.k.value = 6
     gate = Event()
-    annotator.desk.learning.run(gate.wait)
+    annotator.state.learning.run(gate.wait)
     annotator.concept_page.find_button.click()
-    annotator.desk.looks["mug"] = first_look(annotator.desk.archive, annotator.session.plan("mug"))
-    annotator.desk.changed()
+    annotator.state.looks["mug"] = first_look(annotator.state.archive, annotator.session.plan("mug"))
+    annotator.state.changed()
     gallery = annotator.set_page.gallery
     victim = gallery.items[1].id
     send(gallery, type="feedback", id=victim, sign=-1)
@@ -418,7 +418,7 @@ def test_less_like_this_waits_for_the_builder(place):
     assert [item.id for item in gallery.items if item.feedback == -1] == [victim]
     gate.set()
     assert annotator.wait(60)
-    assert annotator.rail.error == ""
+    assert annotator.stepper.error == ""
     assert victim in annotator.session.plan("mug").dropped
 
 
@@ -433,17 +433,17 @@ def test_boxes_drawn_on_any_image_lead(place):
     assert page.gallery.items[4].marks == ((0.25, 0.5, 0.5, 8 / 30),)
     find(annotator, "thing")
     assert annotator.session.plan("thing").exemplars[0].content_hash == item.id
-    assert annotator.desk.builder.found.exemplars
-    concept = annotator.desk.concept("thing")
+    assert annotator.state.builder.found.exemplars
+    concept = annotator.state.concept("thing")
     assert concept.provenance.exemplars == ((item.id, "10,15,20,8"),)
     # Another box asks a new question: what was found stays until it is asked.
-    annotator.desk.open(2)
+    annotator.state.open(2)
     gallery = annotator.set_page.gallery
     send(gallery, type="exemplar", id=gallery.items[0].id, box=[0, 0, 0.5, 0.5])
     assert annotator.set_page.again.layout.display is None
     annotator.set_page.again.click()
     assert annotator.wait(60)
-    assert len(annotator.desk.builder.found.exemplars) == 2
+    assert len(annotator.state.builder.found.exemplars) == 2
 
 
 def test_examples_are_painted_too(place):
@@ -462,7 +462,7 @@ def test_examples_are_painted_too(place):
     assert (min(outer[::2]), max(outer[::2]), min(outer[1::2]), max(outer[1::2])) == (0.25, 0.75, 0.2, 0.6)
     assert len(hole) >= 8
     find(annotator, "thing")
-    [taught] = annotator.desk.builder.found.exemplars
+    [taught] = annotator.state.builder.found.exemplars
     expected = np.asarray(Image.fromarray(painting).resize((40, 30), Image.Resampling.NEAREST))
     assert (taught.mask != expected).mean() < 0.03
     assert taught.source == "painted within 10,6,20,12"
@@ -480,7 +480,7 @@ def test_examples_of_a_concept_without_a_name_survive_too(place):
     second._offered.children[-1].children[0].click()
     assert len(second.concept_page.plan.exemplars) == 1
     find(second, "thing")
-    assert second.desk.builder.found.exemplars
+    assert second.state.builder.found.exemplars
     assert second.session.draft.exemplars == ()
 
 
@@ -497,29 +497,29 @@ def test_an_empty_painting_is_refused_in_words(place):
 def test_object_and_background_can_be_swapped(place):
     annotator = start(place, resume=True)
     find(annotator)
-    page, desk = annotator.set_page, annotator.desk
+    page, state = annotator.set_page, annotator.state
     assert page.swap.layout.display == "none"  # there is nothing to see of it before the seeds are shown
     page.next.click()
     assert page.swap.layout.display is None
-    assert f"about {desk.quality.remaining} more" in page.gallery.status
-    desk._taught["mug"] = desk.builder, replace(desk.concept("mug"), quality=Quality(-0.1, 7))
-    desk.changed()
+    assert f"about {state.quality.remaining} more" in page.gallery.status
+    state._taught["mug"] = state.builder, replace(state.concept("mug"), quality=Quality(-0.1, 7))
+    state.changed()
     assert "What is &#x27;mug&#x27; and what is around it may be" in page._doubt.value
-    before, plain = {item.id: item.seed for item in page.gallery.items}, desk.builder.build()
+    before, plain = {item.id: item.seed for item in page.gallery.items}, state.builder.build()
     page.swap.click()
     assert annotator.wait(60)
     assert page.swap.description == "Swap back"
     assert page._doubt.value == ""
     assert {item.id: item.seed for item in page.gallery.items} != before
-    assert np.array_equal(desk.concept("mug").foreground, plain.background)
+    assert np.array_equal(state.concept("mug").foreground, plain.background)
     assert annotator.session.plan("mug").swapped
     second = start(place, resume=True)  # a restarted kernel
     second._open(2)
     assert second.wait(60)
-    assert second.desk.builder.kept.swapped
+    assert second.state.builder.kept.swapped
     send(second.set_page.gallery, type="command", name="undo")
     assert second.wait(60)
-    assert not second.desk.builder.kept.swapped
+    assert not second.state.builder.kept.swapped
     assert {item.id: item.seed for item in second.set_page.gallery.items} == before
 
 
@@ -529,8 +529,8 @@ def test_what_is_suggested_for_dropping_comes_first(place, monkeypatch):
     annotator.set_page.next.click()
     gallery = annotator.set_page.gallery
     odd = gallery.items[-1].id
-    monkeypatch.setattr(type(annotator.desk.builder), "outliers", lambda _: {odd})
-    annotator.desk.changed()
+    monkeypatch.setattr(type(annotator.state.builder), "outliers", lambda _: {odd})
+    annotator.state.changed()
     assert (gallery.items[0].id, gallery.items[0].outlier) == (odd, True)
     supports = [item.support for item in gallery.items[1:]]
     assert supports == sorted(supports, reverse=True)
@@ -549,19 +549,19 @@ def test_contexts_are_chips(place):
     assert "+ table" not in chips
     chips["table  ✕"].click()
     find(annotator)
-    assert annotator.desk.builder.found.names == ("sea",)
+    assert annotator.state.builder.found.names == ("sea",)
 
 
 def test_two_concepts_share_the_images(place):
     annotator = start(place, resume=True)
     find(annotator, "mug")
-    send(annotator.rail, type="add")
+    send(annotator.stepper, type="add")
     assert annotator.concept_page.word.value == ""
     find(annotator, "spoon")
-    assert [name for name, _ in annotator.rail.concepts] == ["mug", "spoon"]
-    assert len({colour for _, colour in annotator.rail.concepts}) == 2
-    send(annotator.rail, type="concept", index=0)
-    assert annotator.desk.name == "mug"
+    assert [name for name, _ in annotator.stepper.concepts] == ["mug", "spoon"]
+    assert len({colour for _, colour in annotator.stepper.concepts}) == 2
+    send(annotator.stepper, type="concept", index=0)
+    assert annotator.state.name == "mug"
     segment(annotator)
     canvas = annotator.review_page.canvas
     frame = canvas.frame
@@ -585,26 +585,26 @@ def test_a_concept_can_be_removed(place):
     page = annotator.concept_page
     assert page.remove_button.layout.display == "none"
     find(annotator, "mug")
-    send(annotator.rail, type="add")
+    send(annotator.stepper, type="add")
     find(annotator, "spoon")
     segment(annotator)
-    annotator.desk.open(0)
+    annotator.state.open(0)
     page.remove_button.click()
     assert annotator.session.concepts == ("mug", "spoon")  # it is asked first
     page.remove_button.click()
     assert annotator.session.concepts == ("mug",)
-    assert (annotator.desk.name, page.word.value) == ("mug", "mug")
+    assert (annotator.state.name, page.word.value) == ("mug", "mug")
     assert page.remove_button.description == "Remove this concept"
-    annotator.desk.open(3)
+    annotator.state.open(3)
     annotator.review_page.navigate("go", 0)
     assert [layer.name for layer in annotator.review_page.canvas.frame.layers] == ["mug"]
-    annotator.desk.open(0)
+    annotator.state.open(0)
     for _ in range(2):
         page.remove_button.click()
     assert (annotator.session.concepts, page.word.value) == ((), "")
-    annotator.desk.open(3)
+    annotator.state.open(3)
     assert annotator.review_page.canvas.frame is None
-    assert annotator.rail.error == ""
+    assert annotator.stepper.error == ""
 
 
 def test_a_decision_keeps_the_thresholds_that_were_seen(place):
@@ -614,7 +614,7 @@ def test_a_decision_keeps_the_thresholds_that_were_seen(place):
     frame = annotator.review_page.canvas.frame
     # The slider's own message may come after the key's.
     annotator.review_page.decide(Decision(frame.id, "accept", "mug", {"mug": 37}))
-    assert annotator.session.masks.correction(frame.id, "mug").threshold == 37
+    assert annotator.session.masks.adjustment(frame.id, "mug").threshold == 37
 
 
 def test_the_queue_can_be_walked(place):
@@ -622,7 +622,7 @@ def test_the_queue_can_be_walked(place):
     find(annotator)
     segment(annotator)
     canvas = annotator.review_page.canvas
-    order = [card.result.image.content_hash for card in annotator.desk.queue.cards]
+    order = [item.content_hash for item in annotator.state.queue.items]
     annotator.review_page.navigate("go", 2)
     assert (canvas.frame.id, canvas.frame.index) == (order[2], 2)
     annotator.review_page.navigate("next", 2)
@@ -640,19 +640,19 @@ def test_the_queue_can_be_walked(place):
 def test_cancelling_keeps_what_is_done(place):
     annotator = start(place, resume=True)
     find(annotator)
-    annotator.desk.open(3)
-    encode = annotator.desk.archive.encoder.encode
+    annotator.state.open(3)
+    encode = annotator.state.archive.encoder.encode
 
     def cancel(pixels):
         annotator.review_page.cancel_button.click()
         return encode(pixels)
 
-    annotator.desk.archive.encoder.encode = cancel
+    annotator.state.archive.encoder.encode = cancel
     annotator.review_page.start_button.click()
     assert annotator.wait(60)
     assert len(annotator.session.results()) == 4  # one batch
     assert "cancelled" in annotator.review_page._status.value
-    annotator.desk.archive.encoder.encode = encode
+    annotator.state.archive.encoder.encode = encode
     annotator.review_page.start_button.click()
     assert annotator.wait(60)
     assert len(annotator.session.results()) == 6
@@ -660,13 +660,13 @@ def test_cancelling_keeps_what_is_done(place):
 
 
 def add_concept(annotator, word, k=8):
-    send(annotator.rail, type="add")
+    send(annotator.stepper, type="add")
     find(annotator, word, k)
 
 
 def prune(annotator, count=3):
     """Drop images until the kept set differs."""
-    annotator.desk.open(2)
+    annotator.state.open(2)
     gallery = annotator.set_page.gallery
     send(gallery, type="keep", ids=[item.id for item in gallery.items[:count]], kept=False, token="t")
     assert annotator.wait(60)
@@ -683,8 +683,8 @@ def test_the_canvas_follows_when_a_concept_is_removed(place):
     segment(annotator)
     shown = annotator.review_page.canvas.frame.id
     assert layers(annotator) == ["mug", "cat"]
-    annotator.desk.remove("mug")
-    annotator.desk.open(3)
+    annotator.state.remove("mug")
+    annotator.state.open(3)
     assert (annotator.review_page.canvas.frame.id, layers(annotator)) == (shown, ["cat"])
     cells = np.ones((4, 5), np.uint8)
     send(annotator.review_page.canvas, pack_edits(cells), type="edit", concept="cat", rect=[2, 3, 5, 4])
@@ -716,10 +716,10 @@ def test_the_canvas_follows_what_others_change_and_not_its_own_strokes(place):
     cells = np.ones((4, 5), np.uint8)
     send(canvas, pack_edits(cells), type="edit", concept="mug", rect=[2, 3, 5, 4])
     send(canvas, type="threshold", concept="mug", value=60)
-    annotator.desk.changed()
+    annotator.state.changed()
     assert canvas.frame is frame  # it shows them already, and a curator may be in the middle of the next
     annotator.session.masks.edit(frame.id, "mug", 0, 0, np.full((30, 40), 2, np.uint8))  # as a pull does
-    annotator.desk.changed()
+    annotator.state.changed()
     assert (canvas.frame.layers[0].edits == 2).all()
     assert canvas.frame.layers[0].threshold == 60
 
@@ -732,7 +732,7 @@ def test_accepting_the_rest_is_one_entry_of_the_history(place):
     annotator.review_page.accept_rest.click()
     assert not set(annotator.review_page.canvas.timeline) & {0}
     send(annotator.review_page.canvas, type="command", name="undo")
-    states = [card.state for card in annotator.desk.queue.cards]
+    states = [item.state for item in annotator.state.queue.items]
     assert states == ["rejected", *["pending"] * 5]
     send(annotator.review_page.canvas, type="command", name="undo")
     assert annotator.session.review(first, "mug").state == "pending"
@@ -751,7 +751,7 @@ def test_masks_that_are_out_of_date_are_marked_and_made_anew(place):
     mask = session.masks.drawn(accepted, "mug")
     prune(annotator)
     annotator.set_page.next.click()
-    assert annotator.rail.active == 3
+    assert annotator.stepper.active == 3
     assert "The masks of 6 images are not what “mug” would give now" in page._outdated.value
     assert page.canvas.status == "This image's masks are out of date."
     assert page.again_open.description == "Segment the 5 undecided anew"
@@ -759,14 +759,14 @@ def test_masks_that_are_out_of_date_are_marked_and_made_anew(place):
     page.view.click()
     assert all(item.label.endswith("· out of date") for item in page.grid.items)
     page.view.click()
-    annotator.desk.open(4)
+    annotator.state.open(4)
     assert "6 with masks that are out of date" in annotator.export_page._counts.value
 
-    annotator.desk.open(3)
+    annotator.state.open(3)
     page.again_open.click()
     assert annotator.wait(60)
-    assert annotator.rail.error == ""
-    now = annotator.desk.concept("mug").digest
+    assert annotator.stepper.error == ""
+    now = annotator.state.concept("mug").digest
     digests = {one.image.content_hash: one.findings["mug"].digest for one in session.results()}
     assert digests.pop(accepted) == before.digest
     assert set(digests.values()) == {now}
@@ -788,13 +788,13 @@ def test_undoing_a_prune_makes_the_masks_current_again(place):
     find(annotator, k=12)
     segment(annotator)
     prune(annotator)
-    assert len(annotator.desk.queue.outdated) == len(annotator.desk.queue.cards) == 6
+    assert len(annotator.state.queue.outdated) == len(annotator.state.queue.items) == 6
     again = start(place, resume=True)  # a restarted kernel knows it too
-    assert len(again.desk.queue.outdated) == 6
-    again.desk.open(2)
+    assert len(again.state.queue.outdated) == 6
+    again.state.open(2)
     send(again.set_page.gallery, type="command", name="undo")
     assert again.wait(60)
-    assert again.desk.queue.outdated == {}
+    assert again.state.queue.outdated == {}
 
 
 def test_the_chosen_concept_is_one_everywhere_and_survives(place):
@@ -802,18 +802,18 @@ def test_the_chosen_concept_is_one_everywhere_and_survives(place):
     find(annotator, "mug")
     add_concept(annotator, "cat")
     segment(annotator)
-    assert annotator.rail.concept == 1
+    assert annotator.stepper.concept == 1
     assert annotator.review_page.canvas.active == "cat"
     annotator.review_page.canvas.active = "mug"  # as the canvas does when it is chosen there
-    assert annotator.rail.concept == 0
-    assert annotator.desk.name == "mug"
-    assert annotator.rail.active == 3
-    send(annotator.rail, type="concept", index=1)
+    assert annotator.stepper.concept == 0
+    assert annotator.state.name == "mug"
+    assert annotator.stepper.active == 3
+    send(annotator.stepper, type="concept", index=1)
     assert annotator.review_page.canvas.active == "cat"
     again = start(place, resume=True)
-    again.desk.open(3)
-    assert again.desk.name == "cat"
-    assert (again.rail.concept, again.review_page.canvas.active) == (1, "cat")
+    again.state.open(3)
+    assert again.state.name == "cat"
+    assert (again.stepper.concept, again.review_page.canvas.active) == (1, "cat")
 
 
 def test_a_session_of_release_0_1_goes_on(place):
@@ -822,7 +822,7 @@ def test_a_session_of_release_0_1_goes_on(place):
     annotator = start(place, resume=True)
     session = annotator.session
     assert session.concepts == ("mug", "cat")
-    by_state = {card.state: card.result.image.content_hash for card in annotator.desk.queue.cards}
+    by_state = {item.state: item.content_hash for item in annotator.state.queue.items}
     accepted, rejected = by_state["accepted"], by_state["rejected"]
     mask = session.mask(accepted, "mug")
     assert mask[3:7, 2:7].all()
@@ -890,17 +890,17 @@ def test_of_two_searches_the_last_counts(place):
     for page.k.value in (8, 5):
         page.find_button.click()
     assert annotator.wait(60)
-    assert len(annotator.desk.builder.images) == 5
-    assert not annotator.desk.is_stale("mug")
+    assert len(annotator.state.builder.images) == 5
+    assert not annotator.state.is_stale("mug")
 
 
 def test_images_come_back_by_redo_after_a_restart(place):
     annotator = start(place, resume=True)
     find(annotator)
-    annotator.desk.open(2)
+    annotator.state.open(2)
     send(annotator.set_page.gallery, type="command", name="load_more")
     assert annotator.wait(60)
-    loaded, digest = len(annotator.desk.builder.images), annotator.desk.concept("mug").digest
+    loaded, digest = len(annotator.state.builder.images), annotator.state.concept("mug").digest
     assert loaded > 8
     send(annotator.set_page.gallery, type="command", name="undo")
     assert annotator.wait(60)
@@ -912,11 +912,11 @@ def test_images_come_back_by_redo_after_a_restart(place):
     send(gallery, type="command", name="redo")
     send(gallery, type="keep", ids=[gallery.items[0].id], kept=False, token="t")  # before they are read
     assert again.wait(60)
-    assert again.rail.error == ""
-    assert (len(gallery.items), len(again.desk.builder.kept.images)) == (loaded, loaded - 1)
+    assert again.stepper.error == ""
+    assert (len(gallery.items), len(again.state.builder.kept.images)) == (loaded, loaded - 1)
     send(gallery, type="command", name="undo")
     assert again.wait(60)
-    assert again.desk.concept("mug").digest == digest
+    assert again.state.concept("mug").digest == digest
     known = {value for _, value in again.session.store.items("learnt/")}
     assert len(known) == 3  # the first set, the larger one, and that without the dropped image
 
@@ -925,12 +925,12 @@ def test_nothing_draws_between_the_steps_of_what_the_curator_does(place, monkeyp
     annotator = start(place, resume=True)
     find(annotator)
     segment(annotator)
-    desk, put, alone = annotator.desk, annotator.session.store.put, []
+    state, put, alone = annotator.state, annotator.session.store.put, []
 
     def free():
-        taken = desk.drawing.acquire(blocking=False)
+        taken = state.drawing.acquire(blocking=False)
         if taken:
-            desk.drawing.release()
+            state.drawing.release()
         return taken
 
     def watched(*given, **options):
@@ -948,7 +948,7 @@ def test_nothing_draws_between_the_steps_of_what_the_curator_does(place, monkeyp
     send(annotator.review_page.grid, type="keep", ids=ids, kept=True, token="t")
     send(annotator.review_page.grid, type="absent", ids=ids)
     annotator.review_page.order.value = "gain"
-    desk.open(2)
+    state.open(2)
     send(gallery, type="keep", ids=[gallery.items[0].id], kept=False, token="t")
     send(gallery, type="exemplar", id=gallery.items[0].id, box=[0.1, 0.1, 0.2, 0.2])
     page._browse.click()
@@ -1006,7 +1006,7 @@ def test_names_are_text_and_never_html(place):
     evil = "<img src=x onerror=alert(1)>"
     find(annotator, evil)
     segment(annotator)
-    annotator.desk.open(4)
+    annotator.state.open(4)
     annotator.export_page.which.value = "all"
     annotator.export_page.export_button.click()
     assert annotator.wait(60)

@@ -9,14 +9,14 @@ import pytest
 
 from reco_assist.ui import ExemplarGallery, MaskCanvas
 from reco_assist.ui._assets import asset
-from reco_assist.ui.rail import StepRail
+from reco_assist.ui.stepper import Stepper
 
 SOURCE = asset("mask_canvas.js").parents[1] / "src"
 
 WIDGETS = [
     pytest.param(ExemplarGallery, "gallery", id="gallery"),
     pytest.param(MaskCanvas, "canvas", id="canvas"),
-    pytest.param(StepRail, "rail", id="rail"),
+    pytest.param(Stepper, "stepper", id="stepper"),
 ]
 
 
@@ -58,7 +58,7 @@ def test_every_message_has_a_receiver(widget, folder):
     from_browser = set(re.findall(r'type: "(\w+)"', _typedef(folder, "ToKernel")))
     from_kernel = set(re.findall(r'type: "(\w+)"', _typedef(folder, "FromKernel")))
     assert from_browser
-    assert from_kernel or widget is StepRail  # whose state is all in its traits
+    assert from_kernel or widget is Stepper  # whose state is all in its traits
     assert from_kernel == set(re.findall(r'"type": "(\w+)"', python)) == _handlers(folder, "receive")
     for message in from_browser:
         assert re.search(rf'case "{message}":|"{message}": self\.', python), f"the kernel ignores {message}"

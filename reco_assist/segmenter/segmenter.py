@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from reco_assist.annotations import Prediction, Verdict
-from reco_assist.annotations.decide import Instances, Rule
+from reco_assist.annotations.regions import Instances, Rule
 from reco_assist.concepts import REFINE_SIDE, Concept, Method, Presence
 from reco_assist.encoders import Encoder, Features, compact_cells, load_encoder
 from reco_assist.encoders.batches import BATCH, encode_within_memory, pixels_of

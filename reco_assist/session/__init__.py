@@ -6,13 +6,12 @@
 from reco_assist.annotations.spec import ConceptSpec, ExemplarSpec
 from reco_assist.session.exporting import Choice, Exported, export
 from reco_assist.session.progress import Progress
-from reco_assist.session.queue import Card, ReviewQueue
+from reco_assist.session.queue import ReviewItem, ReviewQueue
 from reco_assist.session.records import STATES, Finding, Order, Result, Review, State
 from reco_assist.session.session import Session
 
 __all__ = [
     "STATES",
-    "Card",
     "Choice",
     "ConceptSpec",
     "ExemplarSpec",
@@ -22,6 +21,7 @@ __all__ = [
     "Progress",
     "Result",
     "Review",
+    "ReviewItem",
     "ReviewQueue",
     "Session",
     "State",

@@ -9,7 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-from reco_assist.annotations import Prediction, Region, Verdict, decide
+from reco_assist.annotations import Prediction, Region, Verdict
+from reco_assist.annotations.regions import regions
 from reco_assist.datasets import hold_out
 from reco_assist.errors import InputError
 from reco_assist.files import inside, make_output_folder, remove_file
@@ -182,7 +183,7 @@ def split(
 
 def _prediction(session: Session, result: Result, choice: Choice) -> Prediction | None:
     digest = result.image.content_hash
-    regions: list[Region] = []
+    shown: list[Region] = []
     verdicts: list[Verdict] = []
     listed = choice.undecided
     for name in session.concepts:
@@ -193,17 +194,17 @@ def _prediction(session: Session, result: Result, choice: Choice) -> Prediction 
         if state == "accepted" or (choice.undecided and state in {"pending", "skipped"}):
             verdict, mask = finding.verdict(name), session.mask(digest, name)
             levels = session.masks.scores(digest, name)
-            found = decide.regions(verdict, mask, levels, instances=choice.instances)
+            found = regions(verdict, mask, levels, instances=choice.instances)
             if state == "accepted":  # somebody has looked
                 found = [replace(one, score=1.0) for one in found]
                 verdict = Verdict(name, bool(found), float(bool(found)))
-            regions += found
+            shown += found
             verdicts.append(verdict)
             listed = True
         elif state == "absent" or (choice.negatives and state == "rejected"):
             verdicts.append(Verdict(name, present=False, probability=0.0))
             listed |= choice.absent if state == "absent" else True
-    return Prediction(result.image, tuple(regions), tuple(verdicts)) if listed else None
+    return Prediction(result.image, tuple(shown), tuple(verdicts)) if listed else None
 
 
 def _write(

@@ -14,7 +14,7 @@ from reco_assist.errors import InputError, StorageError
 from reco_assist.files import make_folder, write_bytes
 from reco_assist.image_files import load_map
 from reco_assist.masks.edits import apply_edits, check_threshold, edits_of_text, edits_to_text
-from reco_assist.session.records import Correction, Result
+from reco_assist.session.records import Adjustment, Result
 from reco_assist.session.store import LOG, Store
 
 
@@ -61,10 +61,10 @@ class Masks:
             return np.zeros((image.height, image.width), np.uint8)
         return load_map(path, height=image.height, width=image.width)
 
-    def correction(self, content_hash: str, concept: str) -> Correction:
+    def adjustment(self, content_hash: str, concept: str) -> Adjustment:
         """How the mask of a concept in an image was adjusted so far."""
         data = self._store.get(f"mask/{content_hash}/{concept}")
-        return Correction(**data) if data else Correction()
+        return Adjustment(**data) if data else Adjustment()
 
     def set_thresholds(self, content_hash: str, thresholds: Mapping[str, int]) -> None:
         """Move the thresholds, 1 to 255, of concepts in an image; the canvas keeps its own undo of this.
@@ -76,8 +76,8 @@ class Masks:
         with self._store.mutex:
             for name, threshold in thresholds.items():
                 check_threshold(threshold)
-                changed = replace(self.correction(content_hash, name), threshold=threshold)
-                values[f"mask/{content_hash}/{name}"] = None if changed == Correction() else asdict(changed)
+                changed = replace(self.adjustment(content_hash, name), threshold=threshold)
+                values[f"mask/{content_hash}/{name}"] = None if changed == Adjustment() else asdict(changed)
             self._store.put("threshold", values)
 
     def edit(self, content_hash: str, concept: str, x: int, y: int, cells: NDArray[np.uint8]) -> None:
@@ -102,22 +102,22 @@ class Masks:
                 )
             strokes[y : y + height, x : x + width] = cells
             text = edits_to_text(strokes) if strokes.any() else ""
-            changed = replace(self.correction(content_hash, concept), strokes=text)
-            value = None if changed == Correction() else asdict(changed)
+            changed = replace(self.adjustment(content_hash, concept), strokes=text)
+            value = None if changed == Adjustment() else asdict(changed)
             self._store.put("stroke", {f"mask/{content_hash}/{concept}": value})
 
     def strokes(self, content_hash: str, concept: str) -> NDArray[np.uint8]:
         """(H, W) uint8 brush corrections of a concept in an image: 0 none, 1 forced in, 2 forced out."""
         image = segmented(self._store, content_hash).image
         shape = (image.height, image.width)
-        packed = self.correction(content_hash, concept).strokes
+        packed = self.adjustment(content_hash, concept).strokes
         if not packed:
             return np.zeros(shape, np.uint8)
         return edits_of_text(packed, shape).copy()
 
     def drawn(self, content_hash: str, concept: str) -> NDArray[np.bool_]:
         """(H, W) bool: the map at its threshold under the strokes, as the canvas draws it."""
-        threshold = self.correction(content_hash, concept).threshold
+        threshold = self.adjustment(content_hash, concept).threshold
         scores = self.scores(content_hash, concept)
         return apply_edits(scores, threshold, self.strokes(content_hash, concept))
 

@@ -27,7 +27,7 @@ Place = tuple[int, float, str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class ReviewItem:
     """One image of the queue.
 
     Attributes:
@@ -73,16 +73,16 @@ class ReviewQueue:
         self._begin()
 
     @property
-    def cards(self) -> list[Card]:
+    def items(self) -> list[ReviewItem]:
         """In the order of the review; a list of one's own."""
         with self._session.store.mutex:
             self._follow()
             first, last = self._pending
-            return [*self._cards[:first], *self._still_open(), *self._cards[last:]]
+            return [*self._items[:first], *self._still_open(), *self._items[last:]]
 
     @property
     def states(self) -> bytes:
-        """The state of each card, in their order, as positions in `STATES`."""
+        """The state of each item, in their order, as positions in `STATES`."""
         with self._session.store.mutex:
             self._follow()
             return bytes(self._states)
@@ -101,7 +101,7 @@ class ReviewQueue:
             self._follow()
             if self._fresh is None:
                 self._fresh = fresh = Freshness(self._session)
-                found = {card.content_hash: fresh.outdated(card.result) for card in self._cards}
+                found = {item.content_hash: fresh.outdated(item.result) for item in self._items}
                 self._outdated = {content_hash: names for content_hash, names in found.items() if names}
             return dict(self._outdated)
 
@@ -113,7 +113,7 @@ class ReviewQueue:
             if place is None:
                 return None
             if place[0] == _PENDING and self._session.order == "gain":
-                hashes = [card.content_hash for card in self._still_open()]
+                hashes = [item.content_hash for item in self._still_open()]
                 return self._pending[0] + hashes.index(content_hash)
             return bisect_left(self._order, place)
 
@@ -129,14 +129,14 @@ class ReviewQueue:
         with self._session.store.mutex:
             self._follow()
             last = self._pending[1]
-            for card in [*self._still_open()[:2], *self._cards[last : last + 2], *self._cards[-1:]]:
-                if card.content_hash != after and (card.state in {"pending", "skipped"} or not after):
-                    return card.content_hash
+            for item in [*self._still_open()[:2], *self._items[last : last + 2], *self._items[-1:]]:
+                if item.content_hash != after and (item.state in {"pending", "skipped"} or not after):
+                    return item.content_hash
             return after
 
     @property
     def _pending(self) -> tuple[int, int]:
-        """Where the pending cards begin and end."""
+        """Where the pending items begin and end."""
         return bisect_left(self._order, (_PENDING,)), bisect_left(self._order, (_PENDING + 1,))
 
     def _follow(self) -> None:
@@ -160,66 +160,66 @@ class ReviewQueue:
         self._names = session.concepts
         self._fresh = None
         self._places: dict[str, Place] = {}  # by content hash
-        found = [self._card(result) for result in session.results() if self._is_meant(result)]
-        for card in found:
-            self._places[card.content_hash] = _place(card, len(self._places))
-        self._cards = sorted(found, key=lambda card: self._places[card.content_hash])
+        found = [self._item(result) for result in session.results() if self._is_meant(result)]
+        for item in found:
+            self._places[item.content_hash] = _place(item, len(self._places))
+        self._items = sorted(found, key=lambda item: self._places[item.content_hash])
         self._order = sorted(self._places.values())
-        self._states = bytearray(STATES.index(card.state) for card in self._cards)
-        self._chances = array("d", (card.chance for card in self._cards))
-        self._taught, self._made = list[Card](), 0
+        self._states = bytearray(STATES.index(item.state) for item in self._items)
+        self._chances = array("d", (item.chance for item in self._items))
+        self._taught, self._made = list[ReviewItem](), 0
 
     def _renew(self, result: Result) -> None:
         """Take an image from its place and put it where it belongs now."""
         if not self._is_meant(result):
             return
-        card, number = self._card(result), len(self._places)
-        if (place := self._places.get(card.content_hash)) is not None:
+        item, number = self._item(result), len(self._places)
+        if (place := self._places.get(item.content_hash)) is not None:
             at, number = bisect_left(self._order, place), place[3]
-            del self._order[at], self._cards[at], self._states[at], self._chances[at]
-        self._places[card.content_hash] = place = _place(card, number)
+            del self._order[at], self._items[at], self._states[at], self._chances[at]
+        self._places[item.content_hash] = place = _place(item, number)
         at = bisect_left(self._order, place)
         self._order.insert(at, place)
-        self._cards.insert(at, card)
-        self._states.insert(at, STATES.index(card.state))
-        self._chances.insert(at, card.chance)
+        self._items.insert(at, item)
+        self._states.insert(at, STATES.index(item.state))
+        self._chances.insert(at, item.chance)
         if self._fresh is not None:
-            self._outdated.pop(card.content_hash, None)
+            self._outdated.pop(item.content_hash, None)
             if names := self._fresh.outdated(result):
-                self._outdated[card.content_hash] = names
-        if card.state == "pending":
+                self._outdated[item.content_hash] = names
+        if item.state == "pending":
             self._taught = []
 
     def _is_meant(self, result: Result) -> bool:
         return any(name in result.findings for name in self._names)
 
-    def _still_open(self) -> list[Card]:
-        """The pending cards in the session's order: by doubt, or so that those come first that teach most.
+    def _still_open(self) -> list[ReviewItem]:
+        """The pending items in the session's order: by doubt, or so that those come first that teach most.
 
         What was decided since that order was made is like what came first in it: the rest of it stays.
         """
         first, last = self._pending
         if self._session.order == "doubt":
-            return self._cards[first:last]
-        left = [card for card in self._taught if self._places[card.content_hash][0] == _PENDING]
+            return self._items[first:last]
+        left = [item for item in self._taught if self._places[item.content_hash][0] == _PENDING]
         if len(left) != last - first or self._made - len(left) >= _STEP:
-            ranked = sorted(self._cards[first:last], key=lambda card: -card.gain)  # stable
+            ranked = sorted(self._items[first:last], key=lambda item: -item.gain)  # stable
             near, self._made = ranked[:_PARTED], len(ranked)
             order = review_order(
-                [card.gain for card in near],
-                unpack_looks([card.result.look for card in near]),
-                seen=unpack_looks([card.result.look for card in self._cards[:first]]),
+                [item.gain for item in near],
+                unpack_looks([item.result.look for item in near]),
+                seen=unpack_looks([item.result.look for item in self._items[:first]]),
             )
             left = [near[place] for place in order] + ranked[_PARTED:]
         self._taught = left
         return left
 
-    def _card(self, result: Result) -> Card:
+    def _item(self, result: Result) -> ReviewItem:
         session, digest = self._session, result.image.content_hash
         names = [name for name in self._names if name in result.findings]
         reviews = {name: session.review(digest, name) for name in names}
         still = [result.findings[name] for name in names if not reviews[name].decided]
-        return Card(
+        return ReviewItem(
             result,
             _state(list(reviews.values())),
             max((one.doubt for one in still), default=0.0),
@@ -228,13 +228,13 @@ class ReviewQueue:
         )
 
 
-def _place(card: Card, number: int) -> Place:
-    name = card.result.image.file_name
-    if card.state == "pending":
-        return _PENDING, -card.doubt, name, number
-    if card.state == "skipped":
-        return _PENDING + 1, card.when, name, number
-    return _PENDING - 1, card.when, "", number
+def _place(item: ReviewItem, number: int) -> Place:
+    name = item.result.image.file_name
+    if item.state == "pending":
+        return _PENDING, -item.doubt, name, number
+    if item.state == "skipped":
+        return _PENDING + 1, item.when, name, number
+    return _PENDING - 1, item.when, "", number
 
 
 def _state(reviews: list[Review]) -> State:

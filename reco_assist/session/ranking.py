@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from reco_assist.annotations.decide import AUTOMATIC
+from reco_assist.annotations.regions import AUTOMATIC
 from reco_assist.files import make_output_folder
 from reco_assist.json_files import JsonLog, json_line
 from reco_assist.segmenter import Predictor, ProbabilityMaps, Skipped, Target

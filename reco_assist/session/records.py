@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from reco_assist.annotations import ImageRef, Verdict
-from reco_assist.annotations.decide import AUTOMATIC
+from reco_assist.annotations.regions import AUTOMATIC
 
 State = Literal["pending", "accepted", "rejected", "absent", "skipped"]
 STATES: tuple[State, ...] = get_args(State)
@@ -83,7 +83,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Correction:
+class Adjustment:
     """How the curator adjusted the mask of a concept in an image.
 
     Attributes:

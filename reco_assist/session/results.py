@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reco_assist.annotations import ImageRef, Verdict
-from reco_assist.annotations.decide import AUTOMATIC, claimed, despeckled
+from reco_assist.annotations.regions import AUTOMATIC, claimed, despeckled
 from reco_assist.images import decode, perceptual_hash
 from reco_assist.masks.edits import apply_edits
 from reco_assist.session.order import disagreement, doubt, pack_look
@@ -125,7 +125,7 @@ def _reopen(session: Session, content_hash: str, concept: str, scores: NDArray[n
     key = f"review/{content_hash}/{concept}"
     if session.store.get(key) is None and key not in session.store.within_reach:
         return
-    threshold = session.masks.correction(content_hash, concept).threshold
+    threshold = session.masks.adjustment(content_hash, concept).threshold
     now = apply_edits(scores, threshold, session.masks.strokes(content_hash, concept))
     if not np.array_equal(now, session.masks.drawn(content_hash, concept)):
         # Before the map is there: killed in between, nobody has accepted what nobody saw.

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from reco_assist.annotations import Prediction, Verdict
-from reco_assist.annotations.decide import Instances, Rule
+from reco_assist.annotations.regions import Instances, Rule
 from reco_assist.concepts import Concept
 from reco_assist.encoders import load_encoder
 from reco_assist.encoders.batches import pixels_of

@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from reco_assist.annotations import Verdict
-from reco_assist.annotations.decide import AUTOMATIC, owners
+from reco_assist.annotations.regions import AUTOMATIC, owners
 
 BAND = 0.01
 """Half the width of the ignored band along boundaries, as a share of the image's side."""

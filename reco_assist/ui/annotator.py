@@ -9,14 +9,14 @@ import ipywidgets as w
 from reco_assist.archive import Archive
 from reco_assist.session import Session
 from reco_assist.ui.concept_page import ConceptPage
-from reco_assist.ui.desk import Desk
+from reco_assist.ui.controls import button, page, row, show, text, with_classes
 from reco_assist.ui.export_page import ExportPage
 from reco_assist.ui.guard import Guarded
-from reco_assist.ui.parts import button, page, row, show, text, with_classes
-from reco_assist.ui.rail import StepRail
 from reco_assist.ui.review_page import ReviewPage
 from reco_assist.ui.server_page import ServerPage
 from reco_assist.ui.set_page import SetPage
+from reco_assist.ui.state import PanelState
+from reco_assist.ui.stepper import Stepper
 
 _OFF = (
     "The Annotator needs Jupyter widgets, which are off here. In JupyterLab or Notebook 7: pip install "
@@ -52,7 +52,7 @@ class Annotator:
         who: Name of the curator for the audit log; the login name if None.
 
     Attributes:
-        desk: The state, for scripts and tests.
+        state: The state, for scripts and tests.
 
     Raises:
         ArchiveError: There is no such archive.
@@ -88,30 +88,30 @@ class Annotator:
     @property
     def session(self) -> Session:
         """The session on disk."""
-        return self.desk.session
+        return self.state.session
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until nothing runs in the background; False if something still did after so many seconds."""
-        return self.desk.learning.wait(timeout) and self.desk.segmenting.wait(timeout)
+        return self.state.learning.wait(timeout) and self.state.segmenting.wait(timeout)
 
     def _begin(self, session: Session) -> None:
         """Build the panel for a session."""
-        self.desk = desk = Desk(self._archive, session)
+        self.state = state = PanelState(self._archive, session)
         if self._targets is not None and session.targets is None:
             session.targets = self._targets
         if self._student is not None:
             session.student = self._student
-        self.rail = StepRail(
-            on_step=desk.guard(self._open),
-            on_concept=desk.guard(self._choose),
-            on_add=desk.guard(lambda: desk.choose(None)),
-            on_dismiss=desk.dismiss,
+        self.stepper = Stepper(
+            on_step=state.guard(self._open),
+            on_concept=state.guard(self._choose),
+            on_add=state.guard(lambda: state.choose(None)),
+            on_dismiss=state.dismiss,
         )
-        self.concept_page = ConceptPage(desk)
-        self.set_page = SetPage(desk, self.concept_page)
-        self.review_page = ReviewPage(desk)
-        self.export_page = ExportPage(desk)
-        self.server_page = ServerPage(desk)
+        self.concept_page = ConceptPage(state)
+        self.set_page = SetPage(state, self.concept_page)
+        self.review_page = ReviewPage(state)
+        self.export_page = ExportPage(state)
+        self.server_page = ServerPage(state)
         self._pages: list[Page] = [
             self.concept_page,
             self.set_page,
@@ -120,59 +120,59 @@ class Annotator:
             self.server_page,
         ]
         self._of_step = [0, 1, 1, 2, 3, 4, 4]
-        self.panel.children = [self.rail, *(one.widget for one in self._pages)]
-        desk.listen(self._refresh)
-        desk.listen(self._tell)
-        desk.learning.run(self._warm_up)
-        desk.changed()
+        self.panel.children = [self.stepper, *(one.widget for one in self._pages)]
+        state.listen(self._refresh)
+        state.listen(self._tell)
+        state.learning.run(self._warm_up)
+        state.changed()
 
     def _warm_up(self) -> None:
         """Load the encoder while the curator types."""
         _ = self._archive.encoder
-        if self.desk.name is not None:
-            self.desk.load(self.desk.name)
+        if self.state.name is not None:
+            self.state.load(self.state.name)
 
     def _open(self, step: int) -> None:
-        if self.desk.name is not None and step in {1, 2}:
-            self.desk.load(self.desk.name)
-        self.desk.open(step)
+        if self.state.name is not None and step in {1, 2}:
+            self.state.load(self.state.name)
+        self.state.open(step)
 
     def _choose(self, index: int) -> None:
-        self.desk.choose(self.desk.session.concepts[index])
+        self.state.choose(self.state.session.concepts[index])
 
     def _refresh(self) -> None:
-        desk, rail = self.desk, self.rail
-        rail.busy = desk.learning.busy or desk.segmenting.busy
-        rail.heading = f"{self._archive.path.name} · {len(self._archive):,} images"
-        rail.note = f"Saved in {desk.session.folder.name}"
-        names = list(desk.session.concepts)
-        rail.concepts = [] if self._asking else [[name, desk.colour(name)] for name in names]
-        rail.concept = names.index(desk.name) if desk.name in names else -1
-        rail.steps = [
+        state, stepper = self.state, self.stepper
+        stepper.busy = state.learning.busy or state.segmenting.busy
+        stepper.heading = f"{self._archive.path.name} · {len(self._archive):,} images"
+        stepper.note = f"Saved in {state.session.folder.name}"
+        names = list(state.session.concepts)
+        stepper.concepts = [] if self._asking else [[name, state.colour(name)] for name in names]
+        stepper.concept = names.index(state.name) if state.name in names else -1
+        stepper.steps = [
             [title, note, enabled and not self._asking, done] for title, note, enabled, done in self._steps()
         ]
-        rail.active = desk.step
+        stepper.active = state.step
         # What goes is hidden before what comes is shown, so that nothing jumps under the pointer.
-        opened = self._of_step[desk.step]
+        opened = self._of_step[state.step]
         for number in sorted(range(len(self._pages)), key=lambda number: number == opened):
-            Guarded(self._pages[number].refresh, desk.note)()
+            Guarded(self._pages[number].refresh, state.note)()
             show(self._pages[number].widget, visible=number == opened)
 
     def _tell(self) -> None:
-        self.rail.error = self.desk.error
+        self.stepper.error = self.state.error
 
     def _steps(self) -> list[list[object]]:
-        desk, plan = self.desk, self.desk.plan
+        state, plan = self.state, self.state.plan
         begun = plan is not None and plan.begun
-        builder = desk.builder
-        any_begun = any(desk.session.plan(name).begun for name in desk.session.concepts)
+        builder = state.builder
+        any_begun = any(state.session.plan(name).begun for name in state.session.concepts)
         found = len(builder.images) if builder else 0
         kept = len(builder.kept.images) if builder else 0
-        figures = desk.queue.progress
+        figures = state.queue.progress
         total = sum(figures.counts.values())
-        exported = bool(desk.session.store.items("export/"))
+        exported = bool(state.session.store.items("export/"))
         accepted = figures.counts["accepted"]
-        waiting = "searching …" if desk.learning.busy and begun else ""
+        waiting = "searching …" if state.learning.busy and begun else ""
         return [
             ["Concept", plan.name if plan else "a word or examples", True, begun],
             ["Retrieve", f"{found} images" if found else waiting, begun, builder is not None],
@@ -181,18 +181,18 @@ class Annotator:
                 "Segment and review",
                 f"{total - figures.left:,} of {total:,} reviewed" if total else "",
                 # Masks of a student, or that were imported, are reviewed without a concept.
-                any_begun or bool(total) or desk.session.student is not None,
+                any_begun or bool(total) or state.session.student is not None,
                 bool(total) and not figures.left,
             ],
             ["Export", f"{accepted:,} accepted" if total else "", bool(total), exported],
-            ["Push", "to Label Studio", bool(total), bool(desk.session.store.items("pushed/"))],
-            ["Pull", "corrections", bool(total), bool(desk.session.store.items("pulled/"))],
+            ["Push", "to Label Studio", bool(total), bool(state.session.store.items("pushed/"))],
+            ["Pull", "corrections", bool(total), bool(state.session.store.items("pulled/"))],
         ]
 
     def _offer(self) -> None:
         """Ask whether to go on with the session that was found."""
-        session, guard = self.desk.session, self.desk.guard
-        figures = self.desk.queue.progress
+        session, guard = self.state.session, self.state.guard
+        figures = self.state.queue.progress
         total = sum(figures.counts.values())
         names = ", ".join(f"“{name}”" for name in session.concepts) or "no concept yet"
         reviewed = f", {total - figures.left:,} of {total:,} images reviewed" if total else ""
@@ -207,20 +207,20 @@ class Annotator:
             ),
         )
         self._offered = question
-        self.panel.children = [self.rail, question]
+        self.panel.children = [self.stepper, question]
         self._asking = True
-        self.desk.changed()
+        self.state.changed()
 
     def _go_on(self) -> None:
         """Show the step that the work had come to."""
-        self.panel.children = [self.rail, *(one.widget for one in self._pages)]
+        self.panel.children = [self.stepper, *(one.widget for one in self._pages)]
         self._asking = False
-        session = self.desk.session
-        plan = self.desk.plan
-        self.desk.open(3 if session.files() else 2 if plan and plan.begun else 0)
+        session = self.state.session
+        plan = self.state.plan
+        self.state.open(3 if session.files() else 2 if plan and plan.begun else 0)
 
     def _start_anew(self) -> None:
-        self.desk.session.set_aside()
+        self.state.session.set_aside()
         self._asking = False
         self._begin(Session.open(self._place, who=self._who))
 

@@ -13,10 +13,7 @@ from reco_assist.concepts import unfamiliar
 from reco_assist.errors import InputError
 from reco_assist.session import ConceptSpec, ExemplarSpec
 from reco_assist.ui import examples
-from reco_assist.ui.desk import Desk
-from reco_assist.ui.gallery import Box, ExemplarGallery, GalleryItem, Mark
-from reco_assist.ui.guard import sentence
-from reco_assist.ui.parts import (
+from reco_assist.ui.controls import (
     button,
     chips,
     field,
@@ -28,7 +25,10 @@ from reco_assist.ui.parts import (
     text,
     with_classes,
 )
+from reco_assist.ui.gallery import Box, ExemplarGallery, GalleryItem, Mark
+from reco_assist.ui.guard import sentence
 from reco_assist.ui.pictures import ArchivePictures
+from reco_assist.ui.state import PanelState
 
 SUGGESTED = ("person", "hand", "table", "wall", "floor", "shelf", "tree", "sky")
 """Common distractors, offered as contexts."""
@@ -39,35 +39,35 @@ _BROWSED = 1000  # images of the archive to draw on, and as many more each time
 class ConceptPage:
     """The word, its examples and what competes with it."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, state: PanelState) -> None:
+        self._state = state
         self._drawn: tuple[object, ...] = ()
         self._browsed = _BROWSED
         self.word = with_classes(
             w.Text(placeholder="mug, street lamp, solar panel …", layout=w.Layout(width="420px")),
             "ra-question",
         )
-        on_enter(desk.guard, self.word, self.find)
+        on_enter(state.guard, self.word, self.find)
         self.k = w.BoundedIntText(20, min=2, max=500, description="Images", layout=w.Layout(width="84px"))
-        self.find_button = button(desk.guard, "Find images", self.find, "primary", "large")
-        self.remove_button = button(desk.guard, "", self._remove)
+        self.find_button = button(state.guard, "Find images", self.find, "primary", "large")
+        self.remove_button = button(state.guard, "", self._remove)
         self._sure = False
         self.context = w.Text(
             placeholder="another word", description="Another word", layout=w.Layout(width="150px")
         )
-        on_enter(desk.guard, self.context, lambda: self._add_context(self.context.value))
+        on_enter(state.guard, self.context, lambda: self._add_context(self.context.value))
         self._examples, self._contexts = row(), row()
         self._known = text("", "hint")
-        self._browse = button(desk.guard, "Browse the archive", self._browse_archive)
+        self._browse = button(state.guard, "Browse the archive", self._browse_archive)
         self.gallery = ExemplarGallery(
-            ArchivePictures(desk.archive),
+            ArchivePictures(state.archive),
             mode="browse",
             title="All images",
             height=420,
         )
-        self.gallery.on_exemplar(desk.alone(self.draw))
-        self.gallery.on_painting(desk.alone(self.paint))
-        self.gallery.on_command(desk.alone(self._command))
+        self.gallery.on_exemplar(state.alone(self.draw))
+        self.gallery.on_painting(state.alone(self.paint))
+        self.gallery.on_command(state.alone(self._command))
         show(self.gallery, visible=False)
         self.widget = page(
             field(
@@ -97,47 +97,47 @@ class ConceptPage:
     @property
     def plan(self) -> ConceptSpec:
         """What the page shows: the open concept's plan, or that of the one to come."""
-        return self._desk.plan or self._desk.session.draft
+        return self._state.plan or self._state.session.draft
 
     def find(self) -> None:
         """Retrieve what the page asks for, and open the next one."""
-        desk, name = self._desk, self.word.value.strip()
+        state, name = self._state, self.word.value.strip()
         asked = replace(self.plan.question(), name=name, k=self.k.value)
-        unnamed = desk.name is None  # the first concept that is added is chosen at once
-        known = desk.session.plan(name) if name in desk.session.concepts else None
-        anew = known is None or not known.begun or known.question() != asked or desk.is_stale(name)
+        unnamed = state.name is None  # the first concept that is added is chosen at once
+        known = state.session.plan(name) if name in state.session.concepts else None
+        anew = known is None or not known.begun or known.question() != asked or state.is_stale(name)
         if anew:
-            desk.session.set_plan(replace(asked, begun=True), what="find")
+            state.session.set_plan(replace(asked, begun=True), what="find")
         if unnamed:
-            desk.session.draft = ConceptSpec("")
-        desk.select(name)
-        desk.step = 1
+            state.session.draft = ConceptSpec("")
+        state.select(name)
+        state.step = 1
         if anew:
-            desk.find(name)
+            state.find(name)
         else:
-            desk.load(name)
+            state.load(name)
 
     def draw(self, content_hash: str, box: Box) -> None:
         """Take a box, in 0..1 of the upright image, as an example of the open concept."""
-        self._take(examples.boxed(self._desk.archive.entry(content_hash), box))
+        self._take(examples.boxed(self._state.archive.entry(content_hash), box))
 
     def paint(self, content_hash: str, painting: NDArray[np.bool_]) -> None:
         """Take what was painted, (h, w) over the upright image, as an example of the open concept."""
-        self._take(examples.painted(self._desk.archive.entry(content_hash), painting))
+        self._take(examples.painted(self._state.archive.entry(content_hash), painting))
 
     def refresh(self) -> None:
         """Show the plan as it is now."""
         plan = self.plan
-        self._sure &= self._drawn[:1] == (self._desk.name,)
-        show(self.remove_button, visible=self._desk.name is not None)
+        self._sure &= self._drawn[:1] == (self._state.name,)
+        show(self.remove_button, visible=self._state.name is not None)
         self.remove_button.description = "Really remove it" if self._sure else "Remove this concept"
-        shown = (self._desk.name, plan.exemplars, plan.contexts, plan.k)
+        shown = (self._state.name, plan.exemplars, plan.contexts, plan.k)
         self._show_knowledge()
         if shown == self._drawn:
             return
         self._set_word(plan)
         self._drawn = shown
-        guard = self._desk.guard
+        guard = self._state.guard
         self._examples.children = chips(
             guard,
             [self._caption(number) for number in range(len(plan.exemplars))],
@@ -153,21 +153,21 @@ class ConceptPage:
         self._mark()
 
     def _set_word(self, plan: ConceptSpec) -> None:
-        if (self._desk.name,) != self._drawn[:1]:
+        if (self._state.name,) != self._drawn[:1]:
             self.word.value = plan.name
             self.k.value = plan.k
 
     def _show_knowledge(self) -> None:
-        builder = self._desk.builder
+        builder = self._state.builder
         word = None if builder is None else builder.found.word
         say(self._known, sentence(unfamiliar(self.plan.name, word)))
 
     def _remove(self) -> None:
         """Remove the open concept at the second click."""
-        name, sure = self._desk.name, self._sure
+        name, sure = self._state.name, self._sure
         self._sure = not sure
         if sure and name is not None:
-            self._desk.remove(name)
+            self._state.remove(name)
 
     def _browse_archive(self) -> None:
         visible = self.gallery.layout.display == "none"
@@ -180,9 +180,9 @@ class ConceptPage:
         """Show the archive's images with the boxes that were drawn on them."""
         if self.gallery.layout.display == "none":
             return
-        desk = self._desk
+        state = self._state
         drawn: dict[str, list[Mark]] = {}
-        listed = list(islice(desk.archive.images(), self._browsed))
+        listed = list(islice(state.archive.images(), self._browsed))
         entries = {entry.content_hash: entry for entry in listed}
         for example in self.plan.exemplars:
             entry = entries.get(example.content_hash)  # a corrected target need not be in the archive
@@ -194,7 +194,7 @@ class ConceptPage:
             )
             for entry in listed
         ]
-        self.gallery.more = len(listed) < len(desk.archive)
+        self.gallery.more = len(listed) < len(state.archive)
         self.gallery.items = sorted(items, key=lambda item: item.label)
 
     def _command(self, name: str) -> None:
@@ -230,9 +230,9 @@ class ConceptPage:
 
     def _change(self, change: Callable[[ConceptSpec], ConceptSpec]) -> None:
         """Keep a change of the question. What was retrieved stays until it is asked again."""
-        session, name = self._desk.session, self._desk.name
+        session, name = self._state.session, self._state.name
         if name is None:
             session.draft = replace(change(session.draft), name="")
         else:
             session.change_plan(name, change, what="question")
-        self._desk.changed()
+        self._state.changed()

@@ -8,8 +8,8 @@ import ipywidgets as w
 from reco_assist.errors import InputError
 from reco_assist.formats import Format
 from reco_assist.session import Choice, export
-from reco_assist.ui.desk import Desk
-from reco_assist.ui.parts import button, field, page, row, say, text
+from reco_assist.ui.controls import button, field, page, row, say, text
+from reco_assist.ui.state import PanelState
 
 EXPORT = 4
 _FORMATS: tuple[tuple[Format, str], ...] = (
@@ -22,8 +22,8 @@ _FORMATS: tuple[tuple[Format, str], ...] = (
 class ExportPage:
     """Which images, in which formats, to which folder."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, state: PanelState) -> None:
+        self._state = state
         self.which = w.Dropdown(
             options=[("Accepted masks", "accepted"), ("All masks, also undecided ones", "all")],
             layout=w.Layout(width="280px"),
@@ -41,9 +41,9 @@ class ExportPage:
             options=[("No split", 0.0), ("10 % validation", 0.1), ("20 % validation", 0.2), ("30 %", 0.3)],
             layout=w.Layout(width="280px"),
         )
-        default = desk.session.folder.with_name(f"{desk.session.folder.stem}-export")
-        self.folder = w.Text(desk.short(default), layout=w.Layout(width="420px"))
-        self.export_button = button(desk.guard, "Export", self.export, "primary", "large")
+        default = state.session.folder.with_name(f"{state.session.folder.stem}-export")
+        self.folder = w.Text(state.short(default), layout=w.Layout(width="420px"))
+        self.export_button = button(state.guard, "Export", self.export, "primary", "large")
         self._counts = text("", "soft")
         self._summary, self._files = text("", "hint"), text("", "soft")
         self.widget = page(
@@ -77,25 +77,25 @@ class ExportPage:
         choice = self.choice()
         say(self._summary, "")
         say(self._files, "Writing …")
-        self._desk.learning.run(lambda: self._write(Path(place).expanduser(), choice))
+        self._state.learning.run(lambda: self._write(Path(place).expanduser(), choice))
 
     def _write(self, place: Path, choice: Choice) -> None:
         files = ""
         try:
-            done = export(self._desk.session, place, choice)
+            done = export(self._state.session, place, choice)
             say(self._summary, str(done))
-            files = f"{self._desk.short(done.folder)}: {', '.join(done.files)}"
+            files = f"{self._state.short(done.folder)}: {', '.join(done.files)}"
         finally:
             say(self._files, files)
 
     def refresh(self) -> None:
         """Show what there is to export."""
-        if self._desk.step != EXPORT:
+        if self._state.step != EXPORT:
             return
-        self.export_button.disabled = self._desk.learning.busy
-        counts = self._desk.queue.progress.counts
+        self.export_button.disabled = self._state.learning.busy
+        counts = self._state.queue.progress.counts
         said = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
-        old = len(self._desk.queue.outdated)
+        old = len(self._state.queue.outdated)
         marked = f"; {old:,} with masks that are out of date, see Segment and review" if old else ""
         say(self._counts, said and f"So far: {said}{marked}")
 

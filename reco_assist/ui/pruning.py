@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reco_assist.errors import InputError
 from reco_assist.session import ConceptSpec
-from reco_assist.ui.desk import Desk
+from reco_assist.ui.state import PanelState
 
 if TYPE_CHECKING:
     from reco_assist.concepts import ConceptBuilder
@@ -41,8 +41,8 @@ class Pruning:
     undo takes back the last. Each is a function of the plan as it is when its turn comes.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, state: PanelState) -> None:
+        self._state = state
         self._waiting: deque[_Act] = deque()
 
     def shown(self, plan: ConceptSpec) -> ConceptSpec:
@@ -68,14 +68,14 @@ class Pruning:
             return replace(plan, marks=(*marks.items(), *([(content_hash, sign)] if sign else [])))
 
         def less(name: str) -> None:
-            unlike = self._desk.builder_of(name).unlike(content_hash)
+            unlike = self._state.builder_of(name).unlike(content_hash)
             self._change(name, lambda plan: _kept(marked(plan), unlike, kept=False), "less like this")
 
         if sign > 0:
             self._do(lambda name: self._extend(name, content_hash, marked), marked, slow=True)
         elif sign < 0:
             seen: Change = lambda plan: _kept(marked(plan), [content_hash], kept=False)  # noqa: E731
-            self._do(less, seen, slow=self._desk.builder is None)
+            self._do(less, seen, slow=self._state.builder is None)
         else:
             self._plain(marked, "unmark")
 
@@ -91,14 +91,14 @@ class Pruning:
         """Undo or redo."""
 
         def go(name: str) -> None:
-            session = self._desk.session
+            session = self._state.session
             with session.store.mutex:
                 scope = session.scope(name)
                 if (session.undo(scope) if move == "undo" else session.redo(scope)) is None:
                     return
                 if not self._is_behind(name):
                     self._keep(name, self._followed(session.plan(name)))
-            self._desk.judge(name)  # which reads images that came back and were never in the set
+            self._state.judge(name)  # which reads images that came back and were never in the set
 
         self._do(go, _same)
 
@@ -106,41 +106,41 @@ class Pruning:
         self._do(lambda name: self._change(name, change, what), change)
 
     def _do(self, apply: Callable[[str], None], seen: Change, *, slow: bool = False) -> None:
-        name = self._desk.name
+        name = self._state.name
         if name is None:
             raise InputError("No concept is open; type one first.")
         if not slow and not self._waiting and not self._is_behind(name):
             apply(name)
             return
         self._waiting.append(_Act(name, apply, seen))
-        self._desk.learning.run(self._next)
+        self._state.learning.run(self._next)
 
     def _next(self) -> None:
         act = self._waiting[0]
         try:
-            if act.name in self._desk.session.concepts:  # else there is nothing left to change
+            if act.name in self._state.session.concepts:  # else there is nothing left to change
                 act.apply(act.name)
         finally:
             self._waiting.popleft()
 
     def _change(self, name: str, change: Change, what: str) -> None:
         """Change a plan if its builder can follow; nothing else reads or writes either meanwhile."""
-        session = self._desk.session
+        session = self._state.session
         with session.store.mutex:
             plan = change(session.plan(name))
             builder = self._followed(plan)
             session.set_plan(plan, what=what, undoable=True)
             self._keep(name, builder)
-        self._desk.judge(name)
+        self._state.judge(name)
 
     def _extend(self, name: str, like: str, change: Change) -> None:
         """Add the next images by score, or those like one of the set."""
-        session, desk = self._desk.session, self._desk
-        builder = desk.builder_of(name)
+        session, state = self._state.session, self._state
+        builder = state.builder_of(name)
         found = builder.like(like, _ALIKE) if like else builder.more(_MORE)
         grown = builder.add(found)
         with session.store.mutex:
-            if desk.builders.get(name) is not builder:  # another question was asked since
+            if state.builders.get(name) is not builder:  # another question was asked since
                 return
             plan = change(session.plan(name))
             added = dict.fromkeys((*plan.added, *(image.content_hash for image in found)))
@@ -148,20 +148,20 @@ class Pruning:
             builder = grown.follow(plan)
             session.set_plan(plan, what="more like this" if like else "load more", undoable=True)
             self._keep(name, builder)
-        desk.judge(name)
+        state.judge(name)
 
     def _is_behind(self, name: str) -> bool:
         """Whether images came back by undo or redo that the builder has not read yet."""
-        builder = self._desk.builders.get(name)
-        return builder is not None and bool(builder.lacks(self._desk.session.plan(name)))
+        builder = self._state.builders.get(name)
+        return builder is not None and bool(builder.lacks(self._state.session.plan(name)))
 
     def _followed(self, plan: ConceptSpec) -> "ConceptBuilder | None":
-        builder = self._desk.builders.get(plan.name)
+        builder = self._state.builders.get(plan.name)
         return None if builder is None else builder.follow(plan)
 
     def _keep(self, name: str, builder: "ConceptBuilder | None") -> None:
         if builder is not None:
-            self._desk.builders[name] = builder
+            self._state.builders[name] = builder
 
 
 def _same(plan: ConceptSpec) -> ConceptSpec:

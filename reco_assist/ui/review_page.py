@@ -5,14 +5,14 @@ from collections.abc import Sequence
 import ipywidgets as w
 
 from reco_assist.errors import ImageError, InputError
-from reco_assist.session import Card, Order, Result, State
+from reco_assist.session import Order, Result, ReviewItem, State
 from reco_assist.ui.canvas import MaskCanvas
-from reco_assist.ui.desk import Desk, Layer
+from reco_assist.ui.controls import button, field, on_change, on_enter, page, row, say, show, text
 from reco_assist.ui.frame import ConceptLayer, Decision, Edit, Frame
 from reco_assist.ui.guard import Guarded
-from reco_assist.ui.parts import button, field, on_change, on_enter, page, row, say, show, text
 from reco_assist.ui.pictures import picture
 from reco_assist.ui.segmentation import Segmentation
+from reco_assist.ui.state import Layer, PanelState
 from reco_assist.ui.target_grid import TargetGrid
 
 REVIEW = 3
@@ -23,59 +23,59 @@ _ORDERS: dict[str, Order] = {"least certain first": "doubt", "most to learn firs
 class ReviewPage:
     """The job of segmenting, the canvas, and the grid."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._cards: list[Card] = []
+    def __init__(self, state: PanelState) -> None:
+        self._state = state
+        self._items: list[ReviewItem] = []
         self._counted = -1  # changes of the session that these know
         self._shown = ""  # content hash of the image on the canvas
         self._layers: tuple[Layer, ...] = ()  # what the canvas shows of it
-        self.segmentation = Segmentation(desk)
+        self.segmentation = Segmentation(state)
         self.folder = w.Text(placeholder="folder of the images to segment", layout=w.Layout(width="360px"))
-        on_enter(desk.guard, self.folder, self.start)
+        on_enter(state.guard, self.folder, self.start)
         self.student = w.Text(
             placeholder="none: the concepts segment",
             layout=w.Layout(width="260px"),
         )
-        on_enter(desk.guard, self.student, self.start)
+        on_enter(state.guard, self.student, self.start)
         self.order = w.Dropdown(
             options=list(_ORDERS.items()),
-            value=desk.session.order,
+            value=state.session.order,
             description="Order",
             layout=w.Layout(width="220px"),
         )
-        on_change(desk.guard, self.order, "value", self._reorder)
-        self.start_button = button(desk.guard, "Segment", self.start, "primary")
-        self.cancel_button = button(desk.guard, "Cancel", self.segmentation.cancel)
+        on_change(state.guard, self.order, "value", self._reorder)
+        self.start_button = button(state.guard, "Segment", self.start, "primary")
+        self.cancel_button = button(state.guard, "Cancel", self.segmentation.cancel)
         self.bar = w.IntProgress(0, 0, 1)
         self._status, self._hint, self._outdated = text("", "soft"), text("", "hint"), text("", "hint")
-        self.again_open = button(desk.guard, "", self.start)
+        self.again_open = button(state.guard, "", self.start)
         self.again_all = button(
-            desk.guard,
+            state.guard,
             "",
             lambda: self.start(decided=True),
             tooltip="Decided ones too: where a mask comes out otherwise, its decision is taken back",
         )
-        self.accept_rest = button(desk.guard, "Accept them all", self._accept_rest)
-        self.view = button(desk.guard, "Grid", self._toggle_view)
+        self.accept_rest = button(state.guard, "Accept them all", self._accept_rest)
+        self.view = button(state.guard, "Grid", self._toggle_view)
         self._figures, self._order_label = text("", "soft"), text("Order", "soft")
         self.canvas = MaskCanvas(height=520)
-        self.canvas.on_decision(desk.alone(self.decide))
-        self.canvas.on_threshold(desk.alone(self._threshold))
-        self.canvas.on_edit(desk.alone(self._edit))
-        self.canvas.on_navigate(desk.alone(self.navigate))
-        self.canvas.on_command(desk.alone(self.command))
-        chosen = desk.alone(lambda change: self._choose(change["new"]))
-        self.canvas.observe(Guarded(chosen, desk.fail), "active")
+        self.canvas.on_decision(state.alone(self.decide))
+        self.canvas.on_threshold(state.alone(self._threshold))
+        self.canvas.on_edit(state.alone(self._edit))
+        self.canvas.on_navigate(state.alone(self.navigate))
+        self.canvas.on_command(state.alone(self.command))
+        chosen = state.alone(lambda change: self._choose(change["new"]))
+        self.canvas.observe(Guarded(chosen, state.fail), "active")
         self._targets = TargetGrid(
-            desk,
-            decide=desk.alone(self._decide_many),
-            deny=desk.alone(self._deny),
-            open_image=desk.alone(self._open),
-            command=desk.alone(self.command),
+            state,
+            decide=state.alone(self._decide_many),
+            deny=state.alone(self._deny),
+            open_image=state.alone(self._open),
+            command=state.alone(self.command),
         )
         self.grid = self._targets.gallery
         show(self.grid, visible=False)
-        self.next = button(desk.guard, "Export", lambda: desk.open(REVIEW + 1), "primary")
+        self.next = button(state.guard, "Export", lambda: state.open(REVIEW + 1), "primary")
         self.widget = page(
             row(
                 field("Images to segment", self.folder),
@@ -90,27 +90,27 @@ class ReviewPage:
             self.grid,
             row(self._figures, self._order_label, self.order, self.view, self.next, kinds=["foot-row"]),
         )
-        if desk.session.targets is not None:
-            self.folder.value = desk.short(desk.session.targets)
-        if desk.session.student is not None:
-            self.student.value = desk.short(desk.session.student)
+        if state.session.targets is not None:
+            self.folder.value = state.short(state.session.targets)
+        if state.session.student is not None:
+            self.student.value = state.short(state.session.student)
 
     def start(self, *, decided: bool = False) -> None:
         """Segment the folder that is named; what is up to date stays, decided masks too unless `decided`."""
         self.segmentation.start(self.folder.value, self.student.value, decided=decided)
 
     def _reorder(self, order: Order) -> None:
-        self._desk.session.order = order
+        self._state.session.order = order
         self._targets.empty()
         self._count()
-        if self._cards:
-            self._show(self._desk.queue.next_open(""))
+        if self._items:
+            self._show(self._state.queue.next_open(""))
 
     # ------------------------------------------------------------------------------------ the review
 
     def decide(self, decision: Decision) -> None:
         """Keep a decision of the canvas and go on to the next image."""
-        session = self._desk.session
+        session = self._state.session
         names = list(decision.thresholds)
         self._check(decision.id, names)
         session.masks.set_thresholds(decision.id, dict(decision.thresholds))
@@ -119,13 +119,13 @@ class ReviewPage:
             session.decide(decision.id, {decision.concept: "absent"})
         else:
             still = [name for name in names if states[name] != "absent"] or names
-            session.decide(decision.id, {name: self._state(decision, name) for name in still})
+            session.decide(decision.id, {name: self._said(decision, name) for name in still})
         self._count()
         if all(session.review(decision.id, name).state != "pending" for name in names):
-            self._show(self._desk.queue.next_open(decision.id))
+            self._show(self._state.queue.next_open(decision.id))
         else:
             self._show(decision.id)
-        self._desk.changed()
+        self._state.changed()
 
     def navigate(self, where: str, index: int) -> None:
         """Show another image of the queue."""
@@ -133,7 +133,7 @@ class ReviewPage:
         if not ids:
             return
         if where == "unsure":
-            self._show(self._desk.queue.next_open(self._shown))
+            self._show(self._state.queue.next_open(self._shown))
             return
         position = {"next": index + 1, "previous": index - 1, "go": index}[where]
         self._show(ids[min(len(ids) - 1, max(0, position))])
@@ -143,7 +143,7 @@ class ReviewPage:
         if name == "grid":
             self._toggle_view()
             return
-        session = self._desk.session
+        session = self._state.session
         moved = session.undo() if name == "undo" else session.redo()
         if moved is not None:
             self._count()
@@ -151,14 +151,14 @@ class ReviewPage:
             shown = [one for one in self._hashes() if one in about]
             if shown:
                 self._show(shown[0])
-        self._desk.changed()
+        self._state.changed()
 
     def refresh(self) -> None:
         """Show how far the job and the review are."""
-        desk = self._desk
-        if desk.step != REVIEW:
+        state = self._state
+        if state.step != REVIEW:
             return
-        running = desk.segmenting.busy
+        running = state.segmenting.busy
         show(self.cancel_button, visible=running)
         show(self.bar, visible=running)
         self.start_button.disabled = running
@@ -167,94 +167,94 @@ class ReviewPage:
         self.bar.max, self.bar.value = stage.total, stage.done
         say(self._status, stage.line)
         self._count()
-        self.canvas.active = desk.name or ""
+        self.canvas.active = state.name or ""
         self._follow()
         self._place()
         self._show_outdated(running=running)
         self._show_figures()
-        show(self.canvas, visible=bool(self._cards) and self.grid.layout.display == "none")
+        show(self.canvas, visible=bool(self._items) and self.grid.layout.display == "none")
         for one in (self.view, self._order_label, self.order):
-            show(one, visible=bool(self._cards))
-        show(self.next, visible=bool(self._cards))
+            show(one, visible=bool(self._items))
+        show(self.next, visible=bool(self._items))
         if self.grid.layout.display != "none":
-            self._targets.fill(self._cards)
+            self._targets.fill(self._items)
 
-    def _state(self, decision: Decision, name: str) -> State:
+    def _said(self, decision: Decision, name: str) -> State:
         if decision.action == "accept":
             return self._accepted(decision.id, name)
         return "rejected" if decision.action == "reject" else "skipped"
 
     def _accepted(self, content_hash: str, name: str) -> State:
         """What accepting means: that an empty mask is right says that there is nothing."""
-        return "accepted" if self._desk.session.masks.drawn(content_hash, name).any() else "absent"
+        return "accepted" if self._state.session.masks.drawn(content_hash, name).any() else "absent"
 
     def _threshold(self, content_hash: str, concept: str, value: int) -> None:
         self._check(content_hash, [concept])
-        self._desk.session.masks.set_thresholds(content_hash, {concept: value})
+        self._state.session.masks.set_thresholds(content_hash, {concept: value})
         self._seen(content_hash)
 
     def _edit(self, edit: Edit) -> None:
         self._check(edit.id, [edit.concept])
-        self._desk.session.masks.edit(edit.id, edit.concept, edit.x, edit.y, edit.cells)
+        self._state.session.masks.edit(edit.id, edit.concept, edit.x, edit.y, edit.cells)
         self._seen(edit.id)
 
     def _names(self, result: Result) -> list[str]:
-        return [layer.name for layer in self._desk.layers(result)]
+        return [layer.name for layer in self._state.layers(result)]
 
     def _choose(self, name: str) -> None:
         """Work on the concept that was chosen on the canvas."""
-        if name in self._desk.session.concepts and name != self._desk.name:
-            self._desk.select(name)
-            self._desk.changed()
+        if name in self._state.session.concepts and name != self._state.name:
+            self._state.select(name)
+            self._state.changed()
 
     def _hashes(self) -> list[str]:
-        return [card.content_hash for card in self._cards]
+        return [item.content_hash for item in self._items]
 
     def _seen(self, content_hash: str) -> None:
         """Take over what the canvas itself has just changed: it shows it already."""
         if content_hash == self._shown:
-            self._layers = self._desk.layers(self._desk.session.result(content_hash))
+            self._layers = self._state.layers(self._state.session.result(content_hash))
 
     def _follow(self) -> None:
         """Show what the session says now, whoever changed it: another page, the job or a pull."""
-        if not self._cards:
+        if not self._items:
             self._shown, self._layers, self.canvas.frame = "", (), None
-        elif self._desk.queue.position(self._shown) is None:
-            self._show(self._desk.queue.next_open(""))
-        elif self._desk.layers(self._desk.session.result(self._shown)) != self._layers:
+        elif self._state.queue.position(self._shown) is None:
+            self._show(self._state.queue.next_open(""))
+        elif self._state.layers(self._state.session.result(self._shown)) != self._layers:
             self._show(self._shown)
 
     def _count(self) -> None:
         """Follow the queue, if anything has happened since."""
-        if self._counted == self._desk.session.store.count:
+        if self._counted == self._state.session.store.count:
             return
-        self._counted = self._desk.session.store.count
-        self._cards = self._desk.queue.cards
-        self.canvas.timeline = self._desk.queue.states
+        self._counted = self._state.session.store.count
+        self._items = self._state.queue.items
+        self.canvas.timeline = self._state.queue.states
 
     def _check(self, content_hash: str, names: Sequence[str]) -> None:
         """See that an image still has concepts that it was shown with."""
-        if not set(names) <= set(self._names(self._desk.session.result(content_hash))):
+        if not set(names) <= set(self._names(self._state.session.result(content_hash))):
             raise InputError(_CHANGED)
 
     def _place(self) -> None:
         """Say where the shown image is now: the queue is sorted anew while results come in."""
         frame = self.canvas.frame
-        index = None if frame is None else self._desk.queue.position(frame.id)
+        index = None if frame is None else self._state.queue.position(frame.id)
         if frame is not None and index is not None and index != frame.index:
             self.canvas.move(index)
 
     def _show(self, content_hash: str) -> None:
-        desk, session = self._desk, self._desk.session
-        index, result = desk.queue.position(content_hash), session.result(content_hash)
+        state, session = self._state, self._state.session
+        index, result = state.queue.position(content_hash), session.result(content_hash)
         if index is None:  # nothing of the job is in it any more
             return
-        self._layers = self._desk.layers(result)
+        self._layers = self._state.layers(result)
         layers = [
             ConceptLayer(
                 layer.name,
                 session.masks.scores(content_hash, layer.name),
-                layer.correction.threshold,
+                layer.adjustment.threshold,
                 edits=session.masks.strokes(content_hash, layer.name),
                 colour=layer.colour,
                 presence=layer.finding.probability,
@@ -281,7 +281,7 @@ class ReviewPage:
 
     def _show_outdated(self, *, running: bool) -> None:
         """Mark masks that are older than what makes them, and offer to make them anew."""
-        session, old = self._desk.session, self._desk.queue.outdated
+        session, old = self._state.session, self._state.queue.outdated
         still = sum(
             not all(session.review(content_hash, name).decided for name in names)
             for content_hash, names in old.items()
@@ -297,10 +297,10 @@ class ReviewPage:
         self.canvas.status = "This image's masks are out of date." if self._shown in old else ""
 
     def _show_figures(self) -> None:
-        figures = self._desk.queue.progress
+        figures = self._state.queue.progress
         say(self._hint, figures.hint)
         show(self.accept_rest, visible=figures.acceptance == 1 and bool(figures.hint))
-        if not self._cards:
+        if not self._items:
             say(self._figures, "")
             return
         parts = [f"{figures.left:,} left"]
@@ -330,7 +330,7 @@ class ReviewPage:
         self._toggle_view()
 
     def _decide_many(self, ids: Sequence[str], kept: bool) -> None:  # noqa: FBT001  (the gallery's callback)
-        session = self._desk.session
+        session = self._state.session
         session.decide_many(
             {
                 content_hash: {
@@ -340,18 +340,18 @@ class ReviewPage:
                 for content_hash in ids
             }
         )
-        self._desk.changed()
+        self._state.changed()
 
     def _deny(self, ids: Sequence[str]) -> None:
         """Say of images of the grid that nothing is there."""
-        session = self._desk.session
+        session = self._state.session
         nothing: dict[str, dict[str, State]] = {
             content_hash: dict.fromkeys(self._names(session.result(content_hash)), "absent")
             for content_hash in ids
         }
         session.decide_many(nothing)
-        self._desk.changed()
+        self._state.changed()
 
     def _accept_rest(self) -> None:
-        left = [card.content_hash for card in self._cards if card.state == "pending"]
+        left = [item.content_hash for item in self._items if item.state == "pending"]
         self._decide_many(left, kept=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from reco_assist.errors import InputError
 from reco_assist.session import ConceptSpec
 from reco_assist.session.freshness import note_student
-from reco_assist.ui.desk import Desk
+from reco_assist.ui.state import PanelState
 
 if TYPE_CHECKING:
     from reco_assist.segmenter import Predictor
@@ -36,8 +36,8 @@ class Segmentation:
         stage: How far it is.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, state: PanelState) -> None:
+        self._state = state
         self._cancelled = Event()
         self.stage = Stage()
 
@@ -52,7 +52,7 @@ class Segmentation:
         Raises:
             InputError: There is no such folder or file.
         """
-        session = self._desk.session
+        session = self._state.session
         root, file = _folder(folder), _file(student)
         if session.targets != root:
             session.targets = root
@@ -60,7 +60,7 @@ class Segmentation:
             session.student = file
         self._cancelled.clear()
         self.stage = Stage("Learning the concepts …" if file is None else "Loading the student …")
-        self._desk.segmenting.run(lambda: self._run(decided=decided))
+        self._state.segmenting.run(lambda: self._run(decided=decided))
 
     def cancel(self) -> None:
         """Stop after the current batch."""
@@ -69,15 +69,15 @@ class Segmentation:
     def _run(self, *, decided: bool) -> None:
         from reco_assist.session import job  # noqa: PLC0415  (loads the models' modules)
 
-        desk = self._desk
-        targets = job.list_targets(desk.session)
-        student = desk.session.student
+        state, session = self._state, self._state.session
+        targets = job.list_targets(session)
+        student = session.student
         predictor = self._concepts() if student is None else self._trained(student)
         skipped: tuple[tuple[str, str], ...] = ()
-        for step in job.segment(desk.session, predictor, targets, cancelled=self._cancelled, decided=decided):
+        for step in job.segment(session, predictor, targets, cancelled=self._cancelled, decided=decided):
             skipped = step.skipped
             self.stage = Stage(f"{step.done:,} of {step.total:,}", step.done, max(1, step.total))
-            desk.changed()
+            state.changed()
         stopped = "; cancelled, Segment goes on" if self._cancelled.is_set() else ""
         left_out = f"; {len(skipped)} could not be read: {skipped[0][1]}" if skipped else ""
         self.stage = Stage(
@@ -87,19 +87,19 @@ class Segmentation:
     def _concepts(self) -> "Predictor":
         from reco_assist.segmenter import Segmenter  # noqa: PLC0415  (loads the models' modules)
 
-        desk = self._desk
-        names = [name for name in desk.session.concepts if desk.session.plan(name).begun]
+        state = self._state
+        names = [name for name in state.session.concepts if state.session.plan(name).begun]
         if not names:
             raise InputError(
                 "There is no concept to segment with; look for one in step 1, or name a student."
             )
-        return Segmenter([desk.concept(name) for name in names], encoder=desk.encoder)
+        return Segmenter([state.concept(name) for name in names], encoder=state.encoder)
 
     def _trained(self, file: Path) -> "Predictor":
         """A student; what it finds becomes the job's concepts too."""
         from reco_assist.student import Student, StudentSegmenter  # noqa: PLC0415  (as above)
 
-        session = self._desk.session
+        session = self._state.session
         student = StudentSegmenter(Student.load(file))
         for name in student.digests:
             if name not in session.concepts:

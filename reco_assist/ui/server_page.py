@@ -12,8 +12,8 @@ from reco_assist.errors import InputError
 from reco_assist.label_studio import TOKEN, Comparison, compare, read_pulled
 from reco_assist.session import ConceptSpec, ExemplarSpec
 from reco_assist.session.labelling import CORRECTIONS, PICTURE, pull, push
-from reco_assist.ui.desk import Desk
-from reco_assist.ui.parts import button, field, on_change, page, part, row, say, show, text, with_classes
+from reco_assist.ui.controls import button, field, on_change, page, part, row, say, show, text, with_classes
+from reco_assist.ui.state import PanelState
 
 if TYPE_CHECKING:
     from reco_assist.session.corrections import Gain
@@ -30,15 +30,15 @@ class ServerPage:
     with the notebook.
     """
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, state: PanelState) -> None:
+        self._state = state
         self._token = ""
-        place = desk.session.store.get(_PLACE) or {}
-        default = desk.session.folder.stem[:50].ljust(3, "-")
+        place = state.session.store.get(_PLACE) or {}
+        default = state.session.folder.stem[:50].ljust(3, "-")
         self.url = w.Text(place.get("url", "http://localhost:8080"), layout=_WIDTH, continuous_update=False)
         self.project = w.Text(place.get("project", default), layout=_WIDTH, continuous_update=False)
         self.token = w.Password(placeholder="paste it here", layout=_WIDTH, continuous_update=False)
-        on_change(desk.guard, self.token, "value", self._take_token)
+        on_change(state.guard, self.token, "value", self._take_token)
         self._token_note = text("", "soft")
         self.shape = w.Dropdown(
             options=[
@@ -49,7 +49,7 @@ class ServerPage:
             layout=_WIDTH,
         )
         self.boxes = w.Checkbox(False, description="Offer a tool for boxes too", indent=False)  # noqa: FBT003
-        self.push_button = button(desk.guard, "Push", self.push, "primary", "large")
+        self.push_button = button(state.guard, "Push", self.push, "primary", "large")
         self._pushed, self._push_note = text("", "hint"), text("", "soft")
         self._push_part = part(
             field("How masks are sent (new projects)", self.shape, self.boxes),
@@ -65,8 +65,8 @@ class ServerPage:
             ],
             layout=_WIDTH,
         )
-        self.pull_button = button(desk.guard, "Pull", self.pull, "primary", "large")
-        self.learn_button = button(desk.guard, "Learn from the corrections", self.learn, "large")
+        self.pull_button = button(state.guard, "Pull", self.pull, "primary", "large")
+        self.learn_button = button(state.guard, "Learn from the corrections", self.learn, "large")
         self._pulled, self.table, self._learnt = text("", "hint"), w.HTML(), text("", "hint")
         self.picture = with_classes(w.Image(format="png", layout=w.Layout(max_width="100%")), "ra-sheet")
         self._pull_part = part(
@@ -91,7 +91,7 @@ class ServerPage:
 
     def push(self) -> None:
         """Send the masks in the background."""
-        session = self._desk.session
+        session = self._state.session
         place, token, shape, boxes = self._place(), self._given(), self.shape.value, self.boxes.value
         say(self._pushed, "")
         done = 0
@@ -111,11 +111,11 @@ class ServerPage:
                 say(self._push_note, note)
 
         say(self._push_note, "Sending …")
-        self._desk.learning.run(work)
+        self._state.learning.run(work)
 
     def pull(self) -> None:
         """Fetch the corrections in the background, and show what was corrected."""
-        session = self._desk.session
+        session = self._state.session
         place, token, policy = self._place(), self._given(), self.policy.value
         say(self._pulled, "Fetching …")
 
@@ -131,14 +131,14 @@ class ServerPage:
                 say(self._pulled, note)
             self._show_corrections()
 
-        self._desk.learning.run(work)
+        self._state.learning.run(work)
 
     def learn(self) -> None:
         """Make corrected masks the open concept's examples, and say what that is worth."""
-        name = self._desk.name
+        name = self._state.name
         if name is None:
             raise InputError("No concept is open; choose the one that shall learn.")
-        pulled = read_pulled(self._desk.session.folder / CORRECTIONS)
+        pulled = read_pulled(self._state.session.folder / CORRECTIONS)
         say(self._learnt, f"Learning {name!r} …")
 
         def work() -> None:
@@ -151,36 +151,36 @@ class ServerPage:
             note = ""
             try:
                 shown, _ = correction_exemplars(pulled, name)
-                plan = self._desk.session.plan(name)
-                gain = measure_gain(self._desk.archive, pulled, name, k=plan.k, contexts=plan.contexts)
+                plan = self._state.session.plan(name)
+                gain = measure_gain(self._state.archive, pulled, name, k=plan.k, contexts=plan.contexts)
                 examples = [exemplar_spec(one) for one in shown]
-                self._desk.session.change_plan(
+                self._state.session.change_plan(
                     name, lambda plan: _taught(plan, examples), what="learn from corrections"
                 )
-                self._desk.forget(name)
+                self._state.forget(name)
                 note = _learning_note(name, sum(not one.negative for one in shown), len(shown), gain)
             finally:
                 say(self._learnt, note)
-            self._desk.load(name)
+            self._state.load(name)
 
-        self._desk.learning.run(work)
+        self._state.learning.run(work)
 
     def refresh(self) -> None:
         """Show the part of the open step."""
-        desk = self._desk
-        if desk.step not in {PUSH, PULL}:
+        state = self._state
+        if state.step not in {PUSH, PULL}:
             return
-        show(self._push_part, visible=desk.step == PUSH)
-        show(self._pull_part, visible=desk.step == PULL)
-        busy = desk.learning.busy
+        show(self._push_part, visible=state.step == PUSH)
+        show(self._pull_part, visible=state.step == PULL)
+        busy = state.learning.busy
         self.push_button.disabled = self.pull_button.disabled = busy
-        self.learn_button.disabled = busy or not self.table.value or desk.name is None
+        self.learn_button.disabled = busy or not self.table.value or state.name is None
         known = "kept in memory only" if self._token else f"from {TOKEN}" if os.environ.get(TOKEN) else ""
         say(self._token_note, known or "Account & Settings → Access Token; kept in memory only")
 
     def _place(self) -> tuple[str, str]:
         url, project = self.url.value.strip(), self.project.value.strip()
-        self._desk.session.store.put("choose server", {_PLACE: {"url": url, "project": project}})
+        self._state.session.store.put("choose server", {_PLACE: {"url": url, "project": project}})
         return url, project
 
     def _given(self) -> str | None:
@@ -198,7 +198,7 @@ class ServerPage:
             self.refresh()
 
     def _show_corrections(self) -> None:
-        folder = self._desk.session.folder / CORRECTIONS
+        folder = self._state.session.folder / CORRECTIONS
         try:
             result = compare(read_pulled(folder))
         except InputError:

@@ -10,12 +10,12 @@ from reco_assist.concepts import ambiguous
 from reco_assist.retrieval import Retrieved
 from reco_assist.session import ConceptSpec
 from reco_assist.ui.concept_page import ConceptPage
-from reco_assist.ui.desk import Desk
+from reco_assist.ui.controls import button, page, row, say, show, text
 from reco_assist.ui.gallery import ExemplarGallery, GalleryItem
 from reco_assist.ui.guard import sentence
-from reco_assist.ui.parts import button, page, row, say, show, text
 from reco_assist.ui.pictures import ArchivePictures
 from reco_assist.ui.pruning import Pruning
+from reco_assist.ui.state import PanelState
 
 if TYPE_CHECKING:
     from reco_assist.concepts import ConceptBuilder
@@ -26,28 +26,28 @@ RETRIEVE, PRUNE = 1, 2
 class SetPage:
     """The retrieved images: by score at first, then with seeds, support and heat maps."""
 
-    def __init__(self, desk: Desk, concept_page: ConceptPage) -> None:
-        self._desk = desk
-        self._pruning = Pruning(desk)
+    def __init__(self, state: PanelState, concept_page: ConceptPage) -> None:
+        self._state = state
+        self._pruning = Pruning(state)
         self._heated: ConceptBuilder | None = None  # whose heat maps the pictures hold
-        self.pictures = ArchivePictures(desk.archive)
+        self.pictures = ArchivePictures(state.archive)
         self.gallery = ExemplarGallery(self.pictures, height=460)
-        self.gallery.on_decision(desk.alone(self.decide))
-        self.gallery.on_feedback(desk.alone(self.mark))
-        self.gallery.on_exemplar(desk.alone(concept_page.draw))
-        self.gallery.on_painting(desk.alone(concept_page.paint))
-        self.gallery.on_command(desk.alone(self.command))
-        self.gallery.observe(desk.guard(lambda _: self._heat()), "heat")
+        self.gallery.on_decision(state.alone(self.decide))
+        self.gallery.on_feedback(state.alone(self.mark))
+        self.gallery.on_exemplar(state.alone(concept_page.draw))
+        self.gallery.on_painting(state.alone(concept_page.paint))
+        self.gallery.on_command(state.alone(self.command))
+        self.gallery.observe(state.guard(lambda _: self._heat()), "heat")
         self._advice, self._doubt = text("", "soft"), text("", "hint")
         self.swap = button(
-            desk.guard,
+            state.guard,
             "Swap object and background",
             self._pruning.swap,
             tooltip="For heat maps that mark what is around it",
         )
-        self.drop_outliers = button(desk.guard, "", self._drop_outliers)
-        self.again = button(desk.guard, "Find again", concept_page.find, "primary")
-        self.next = button(desk.guard, "", lambda: desk.open(desk.step + 1), "primary")
+        self.drop_outliers = button(state.guard, "", self._drop_outliers)
+        self.again = button(state.guard, "Find again", concept_page.find, "primary")
+        self.next = button(state.guard, "", lambda: state.open(state.step + 1), "primary")
         self.widget = page(
             self._doubt,
             self.gallery,
@@ -56,12 +56,12 @@ class SetPage:
 
     def refresh(self) -> None:
         """Show the set as it is now."""
-        desk, plan = self._desk, self._desk.plan
-        if plan is None or desk.step not in {RETRIEVE, PRUNE}:
+        state, plan = self._state, self._state.plan
+        if plan is None or state.step not in {RETRIEVE, PRUNE}:
             return
         self.gallery.title = plan.name
-        self.gallery.mode = "prune" if desk.step == PRUNE else "retrieve"
-        self.gallery.busy = desk.learning.busy
+        self.gallery.mode = "prune" if state.step == PRUNE else "retrieve"
+        self.gallery.busy = state.learning.busy
         self._heat()
         plan = self._pruning.shown(plan)
         self._show_items(plan)
@@ -70,12 +70,12 @@ class SetPage:
     def decide(self, ids: Sequence[str], kept: bool) -> None:  # noqa: FBT001  (the gallery's callback)
         """Keep or drop images."""
         self._pruning.keep(ids, kept=kept)
-        self._desk.changed()
+        self._state.changed()
 
     def mark(self, content_hash: str, sign: int) -> None:
         """More like this adds the archive's nearest; less like this drops it and its kind."""
         self._pruning.mark(content_hash, sign)
-        self._desk.changed()
+        self._state.changed()
 
     def command(self, name: str) -> None:
         """Undo, redo or load more."""
@@ -83,26 +83,26 @@ class SetPage:
             self._pruning.load_more()
         else:
             self._pruning.travel(name)
-        self._desk.changed()
+        self._state.changed()
 
     def _show_items(self, plan: ConceptSpec) -> None:
-        builder = self._desk.builder
+        builder = self._state.builder
         if builder is None:
-            first = self._desk.looks.get(plan.name, [])
+            first = self._state.looks.get(plan.name, [])
             self._put([self._item(image, plan) for image in first])
             found = f"{len(first)} images; finding what they share …" if first else "Searching the archive …"
-            self.gallery.status = found if self._desk.learning.busy else ""
+            self.gallery.status = found if self._state.learning.busy else ""
             self.gallery.more = False
             return
         items = [self._item(image, plan) for image in builder.images]
-        if self._desk.step == PRUNE:
+        if self._state.step == PRUNE:
             items = self._with_seeds(items)
         self._put(items)
-        self.gallery.more = len(items) < len(self._desk.archive)
+        self.gallery.more = len(items) < len(self._state.archive)
         kept = sum(item.kept for item in items)
-        quality = self._desk.quality
+        quality = self._state.quality
         more = "" if quality is None else f" · about {quality.remaining:,} more are likely to show it"
-        self.gallery.status = f"{kept} of {len(items)} kept, out of {len(self._desk.archive):,} images{more}"
+        self.gallery.status = f"{kept} of {len(items)} kept, out of {len(self._state.archive):,} images{more}"
 
     def _put(self, items: list[GalleryItem]) -> None:
         if tuple(items) != self.gallery.items:
@@ -112,7 +112,7 @@ class SetPage:
         mark = dict(plan.marks).get(image.content_hash, 0)
         return GalleryItem(
             image.content_hash,
-            self._desk.label(image.path),
+            self._state.label(image.path),
             image.score,
             kept=image.content_hash not in plan.dropped,
             feedback=1 if mark > 0 else -1 if mark < 0 else 0,
@@ -124,7 +124,7 @@ class SetPage:
 
         What is suggested for dropping comes first, then the best supported.
         """
-        builder = self._desk.builder
+        builder = self._state.builder
         if builder is None:
             return items
         facts: dict[str, tuple[float, tuple[float, float]]] = {}
@@ -141,12 +141,12 @@ class SetPage:
         return sorted(seeded, key=lambda item: (not item.outlier, -(item.support or 0.0)))
 
     def _show_foot(self, plan: ConceptSpec) -> None:
-        desk, builder = self._desk, self._desk.builder
-        pruning = desk.step == PRUNE
+        state, builder = self._state, self._state.builder
+        pruning = state.step == PRUNE
         outliers = len(builder.outliers()) if pruning and builder else 0
         self.drop_outliers.description = f"Drop the {outliers} that are unlike the others"
         show(self.drop_outliers, visible=outliers > 0)
-        stale = desk.is_stale(plan.name)
+        stale = state.is_stale(plan.name)
         show(self.again, visible=stale)
         self.again.description = "Find again with the changed question"
         self.next.description = "Segment with it" if pruning else "Prune"
@@ -158,17 +158,17 @@ class SetPage:
         led_by_word = builder is not None and not builder.found.exemplars
         show(self.swap, visible=pruning and led_by_word)
         asked = pruning and led_by_word and not plan.swapped
-        doubt = ambiguous(plan.name, desk.quality) if asked else ""
+        doubt = ambiguous(plan.name, state.quality) if asked else ""
         say(self._doubt, sentence(doubt))
 
     def _drop_outliers(self) -> None:
-        builder = self._desk.builder
+        builder = self._state.builder
         if builder is not None:
             self._pruning.keep(builder.outliers(), kept=False, what="drop outliers")
 
     def _heat(self) -> None:
         """Compute the heat maps that the gallery asks for, when they are switched on."""
-        builder = self._desk.builder
+        builder = self._state.builder
         if not self.gallery.heat or builder is None or builder is self._heated:
             return
         self._heated = builder

@@ -5,10 +5,10 @@ from typing import Literal
 
 from reco_assist.errors import ImageError
 from reco_assist.images import decode
-from reco_assist.session import Card, State
-from reco_assist.ui.desk import Desk
+from reco_assist.session import ReviewItem, State
 from reco_assist.ui.gallery import ExemplarGallery, GalleryItem
 from reco_assist.ui.pictures import painted
+from reco_assist.ui.state import PanelState
 
 _THUMBNAIL = 320  # pixels
 _FEEDBACK: Mapping[State, Literal[-1, 1]] = {"accepted": 1, "absent": -1, "skipped": -1}
@@ -18,7 +18,7 @@ class TargetGrid:
     """The grid of a review; what is decided in it is told.
 
     Args:
-        desk: The state.
+        state: The state.
         decide: Called with content hashes and whether their masks are right.
         deny: Called with the content hashes of images that show nothing.
         open_image: Called with the content hash of an image to work on.
@@ -27,15 +27,15 @@ class TargetGrid:
 
     def __init__(
         self,
-        desk: Desk,
+        state: PanelState,
         *,
         decide: Callable[[Sequence[str], bool], None],
         deny: Callable[[Sequence[str]], None],
         open_image: Callable[[str], None],
         command: Callable[[str], None],
     ) -> None:
-        self._desk = desk
-        self._pictures = TargetPictures(desk)
+        self._state = state
+        self._pictures = TargetPictures(state)
         self.gallery = ExemplarGallery(self._pictures, mode="review", title="All targets", height=520)
         self.gallery.on_decision(decide)
         self.gallery.on_absent(deny)
@@ -46,20 +46,20 @@ class TargetGrid:
         """Forget in what order images were shown."""
         self.gallery.items = ()
 
-    def fill(self, cards: Sequence[Card]) -> None:
+    def fill(self, reviewed: Sequence[ReviewItem]) -> None:
         """Show these images, those that are shown already where they are, with their masks of this moment."""
         # What is decided goes to the front of the queue, but stays where it is under the curator's eyes.
-        old = self._desk.queue.outdated
+        old = self._state.queue.outdated
         places = {item.id: place for place, item in enumerate(self.gallery.items)}
         items = [
             GalleryItem(
-                card.content_hash,
-                card.result.image.file_name + (" · out of date" if card.content_hash in old else ""),
-                card.chance,
-                kept=card.state not in {"rejected", "absent"},
-                feedback=_FEEDBACK.get(card.state, 0),
+                one.content_hash,
+                one.result.image.file_name + (" · out of date" if one.content_hash in old else ""),
+                one.chance,
+                kept=one.state not in {"rejected", "absent"},
+                feedback=_FEEDBACK.get(one.state, 0),
             )
-            for card in sorted(cards, key=lambda card: places.get(card.content_hash, len(places)))
+            for one in sorted(reviewed, key=lambda one: places.get(one.content_hash, len(places)))
         ]
         if tuple(items) != self.gallery.items:
             self.gallery.items = items
@@ -70,8 +70,8 @@ class TargetGrid:
 class TargetPictures:
     """Targets under their masks, as `GallerySource` wants them."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, state: PanelState) -> None:
+        self._state = state
         self._sent: dict[str, object] = {}  # what thumbnails were painted from, by content hash
 
     def changed(self, known: set[str]) -> list[str]:
@@ -92,14 +92,14 @@ class TargetPictures:
         return
 
     def _sight(self, content_hash: str) -> object:
-        session = self._desk.session
-        layers = self._desk.layers(session.result(content_hash))
+        session = self._state.session
+        layers = self._state.layers(session.result(content_hash))
         return [(layer, session.review(content_hash, layer.name).state) for layer in layers]
 
     def _painted(self, content_hash: str, longest: int) -> bytes:
-        session = self._desk.session
+        session = self._state.session
         result = session.result(content_hash)
-        layers = self._desk.layers(result)
+        layers = self._state.layers(result)
         masks = [session.mask(content_hash, layer.name) for layer in layers]
         try:
             pixels = decode(result.path, reduce_to=longest).pixels

@@ -1,4 +1,4 @@
-"""StepRail: the top of the Annotator, with its concepts and its steps."""
+"""Stepper: the top of the Annotator, with its concepts and its steps."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from reco_assist.ui._assets import asset
 from reco_assist.ui.guard import Guarded
 
 
-class StepRail(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships no usable types for mypy
+class Stepper(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships no usable types for mypy
     """Shows where the curator is; clicks are reported, and their owner sets `active` and `concept`.
 
     Attributes:
@@ -24,8 +24,8 @@ class StepRail(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships no
         busy: Shows that work goes on.
     """
 
-    _esm = asset("step_rail.js")
-    _css = asset("step_rail.css")
+    _esm = asset("stepper.js")
+    _css = asset("stepper.css")
 
     heading = traitlets.Unicode().tag(sync=True)
     note = traitlets.Unicode().tag(sync=True)

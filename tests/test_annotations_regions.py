@@ -6,7 +6,7 @@ from PIL import Image
 from scipy import ndimage
 
 from reco_assist.annotations import ImageRef, Verdict
-from reco_assist.annotations.decide import AUTOMATIC, Rule, claimed, despeckled, owners, regions
+from reco_assist.annotations.regions import AUTOMATIC, Rule, claimed, despeckled, owners, regions
 from reco_assist.images import content_hash
 from reco_assist.masks import rle
 from reco_assist.runs import Run, list_targets

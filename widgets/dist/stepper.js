@@ -73,7 +73,7 @@ function watch(lifetime, model, handlers) {
   }
 }
 
-// src/rail/tabs.js
+// src/stepper/tabs.js
 function moveTab(key, at, enabled) {
   const all = enabled.length;
   const from = { ArrowRight: at, ArrowLeft: at, Home: -1, End: all }[key];
@@ -86,31 +86,31 @@ function moveTab(key, at, enabled) {
   return -1;
 }
 
-// src/rail/widget.js
+// src/stepper/widget.js
 var GUARDED = (
   /** @type {const} */
   ["focusin", "keydown"]
 );
-var Rail = class {
+var Stepper = class {
   /** @param {Model} model */
   constructor(model) {
     this.model = model;
     this.lifetime = new Lifetime();
-    this.heading = h("span", { class: "ra-rail-heading" });
-    this.note = h("span", { class: "ra-rail-note" });
-    this.busy = h("span", { class: "ra-rail-busy", "aria-hidden": "true" });
-    this.concepts = h("div", { class: "ra-rail-concepts", role: "group", "aria-label": "Concepts" });
-    this.steps = h("div", { class: "ra-rail-steps", role: "tablist", "aria-label": "Steps" });
+    this.heading = h("span", { class: "ra-stepper-heading" });
+    this.note = h("span", { class: "ra-stepper-note" });
+    this.busy = h("span", { class: "ra-stepper-busy", "aria-hidden": "true" });
+    this.concepts = h("div", { class: "ra-stepper-concepts", role: "group", "aria-label": "Concepts" });
+    this.steps = h("div", { class: "ra-stepper-steps", role: "tablist", "aria-label": "Steps" });
     this.message = h("span", {});
-    const close = h("button", { type: "button", class: "ra-rail-close", "aria-label": "Dismiss" }, "×");
+    const close = h("button", { type: "button", class: "ra-stepper-close", "aria-label": "Dismiss" }, "×");
     close.addEventListener("click", () => this.send({ type: "dismiss" }));
-    this.alert = h("div", { class: "ra-rail-alert", role: "alert", hidden: "" }, this.message, close);
+    this.alert = h("div", { class: "ra-stepper-alert", role: "alert", hidden: "" }, this.message, close);
     this.root = h(
       "div",
-      { class: "ra-rail", [SUPPRESS]: "true", role: "region", "aria-label": "Annotator" },
+      { class: "ra-stepper", [SUPPRESS]: "true", role: "region", "aria-label": "Annotator" },
       h(
         "div",
-        { class: "ra-rail-top" },
+        { class: "ra-stepper-top" },
         this.heading,
         this.concepts,
         spring(),
@@ -170,15 +170,15 @@ var Rail = class {
   drawConcepts() {
     const chosen = this.model.get("concept");
     const nodes = this.model.get("concepts").map(([name, colour], index) => {
-      const dot = h("span", { class: "ra-rail-dot", "aria-hidden": "true" });
+      const dot = h("span", { class: "ra-stepper-dot", "aria-hidden": "true" });
       dot.style.background = colour;
       const pressed = String(index === chosen);
-      const words = h("span", { class: "ra-rail-name" }, name);
-      const node = h("button", { type: "button", class: "ra-rail-concept", "aria-pressed": pressed, title: name }, dot, words);
+      const words = h("span", { class: "ra-stepper-name" }, name);
+      const node = h("button", { type: "button", class: "ra-stepper-concept", "aria-pressed": pressed, title: name }, dot, words);
       node.addEventListener("click", () => this.send({ type: "concept", index }));
       return node;
     });
-    const add = h("button", { type: "button", class: "ra-rail-add" }, "+ Concept");
+    const add = h("button", { type: "button", class: "ra-stepper-add" }, "+ Concept");
     add.addEventListener("click", () => this.send({ type: "add" }));
     this.concepts.replaceChildren(...nodes, ...nodes.length > 0 ? [add] : []);
   }
@@ -190,17 +190,17 @@ var Rail = class {
         "button",
         {
           type: "button",
-          class: "ra-rail-step",
+          class: "ra-stepper-step",
           role: "tab",
           "aria-selected": String(index === active),
           tabindex: index === active ? "0" : "-1"
         },
-        h("span", { class: "ra-rail-number", "aria-hidden": "true" }, done ? "✓" : String(index + 1)),
+        h("span", { class: "ra-stepper-number", "aria-hidden": "true" }, done ? "✓" : String(index + 1)),
         h(
           "span",
-          { class: "ra-rail-words" },
-          h("span", { class: "ra-rail-title" }, title),
-          h("span", { class: "ra-rail-sub", title: note }, note)
+          { class: "ra-stepper-words" },
+          h("span", { class: "ra-stepper-title" }, title),
+          h("span", { class: "ra-stepper-sub", title: note }, note)
         )
       );
       node.disabled = !enabled;
@@ -221,14 +221,14 @@ var Rail = class {
   }
 };
 
-// src/step_rail.js
+// src/stepper.js
 function render({ model, el }) {
-  const rail = new Rail(model);
-  el.append(rail.root);
-  rail.start();
-  return () => rail.dispose();
+  const stepper = new Stepper(model);
+  el.append(stepper.root);
+  stepper.start();
+  return () => stepper.dispose();
 }
-var step_rail_default = { render };
+var stepper_default = { render };
 export {
-  step_rail_default as default
+  stepper_default as default
 };

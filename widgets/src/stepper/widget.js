@@ -1,4 +1,4 @@
-/** The rail as a whole: its DOM and its wiring. */
+/** The stepper as a whole: its DOM and its wiring. */
 
 import { Lifetime, h, spring } from "../shared/dom.js";
 import { SUPPRESS, guard, take } from "../shared/keys.js";
@@ -12,26 +12,26 @@ import { moveTab } from "./tabs.js";
 const GUARDED = /** @type {const} */ (["focusin", "keydown"]);
 
 /** The widget's view. */
-export class Rail {
+export class Stepper {
   /** @param {Model} model */
   constructor(model) {
     this.model = model;
     this.lifetime = new Lifetime();
-    this.heading = h("span", { class: "ra-rail-heading" });
-    this.note = h("span", { class: "ra-rail-note" });
-    this.busy = h("span", { class: "ra-rail-busy", "aria-hidden": "true" });
-    this.concepts = h("div", { class: "ra-rail-concepts", role: "group", "aria-label": "Concepts" });
-    this.steps = h("div", { class: "ra-rail-steps", role: "tablist", "aria-label": "Steps" });
+    this.heading = h("span", { class: "ra-stepper-heading" });
+    this.note = h("span", { class: "ra-stepper-note" });
+    this.busy = h("span", { class: "ra-stepper-busy", "aria-hidden": "true" });
+    this.concepts = h("div", { class: "ra-stepper-concepts", role: "group", "aria-label": "Concepts" });
+    this.steps = h("div", { class: "ra-stepper-steps", role: "tablist", "aria-label": "Steps" });
     this.message = h("span", {});
-    const close = h("button", { type: "button", class: "ra-rail-close", "aria-label": "Dismiss" }, "×");
+    const close = h("button", { type: "button", class: "ra-stepper-close", "aria-label": "Dismiss" }, "×");
     close.addEventListener("click", () => this.send({ type: "dismiss" }));
-    this.alert = h("div", { class: "ra-rail-alert", role: "alert", hidden: "" }, this.message, close);
+    this.alert = h("div", { class: "ra-stepper-alert", role: "alert", hidden: "" }, this.message, close);
     this.root = h(
       "div",
-      { class: "ra-rail", [SUPPRESS]: "true", role: "region", "aria-label": "Annotator" },
+      { class: "ra-stepper", [SUPPRESS]: "true", role: "region", "aria-label": "Annotator" },
       h(
         "div",
-        { class: "ra-rail-top" },
+        { class: "ra-stepper-top" },
         this.heading,
         this.concepts,
         spring(),
@@ -94,15 +94,15 @@ export class Rail {
   drawConcepts() {
     const chosen = this.model.get("concept");
     const nodes = this.model.get("concepts").map(([name, colour], index) => {
-      const dot = h("span", { class: "ra-rail-dot", "aria-hidden": "true" });
+      const dot = h("span", { class: "ra-stepper-dot", "aria-hidden": "true" });
       dot.style.background = colour;
       const pressed = String(index === chosen);
-      const words = h("span", { class: "ra-rail-name" }, name);
-      const node = h("button", { type: "button", class: "ra-rail-concept", "aria-pressed": pressed, title: name }, dot, words);
+      const words = h("span", { class: "ra-stepper-name" }, name);
+      const node = h("button", { type: "button", class: "ra-stepper-concept", "aria-pressed": pressed, title: name }, dot, words);
       node.addEventListener("click", () => this.send({ type: "concept", index }));
       return node;
     });
-    const add = h("button", { type: "button", class: "ra-rail-add" }, "+ Concept");
+    const add = h("button", { type: "button", class: "ra-stepper-add" }, "+ Concept");
     add.addEventListener("click", () => this.send({ type: "add" }));
     this.concepts.replaceChildren(...nodes, ...(nodes.length > 0 ? [add] : []));
   }
@@ -115,17 +115,17 @@ export class Rail {
         "button",
         {
           type: "button",
-          class: "ra-rail-step",
+          class: "ra-stepper-step",
           role: "tab",
           "aria-selected": String(index === active),
           tabindex: index === active ? "0" : "-1",
         },
-        h("span", { class: "ra-rail-number", "aria-hidden": "true" }, done ? "✓" : String(index + 1)),
+        h("span", { class: "ra-stepper-number", "aria-hidden": "true" }, done ? "✓" : String(index + 1)),
         h(
           "span",
-          { class: "ra-rail-words" },
-          h("span", { class: "ra-rail-title" }, title),
-          h("span", { class: "ra-rail-sub", title: note }, note),
+          { class: "ra-stepper-words" },
+          h("span", { class: "ra-stepper-title" }, title),
+          h("span", { class: "ra-stepper-sub", title: note }, note),
         ),
       );
       node.disabled = !enabled;

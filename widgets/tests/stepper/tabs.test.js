@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { moveTab } from "../../src/rail/tabs.js";
+import { moveTab } from "../../src/stepper/tabs.js";
 
 test("arrows move among the steps that are enabled, around the ends", () => {
   const enabled = [true, false, true, true, false];

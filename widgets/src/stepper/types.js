@@ -1,4 +1,4 @@
-/** Types of the rail; no code. */
+/** Types of the stepper; no code. */
 
 /**
  * @typedef {object} Traits

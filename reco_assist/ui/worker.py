@@ -10,7 +10,7 @@ from threading import Lock, Thread
 from reco_assist.ui.guard import Guarded
 
 
-class Lane:
+class Worker:
     """A queue of jobs and the thread that does them.
 
     Args:

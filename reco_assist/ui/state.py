@@ -1,4 +1,4 @@
-"""Desk: what the pages of the Annotator share. It owns the builders and the threads, and no widget."""
+"""PanelState: what the pages of the Annotator share. It owns the builders and the threads, and no widget."""
 
 import os
 from collections.abc import Callable
@@ -13,10 +13,10 @@ from reco_assist.errors import RecoAssistError
 from reco_assist.files import make_folder
 from reco_assist.session import ConceptSpec, ReviewQueue, Session
 from reco_assist.session.freshness import note_concept
-from reco_assist.session.records import Correction, Finding, Result
+from reco_assist.session.records import Adjustment, Finding, Result
 from reco_assist.ui.frame import PALETTE
 from reco_assist.ui.guard import Guarded
-from reco_assist.ui.lane import Lane
+from reco_assist.ui.worker import Worker
 
 if TYPE_CHECKING:
     from reco_assist.concepts import Concept, ConceptBuilder, Quality
@@ -32,18 +32,18 @@ class Layer:
         name: The concept.
         colour: "#rrggbb".
         finding: What was found.
-        correction: How its mask was adjusted.
+        adjustment: How its mask was adjusted.
         absent: The curator said that it is not there.
     """
 
     name: str
     colour: str
     finding: Finding
-    correction: Correction
+    adjustment: Adjustment
     absent: bool
 
 
-class Desk:
+class PanelState:
     """State of the running notebook: which concept and step are open, and what is loaded.
 
     Attributes:
@@ -55,7 +55,7 @@ class Desk:
         learning: The thread that retrieves and co-segments.
         segmenting: The thread that segments targets.
         error: What failed last, in one sentence; empty for nothing.
-        drawing: Held while pages are brought up to date: the lanes' threads do that too.
+        drawing: Held while pages are brought up to date: the workers' threads do that too.
     """
 
     def __init__(self, archive: Archive, session: Session) -> None:
@@ -70,8 +70,8 @@ class Desk:
         self.queue = ReviewQueue(session)
         self._listeners: list[Callable[[], None]] = []
         self.drawing = RLock()
-        self.learning = Lane(fail=self.fail, changed=self.changed)
-        self.segmenting = Lane(fail=self.fail, changed=self.changed)
+        self.learning = Worker(fail=self.fail, changed=self.changed)
+        self.segmenting = Worker(fail=self.fail, changed=self.changed)
 
     @cached_property
     def encoder(self) -> "Encoder":
@@ -86,7 +86,7 @@ class Desk:
 
     def changed(self) -> None:
         """Let every page show what is true now; the last listener says what failed meanwhile."""
-        with self.drawing:  # the lanes' threads report here too
+        with self.drawing:  # the workers' threads report here too
             for listener in list(self._listeners):
                 Guarded(listener, self.note)()
 
@@ -106,7 +106,7 @@ class Desk:
         return Guarded(self.alone(act), self.fail)
 
     def alone(self, action: Callable[..., object]) -> Callable[..., None]:
-        """What the curator does, with no drawing by a lane's thread between its steps."""
+        """What the curator does, with no drawing by a worker's thread between its steps."""
 
         def act(*given: object) -> None:
             with self.drawing:
@@ -173,7 +173,7 @@ class Desk:
                 name,
                 self.colour(name),
                 result.findings[name],
-                session.masks.correction(digest, name),
+                session.masks.adjustment(digest, name),
                 session.review(digest, name).state == "absent",
             )
             for name in session.concepts
@@ -211,7 +211,7 @@ class Desk:
         self.learning.run(anew)
 
     def builder_of(self, name: str) -> "ConceptBuilder":
-        """A concept's builder, loaded if need be. Takes time then: call it in a lane.
+        """A concept's builder, loaded if need be. Takes time then: call it in a worker.
 
         Raises:
             RecoAssistError: The builder cannot be held.
@@ -240,7 +240,7 @@ class Desk:
         self.learning.run(lambda: self._judge(name))
 
     def concept(self, name: str) -> "Concept":
-        """What a concept's plan teaches now; kept in the session too. Takes time: call it in a lane.
+        """What a concept's plan teaches now; kept in the session too. Takes time: call it in a worker.
 
         Raises:
             RecoAssistError: The builder cannot be held.
