@@ -62,7 +62,7 @@ def decide(annotator, action, concept=None):
     frame = annotator.review_page.canvas.frame
     concept = concept or frame.layers[0].name
     thresholds = annotator.review_page.canvas.thresholds
-    annotator.review_page.decide(Decision(frame.id, action, concept, thresholds))
+    annotator.review_page.review.decide(Decision(frame.id, action, concept, thresholds))
     return frame.id
 
 
@@ -596,7 +596,7 @@ def test_a_concept_can_be_removed(place):
     assert (annotator.state.name, page.word.value) == ("mug", "mug")
     assert page.remove_button.description == "Remove this concept"
     annotator.state.open(3)
-    annotator.review_page.navigate("go", 0)
+    annotator.review_page.review.navigate("go", 0)
     assert [layer.name for layer in annotator.review_page.canvas.frame.layers] == ["mug"]
     annotator.state.open(0)
     for _ in range(2):
@@ -613,7 +613,7 @@ def test_a_decision_keeps_the_thresholds_that_were_seen(place):
     segment(annotator)
     frame = annotator.review_page.canvas.frame
     # The slider's own message may come after the key's.
-    annotator.review_page.decide(Decision(frame.id, "accept", "mug", {"mug": 37}))
+    annotator.review_page.review.decide(Decision(frame.id, "accept", "mug", {"mug": 37}))
     assert annotator.session.masks.adjustment(frame.id, "mug").threshold == 37
 
 
@@ -623,13 +623,13 @@ def test_the_queue_can_be_walked(place):
     segment(annotator)
     canvas = annotator.review_page.canvas
     order = [item.content_hash for item in annotator.state.queue.items]
-    annotator.review_page.navigate("go", 2)
+    annotator.review_page.review.navigate("go", 2)
     assert (canvas.frame.id, canvas.frame.index) == (order[2], 2)
-    annotator.review_page.navigate("next", 2)
+    annotator.review_page.review.navigate("next", 2)
     assert canvas.frame.id == order[3]
-    annotator.review_page.navigate("previous", 0)
+    annotator.review_page.review.navigate("previous", 0)
     assert canvas.frame.id == order[0]
-    annotator.review_page.navigate("unsure", 0)
+    annotator.review_page.review.navigate("unsure", 0)
     assert canvas.frame.id == order[1]
     for _ in range(6):
         decide(annotator, "skip")

@@ -4,31 +4,26 @@ from collections.abc import Sequence
 
 import ipywidgets as w
 
-from reco_assist.errors import ImageError, InputError
-from reco_assist.session import Order, Result, ReviewItem, State
-from reco_assist.ui.canvas import MaskCanvas
+from reco_assist.session import Order, State
 from reco_assist.ui.controls import button, field, on_change, on_enter, page, row, say, show, text
-from reco_assist.ui.frame import ConceptLayer, Decision, Edit, Frame
-from reco_assist.ui.guard import Guarded
-from reco_assist.ui.pictures import picture
+from reco_assist.ui.review_canvas import ReviewCanvas
 from reco_assist.ui.segmentation import Segmentation
-from reco_assist.ui.state import Layer, PanelState
+from reco_assist.ui.state import PanelState
 from reco_assist.ui.target_grid import TargetGrid
 
 REVIEW = 3
-_CHANGED = "The concepts of this image have changed since it was shown; look at it again."
 _ORDERS: dict[str, Order] = {"least certain first": "doubt", "most to learn first": "gain"}
 
 
 class ReviewPage:
-    """The job of segmenting, the canvas, and the grid."""
+    """The job of segmenting, the canvas, and the grid.
+
+    Attributes:
+        review: The images one after the other.
+    """
 
     def __init__(self, state: PanelState) -> None:
         self._state = state
-        self._items: list[ReviewItem] = []
-        self._counted = -1  # changes of the session that these know
-        self._shown = ""  # content hash of the image on the canvas
-        self._layers: tuple[Layer, ...] = ()  # what the canvas shows of it
         self.segmentation = Segmentation(state)
         self.folder = w.Text(placeholder="folder of the images to segment", layout=w.Layout(width="360px"))
         on_enter(state.guard, self.folder, self.start)
@@ -58,20 +53,14 @@ class ReviewPage:
         self.accept_rest = button(state.guard, "Accept them all", self._accept_rest)
         self.view = button(state.guard, "Grid", self._toggle_view)
         self._figures, self._order_label = text("", "soft"), text("Order", "soft")
-        self.canvas = MaskCanvas(height=520)
-        self.canvas.on_decision(state.alone(self.decide))
-        self.canvas.on_threshold(state.alone(self._threshold))
-        self.canvas.on_edit(state.alone(self._edit))
-        self.canvas.on_navigate(state.alone(self.navigate))
-        self.canvas.on_command(state.alone(self.command))
-        chosen = state.alone(lambda change: self._choose(change["new"]))
-        self.canvas.observe(Guarded(chosen, state.fail), "active")
+        self.review = ReviewCanvas(state, self._toggle_view)
+        self.canvas = self.review.canvas
         self._targets = TargetGrid(
             state,
             decide=state.alone(self._decide_many),
             deny=state.alone(self._deny),
             open_image=state.alone(self._open),
-            command=state.alone(self.command),
+            command=state.alone(self.review.command),
         )
         self.grid = self._targets.gallery
         show(self.grid, visible=False)
@@ -102,56 +91,8 @@ class ReviewPage:
     def _reorder(self, order: Order) -> None:
         self._state.session.order = order
         self._targets.empty()
-        self._count()
-        if self._items:
-            self._show(self._state.queue.next_open(""))
-
-    # ------------------------------------------------------------------------------------ the review
-
-    def decide(self, decision: Decision) -> None:
-        """Keep a decision of the canvas and go on to the next image."""
-        session = self._state.session
-        names = list(decision.thresholds)
-        self._check(decision.id, names)
-        session.masks.set_thresholds(decision.id, dict(decision.thresholds))
-        states = {name: session.review(decision.id, name).state for name in names}
-        if decision.action == "absent":
-            session.decide(decision.id, {decision.concept: "absent"})
-        else:
-            still = [name for name in names if states[name] != "absent"] or names
-            session.decide(decision.id, {name: self._said(decision, name) for name in still})
-        self._count()
-        if all(session.review(decision.id, name).state != "pending" for name in names):
-            self._show(self._state.queue.next_open(decision.id))
-        else:
-            self._show(decision.id)
-        self._state.changed()
-
-    def navigate(self, where: str, index: int) -> None:
-        """Show another image of the queue."""
-        ids = self._hashes()
-        if not ids:
-            return
-        if where == "unsure":
-            self._show(self._state.queue.next_open(self._shown))
-            return
-        position = {"next": index + 1, "previous": index - 1, "go": index}[where]
-        self._show(ids[min(len(ids) - 1, max(0, position))])
-
-    def command(self, name: str) -> None:
-        """Undo or redo decisions and show the image they were about, or show all images as a grid."""
-        if name == "grid":
-            self._toggle_view()
-            return
-        session = self._state.session
-        moved = session.undo() if name == "undo" else session.redo()
-        if moved is not None:
-            self._count()
-            about = {key.split("/")[1] for key in moved.keys}
-            shown = [one for one in self._hashes() if one in about]
-            if shown:
-                self._show(shown[0])
-        self._state.changed()
+        self.review.count()
+        self.review.show_next()
 
     def refresh(self) -> None:
         """Show how far the job and the review are."""
@@ -162,122 +103,18 @@ class ReviewPage:
         show(self.cancel_button, visible=running)
         show(self.bar, visible=running)
         self.start_button.disabled = running
-        self.canvas.busy = running
         stage = self.segmentation.stage
         self.bar.max, self.bar.value = stage.total, stage.done
         say(self._status, stage.line)
-        self._count()
-        self.canvas.active = state.name or ""
-        self._follow()
-        self._place()
+        self.review.refresh()
         self._show_outdated(running=running)
         self._show_figures()
-        show(self.canvas, visible=bool(self._items) and self.grid.layout.display == "none")
+        show(self.canvas, visible=bool(self.review.items) and self.grid.layout.display == "none")
         for one in (self.view, self._order_label, self.order):
-            show(one, visible=bool(self._items))
-        show(self.next, visible=bool(self._items))
+            show(one, visible=bool(self.review.items))
+        show(self.next, visible=bool(self.review.items))
         if self.grid.layout.display != "none":
-            self._targets.fill(self._items)
-
-    def _said(self, decision: Decision, name: str) -> State:
-        if decision.action == "accept":
-            return self._accepted(decision.id, name)
-        return "rejected" if decision.action == "reject" else "skipped"
-
-    def _accepted(self, content_hash: str, name: str) -> State:
-        """What accepting means: that an empty mask is right says that there is nothing."""
-        return "accepted" if self._state.session.masks.drawn(content_hash, name).any() else "absent"
-
-    def _threshold(self, content_hash: str, concept: str, value: int) -> None:
-        self._check(content_hash, [concept])
-        self._state.session.masks.set_thresholds(content_hash, {concept: value})
-        self._seen(content_hash)
-
-    def _edit(self, edit: Edit) -> None:
-        self._check(edit.id, [edit.concept])
-        self._state.session.masks.edit(edit.id, edit.concept, edit.x, edit.y, edit.cells)
-        self._seen(edit.id)
-
-    def _names(self, result: Result) -> list[str]:
-        return [layer.name for layer in self._state.layers(result)]
-
-    def _choose(self, name: str) -> None:
-        """Work on the concept that was chosen on the canvas."""
-        if name in self._state.session.concepts and name != self._state.name:
-            self._state.select(name)
-            self._state.changed()
-
-    def _hashes(self) -> list[str]:
-        return [item.content_hash for item in self._items]
-
-    def _seen(self, content_hash: str) -> None:
-        """Take over what the canvas itself has just changed: it shows it already."""
-        if content_hash == self._shown:
-            self._layers = self._state.layers(self._state.session.result(content_hash))
-
-    def _follow(self) -> None:
-        """Show what the session says now, whoever changed it: another page, the job or a pull."""
-        if not self._items:
-            self._shown, self._layers, self.canvas.frame = "", (), None
-        elif self._state.queue.position(self._shown) is None:
-            self._show(self._state.queue.next_open(""))
-        elif self._state.layers(self._state.session.result(self._shown)) != self._layers:
-            self._show(self._shown)
-
-    def _count(self) -> None:
-        """Follow the queue, if anything has happened since."""
-        if self._counted == self._state.session.store.count:
-            return
-        self._counted = self._state.session.store.count
-        self._items = self._state.queue.items
-        self.canvas.timeline = self._state.queue.states
-
-    def _check(self, content_hash: str, names: Sequence[str]) -> None:
-        """See that an image still has concepts that it was shown with."""
-        if not set(names) <= set(self._names(self._state.session.result(content_hash))):
-            raise InputError(_CHANGED)
-
-    def _place(self) -> None:
-        """Say where the shown image is now: the queue is sorted anew while results come in."""
-        frame = self.canvas.frame
-        index = None if frame is None else self._state.queue.position(frame.id)
-        if frame is not None and index is not None and index != frame.index:
-            self.canvas.move(index)
-
-    def _show(self, content_hash: str) -> None:
-        state, session = self._state, self._state.session
-        index, result = state.queue.position(content_hash), session.result(content_hash)
-        if index is None:  # nothing of the job is in it any more
-            return
-        self._layers = self._state.layers(result)
-        layers = [
-            ConceptLayer(
-                layer.name,
-                session.masks.scores(content_hash, layer.name),
-                layer.adjustment.threshold,
-                edits=session.masks.strokes(content_hash, layer.name),
-                colour=layer.colour,
-                presence=layer.finding.probability,
-                absent=layer.absent,
-            )
-            for layer in self._layers
-        ]
-        doubt = max(finding.doubt for finding in result.findings.values())
-        self._shown = content_hash
-        self.canvas.error = ""
-        try:
-            pixels = picture(result.path)
-        except ImageError as error:
-            pixels, self.canvas.error = b"", str(error)
-        self.canvas.frame = Frame(
-            content_hash,
-            result.image.file_name,
-            pixels,
-            tuple(layers),
-            index,
-            doubt,
-            exclusive=len(layers) > 1,
-        )
+            self._targets.fill(self.review.items)
 
     def _show_outdated(self, *, running: bool) -> None:
         """Mark masks that are older than what makes them, and offer to make them anew."""
@@ -294,13 +131,12 @@ class ReviewPage:
         self.again_all.description = f"Segment all {len(old):,} anew"
         show(self.again_open, visible=bool(still) and not running)
         show(self.again_all, visible=len(old) > still and not running)
-        self.canvas.status = "This image's masks are out of date." if self._shown in old else ""
 
     def _show_figures(self) -> None:
         figures = self._state.queue.progress
         say(self._hint, figures.hint)
         show(self.accept_rest, visible=figures.acceptance == 1 and bool(figures.hint))
-        if not self._items:
+        if not self.review.items:
             say(self._figures, "")
             return
         parts = [f"{figures.left:,} left"]
@@ -320,13 +156,13 @@ class ReviewPage:
         self._targets.empty()
         self.refresh()
         if grid:
-            self.grid.focus(self._shown)
+            self.grid.focus(self.review.shown)
         else:
             self.canvas.focus()
 
     def _open(self, content_hash: str) -> None:
         """Work on an image of the grid."""
-        self._show(content_hash)
+        self.review.show(content_hash)
         self._toggle_view()
 
     def _decide_many(self, ids: Sequence[str], kept: bool) -> None:  # noqa: FBT001  (the gallery's callback)
@@ -334,8 +170,8 @@ class ReviewPage:
         session.decide_many(
             {
                 content_hash: {
-                    name: self._accepted(content_hash, name) if kept else "rejected"
-                    for name in self._names(session.result(content_hash))
+                    name: self.review.accepted(content_hash, name) if kept else "rejected"
+                    for name in self.review.names(session.result(content_hash))
                 }
                 for content_hash in ids
             }
@@ -346,12 +182,12 @@ class ReviewPage:
         """Say of images of the grid that nothing is there."""
         session = self._state.session
         nothing: dict[str, dict[str, State]] = {
-            content_hash: dict.fromkeys(self._names(session.result(content_hash)), "absent")
+            content_hash: dict.fromkeys(self.review.names(session.result(content_hash)), "absent")
             for content_hash in ids
         }
         session.decide_many(nothing)
         self._state.changed()
 
     def _accept_rest(self) -> None:
-        left = [item.content_hash for item in self._items if item.state == "pending"]
+        left = [item.content_hash for item in self.review.items if item.state == "pending"]
         self._decide_many(left, kept=True)
