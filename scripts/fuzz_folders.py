@@ -147,6 +147,8 @@ def session_steps(place: Path, chance: random.Random) -> dict[str, Callable[[], 
                 session.decide(result.image.content_hash, {"mug": "accepted"})
             session.undo()
             session.redo()
+            for name in session.concepts:
+                session.remove_concept(name)
         finally:
             session.close()
 

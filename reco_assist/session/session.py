@@ -172,7 +172,7 @@ class Session:
             decided = [
                 key
                 for key in self.store.within_reach
-                if key.startswith("review/") and key.split("/", 2)[2] == name
+                if key.startswith("review/") and key.split("/", 2)[2:] == [name]
             ]
             self.store.put("remove concept", {"concepts": left, plan: None}, forget=[plan, *decided])
 
