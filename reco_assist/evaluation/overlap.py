@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion, distance_transform_edt
+from scipy.spatial import cKDTree
 
 from reco_assist.errors import InputError
 from reco_assist.masks import label
@@ -103,8 +103,8 @@ def boundary_f(
         return float(np.array_equal(predicted & valid, truth & valid))
     if not found.any() or not exact.any():
         return 0.0
-    precision = float(np.mean(distance_transform_edt(~exact)[found] <= near))
-    recall = float(np.mean(distance_transform_edt(~found)[exact] <= near))
+    ours, theirs = np.argwhere(found), np.argwhere(exact)  # (n, 2), (m, 2)
+    precision, recall = _near(ours, theirs, near), _near(theirs, ours, near)
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
@@ -189,9 +189,19 @@ def mean_iou(matrix: NDArray[np.int64]) -> float:
     return float(known.mean()) if known.size else math.nan
 
 
+def _near(points: NDArray[np.int64], others: NDArray[np.int64], distance: float) -> float:
+    """The share of points (n, 2) that have another (m, 2) within a distance; both have some."""
+    # A tree of the outlines: distances from every pixel of the image would take 50 times as long.
+    nearest, _ = cKDTree(others).query(points, distance_upper_bound=distance + 1e-6)  # (n,)
+    return float(np.mean(nearest <= distance))
+
+
 def _boundary(mask: Mask) -> Mask:
-    inner: Mask = mask & ~binary_erosion(mask, border_value=1)
-    return inner
+    """The pixels of a mask with one outside above, below, to the left or to the right."""
+    framed = np.pad(mask, 1, constant_values=True)  # (H + 2, W + 2)
+    inside = framed[:-2, 1:-1] & framed[2:, 1:-1] & framed[1:-1, :-2] & framed[1:-1, 2:]  # (H, W)
+    boundary: Mask = mask & ~inside
+    return boundary
 
 
 def _checked(predicted: Mask, truth: Mask, valid: Mask | None) -> tuple[Mask, Mask, Mask]:
