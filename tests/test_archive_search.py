@@ -232,7 +232,7 @@ def test_the_index_is_kept_until_the_table_changes(archive, tmp_path):
 
 
 @pytest.mark.parametrize("part", ["embedding", "language", "dense"])
-@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "other"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "other", "dimensions", "claims", "lists"])
 def test_a_damaged_index_is_built_anew(archive, part, damage):
     hits = hits_of(archive.path)
     (file,) = (archive.path / "index").rglob(f"{part}.faiss")
@@ -241,6 +241,21 @@ def test_a_damaged_index_is_built_anew(archive, part, damage):
         file.unlink()
     elif damage == "other":
         faiss.write_index(faiss.IndexFlatIP(4), str(file))
+    elif damage == "dimensions":  # as many vectors as there should be
+        other = faiss.IndexScalarQuantizer(4, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
+        other.train(np.zeros((1, 4), np.float32))
+        other.add(np.zeros((faiss.read_index(str(file)).ntotal, 4), np.float32))
+        faiss.write_index(other, str(file))
+    elif damage == "claims":  # it takes memory for what the file says
+        size = (1 << 39).to_bytes(8, "little")
+        at = 65 if part == "embedding" else 57
+        file.write_bytes(whole[:at] + size + whole[at + 8 :])
+    elif damage == "lists":  # of which there is none for so few
+        found = faiss.read_index(str(file))
+        other = faiss.IndexIVFFlat(faiss.IndexFlatIP(found.d), found.d, 1, faiss.METRIC_INNER_PRODUCT)
+        other.train(np.ones((40, found.d), np.float32))
+        other.add(np.ones((found.ntotal, found.d), np.float32))
+        faiss.write_index(other, str(file))
     else:
         file.write_bytes(b"" if damage == "empty" else whole[:-100])
     assert hits_of(archive.path) == hits

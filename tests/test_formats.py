@@ -2,8 +2,11 @@
 
 import base64
 import json
+import shutil
 
+import lance
 import numpy as np
+import pyarrow as pa
 import pytest
 import safetensors.torch
 import torch
@@ -17,6 +20,7 @@ from typer.testing import CliRunner
 from reco_assist.archive import Archive
 from reco_assist.cli.app import app
 from reco_assist.concepts import Concept, learn_concept
+from reco_assist.errors import ArchiveError
 from reco_assist.images import content_hash
 from reco_assist.segmenter import Segmenter, Target
 from reco_assist.session import ConceptSpec, Session
@@ -216,3 +220,24 @@ def concept_parts(archive):
     raw = learn_concept(archive, "mug", k=6).to_bytes()
     head = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
     return safetensors.torch.load(raw), json.loads(head["__metadata__"]["reco_assist"])
+
+
+@pytest.mark.parametrize("way", ["deep", "no text", "other columns", "no columns of ours"])
+def test_an_archive_of_lies_is_refused_when_it_is_opened(archive, tmp_path, way):
+    copy = tmp_path / "copy.reco"
+    shutil.copytree(archive.path, copy)
+    if way == "deep":
+        (copy / "archive.json").write_bytes(b"[" * 99_999)
+    elif way == "no text":
+        (copy / "archive.json").write_bytes(b"\xff\xfe\xfa")
+    else:
+        data = lance.dataset(copy / "images.lance")
+        table = data.to_table()
+        if way == "other columns":
+            table = table.set_column(0, "content_hash", pa.array(range(len(table))))
+        else:
+            table = pa.table({"x": [1]})
+        lance.write_dataset(table, copy / "images.lance", mode="overwrite")
+    with pytest.raises(ArchiveError) as refused:
+        Archive.open(copy)
+    assert len(str(refused.value).replace(str(tmp_path), "")) < 300

@@ -103,7 +103,7 @@ class Archive:
         self._path = path
         self._header = header
         self._encoder = encoder
-        self._table = Table(path / TABLE)
+        self._table = Table(path / TABLE, header.shape)
         self._searcher: Searcher | None = None
 
     @classmethod
@@ -399,7 +399,7 @@ class Archive:
         """Be the only writer, and work on the latest version."""
         with writing(self._path, "wait until it has finished"):
             self._header = Header.load(self._path)
-            self._table = Table(self._path / TABLE)
+            self._table = Table(self._path / TABLE, self._header.shape)
             self._searcher = None
             yield
 

@@ -12,7 +12,7 @@ import lance
 
 from reco_assist.archive.archive import TABLE, writing
 from reco_assist.archive.header import Header
-from reco_assist.archive.table import Row, Table
+from reco_assist.archive.table import Row, Shape, Table
 from reco_assist.errors import ArchiveError, Damage
 from reco_assist.files import temporary_leftovers
 from reco_assist.images import STORES_VARIABLE, address, is_there, unnamed_store
@@ -53,8 +53,8 @@ def _findings(folder: Path, header: Header, *, repair: bool) -> Iterator[Damage]
         yield Damage("The table's columns are not those that the header states.", _ANEW)
         return
     yield from _unreadable(data, repair=repair)
-    rows = _rows(folder)
-    yield from _doubled(folder, rows, repair=repair)
+    rows = _rows(folder, header.shape)
+    yield from _doubled(folder, header.shape, rows, repair=repair)
     places = [Path(row.path) for row in rows]
     yield from _unnamed(places)
     if gone := [address(place) for place in places if not _may_be_there(place)]:
@@ -105,16 +105,16 @@ def _unreadable(data: lance.LanceDataset, *, repair: bool) -> Iterator[Damage]:
     yield Damage(f"The data of {lost} images cannot be read.", _AGAIN, mended=repair)
 
 
-def _rows(folder: Path) -> list[Row]:
+def _rows(folder: Path, shape: Shape) -> list[Row]:
     try:
-        return list(Table(folder / TABLE).rows())
+        return list(Table(folder / TABLE, shape).rows())
     except ArchiveError:  # told already, as unreadable parts
         return []
 
 
-def _doubled(folder: Path, rows: list[Row], *, repair: bool) -> Iterator[Damage]:
+def _doubled(folder: Path, shape: Shape, rows: list[Row], *, repair: bool) -> Iterator[Damage]:
     counts = Counter(row.content_hash for row in rows)
     if doubled := sorted(digest for digest, count in counts.items() if count > 1):
         if repair:
-            Table(folder / TABLE).delete(doubled)
+            Table(folder / TABLE, shape).delete(doubled)
         yield Damage(f"{len(doubled)} images are listed more than once.", _AGAIN, mended=repair)

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reco_assist.archive.table import Shape
-from reco_assist.errors import ArchiveError, unknown_format
+from reco_assist.errors import ArchiveError, FormatError, unknown_format
 from reco_assist.files import ARCHIVE_HEADER, write_bytes
+from reco_assist.json_files import parse_json
 
 FORMAT = 1
 """Number of the archive format that this code reads and writes."""
@@ -132,10 +133,10 @@ def _read(folder: Path) -> dict[str, Any]:
             f"{folder} is no archive, having no {ARCHIVE_HEADER}; give the path of a .reco folder."
         )
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(path.read_bytes(), path)
     except OSError as error:
         raise ArchiveError(f"The archive {folder} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
+    except FormatError as error:
         raise _damaged(folder, ARCHIVE_HEADER) from error
     if not isinstance(content, dict):
         raise _damaged(folder, ARCHIVE_HEADER)

@@ -104,7 +104,7 @@ class SearchIndex:
         products, found = lists.search(queries, wanted, cells)
         return [
             (
-                np.unique(own[own >= 0] // per_image),
+                np.unique(own[(own >= 0) & (own < lists.codes.ntotal)] // per_image),
                 -np.inf if wanted == total else float(values[own >= 0].min(initial=np.inf)),
             )
             for own, values in zip(found, products, strict=True)
@@ -245,15 +245,16 @@ def _load(home: Path, shape: Shape, images: int, *, mapped: bool = True) -> dict
     parts: dict[Part, VectorIndex] = {}
     for name, cells in _per_image(shape).items():
         try:
-            lists = VectorIndex.load(
-                "bytes" if name == "embedding" else "bits", home / f"{name}.faiss", mapped=mapped
+            parts[name] = VectorIndex.load(
+                "bytes" if name == "embedding" else "bits",
+                home / f"{name}.faiss",
+                dimensions=_dimensions(name, shape),
+                vectors=images * cells,
+                mapped=mapped,
             )
         except RuntimeError as error:
             log.warning("The search index %s is damaged and is built anew (%s).", home, error)
             return None
-        if lists.codes.ntotal != images * cells:
-            return None
-        parts[name] = lists
     return parts
 
 

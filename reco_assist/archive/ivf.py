@@ -3,6 +3,7 @@
 n vectors of d dimensions, q queries
 """
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ _TRAINING_PER_LIST = 40
 _ROUNDS = 8  # of k-means
 _QUERY_BITS = 8  # of each dimension of a query that is compared with bits; errs by about .001
 _MAPPED = faiss.IO_FLAG_MMAP_IFC
+_COUNT_AT = 8  # byte of the number of vectors in a file, which kind and dimensions come before
 
 
 def list_count(vectors: int) -> int:
@@ -87,15 +89,35 @@ class VectorIndex:
         return cls(coding, lists, centres)
 
     @classmethod
-    def load(cls, coding: Coding, path: Path, *, mapped: bool) -> Self:
+    def load(cls, coding: Coding, path: Path, *, dimensions: int, vectors: int, mapped: bool) -> Self:
         """Read what `save` wrote, or map it into memory.
 
+        Args:
+            coding: Of the vectors.
+            path: The file. It may be anybody's, and FAISS takes memory for whatever it says; it is compared
+                with an index of ours before.
+            dimensions: d.
+            vectors: n.
+            mapped: Map it.
+
         Raises:
-            RuntimeError: A file is missing or damaged.
+            RuntimeError: A file is missing or damaged, or another index.
         """
+        flat = _is_flat(
+            path, cls.empty(coding, dimensions, np.zeros((1, dimensions), np.float32), 0), vectors
+        )
         codes = faiss.read_index(str(path), _MAPPED if mapped else 0)
-        lists = _centres_of(path)
-        centres = faiss.read_index(str(lists)) if isinstance(codes, faiss.IndexIVF) else None
+        if flat:
+            return cls(coding, codes, None)
+        centres = faiss.read_index(str(_centres_of(path)))
+        kind: Any = faiss.IndexIVFScalarQuantizer if coding == "bytes" else faiss.IndexIVFRaBitQ
+        if not isinstance(codes, kind) or not isinstance(centres, faiss.IndexFlatIP):
+            raise RuntimeError("it is an index of another kind")
+        if (codes.d, codes.ntotal) != (dimensions, vectors) or (centres.d, centres.ntotal) != (
+            dimensions,
+            codes.nlist,
+        ):
+            raise RuntimeError("it is an index of other vectors")
         return cls(coding, codes, centres)
 
     def save(self, path: Path) -> None:
@@ -184,6 +206,40 @@ class VectorIndex:
         options = bits()
         options.qb = _QUERY_BITS
         return options
+
+
+def _is_flat(path: Path, empty: VectorIndex, vectors: int) -> bool:
+    """Whether a file is one flat run of so many vectors; inverted lists are taken only where they are many.
+
+    Raises:
+        RuntimeError: It is neither.
+    """
+    model = faiss.serialize_index(empty.codes).tobytes()
+    step, dimensions = empty.codes.code_size, empty.codes.d
+    floats = (
+        8 * dimensions if empty.coding == "bytes" else 4 * dimensions
+    )  # ranges before codes; a centre behind
+    end = 0 if empty.coding == "bytes" else 8 + floats + 1
+    at = len(model) - end - 8  # of the codes' size, which they follow
+    try:
+        with path.open("rb") as file:
+            size, head = os.fstat(file.fileno()).st_size, bytearray(file.read(at + 8))
+            file.seek(max(0, size - end))
+            tail = file.read(end)
+    except OSError as error:
+        raise RuntimeError(f"it cannot be read: {error.strerror}") from error
+    if vectors > FLAT_MOST and head[:4] != model[:4]:
+        return False
+    if empty.coding == "bytes":
+        ranges = np.frombuffer(bytes(head[at - floats : at]).ljust(floats, b"\xff"), "<f4")
+        if not np.isfinite(ranges).all():
+            raise RuntimeError("its ranges are no numbers")
+        head[at - floats : at] = model[at - floats : at]
+    counts = (vectors.to_bytes(8, "little"), (vectors * step).to_bytes(8, "little"))
+    wanted = model[:_COUNT_AT] + counts[0] + model[_COUNT_AT + 8 : at] + counts[1]
+    if size != at + 8 + vectors * step + end or head != wanted or tail != model[len(model) - end :]:
+        raise RuntimeError("it is another index than it should be")
+    return True
 
 
 def _centres_of(path: Path) -> Path:

@@ -142,9 +142,13 @@ class Table:
 
     Args:
         path: The table's folder.
+        shape: The archive's; a table of other columns is refused.
+
+    Raises:
+        ArchiveError: It cannot be read, or is another one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, shape: Shape) -> None:
         self._path = path
         try:
             self._data = lance.dataset(str(path))
@@ -152,6 +156,11 @@ class Table:
             raise ArchiveError(
                 f"The table {path} cannot be read; run 'reco-assist doctor {path.parent}'."
             ) from error
+        if not self._data.schema.equals(shape.schema()):
+            raise ArchiveError(
+                f"The table {path} has other columns than its archive states; run 'reco-assist doctor "
+                f"{path.parent}'."
+            )
 
     @staticmethod
     def create(path: Path, shape: Shape) -> None:
