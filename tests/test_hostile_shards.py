@@ -15,8 +15,8 @@ from shards import write_tar
 
 from reco_assist.archive import Archive
 from reco_assist.errors import ImageError, RecoAssistWarning
-from reco_assist.images import list_images, open_shard, parquet_files, read_bytes
-from reco_assist.images.parquet_pages import Pages, pages_of, unpacked_size
+from reco_assist.images import list_images, open_shard, parquet_files, parquet_pages, read_bytes
+from reco_assist.images.parquet_pages import Pages, pages_of, row_groups, unpacked_size
 
 MEGABYTE = 1 << 20
 
@@ -198,7 +198,8 @@ def test_pages_of_every_kind_are_measured_as_arrow_reads_them(tmp_path, version,
     assert [read_bytes(path) for path, _ in open_shard(tmp_path / "x.parquet").members] == values
     column = pq.read_metadata(tmp_path / "x.parquet").row_group(1).column(0)
     with (tmp_path / "x.parquet").open("rb") as file:
-        pages = pages_of(file, (tmp_path / "x.parquet").stat().st_size, ("image",))
+        size = (tmp_path / "x.parquet").stat().st_size
+        pages = pages_of(row_groups(file, size), size, ("image",))
         size = unpacked_size(file, pages[1])
     start = column.dictionary_page_offset or column.data_page_offset
     assert [group.rows for group in pages] == [30, 30, 20]
@@ -235,6 +236,27 @@ def test_a_footer_that_ends_arrow_is_refused(tmp_path):
     (tmp_path / "x.parquet").write_bytes(data)
     with pytest.raises(ImageError, match="damaged"):
         open_shard(tmp_path / "x.parquet")
+
+
+def test_arrow_parses_a_footer_once_and_only_one_that_is_bounded(tmp_path, monkeypatch):
+    seen = []
+    real = pq.core.ParquetReader.open
+
+    class Watched(pq.core.ParquetReader):
+        def open(self, *given, **more):
+            seen.append(more.get("metadata"))
+            return real(self, *given, **more)
+
+    monkeypatch.setattr(pq.core, "ParquetReader", Watched)
+    pq.write_table(pa.table({"image": [b"x"]}), tmp_path / "x.parquet")
+    assert len(open_shard(tmp_path / "x.parquet").members) == 1
+    assert [one is None for one in seen] == [True, False]
+    seen.clear()
+    monkeypatch.setattr(parquet_pages, "_LARGEST_FOOTER", 10)
+    pq.write_table(pa.table({"image": [b"y"]}), tmp_path / "y.parquet")
+    with pytest.raises(ImageError, match="footer is larger"):
+        open_shard(tmp_path / "y.parquet")
+    assert not seen
 
 
 def test_a_damaged_shard_is_said_when_it_is_listed(tmp_path):

@@ -10,7 +10,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from reco_assist.images.parquet_pages import pages_of, unpacked_size
+from reco_assist.images.parquet_pages import pages_of, row_groups, unpacked_size
 from reco_assist.images.places import Note, open_buffered, open_file, reason
 
 if TYPE_CHECKING:
@@ -34,18 +34,21 @@ class ParquetImages:
     """
 
     def __init__(self, shard: str, bytes_: int) -> None:
-        from pyarrow.parquet import ParquetFile  # noqa: PLC0415  (only Parquet files need Arrow here)
+        from pyarrow.parquet import ParquetFile, read_metadata  # noqa: PLC0415  (only these need Arrow here)
 
         self._path = Path(shard)
-        with _one_kind_of_error():
-            schema = ParquetFile(open_file(self._path)).schema_arrow
-        self._name = _image_column(schema)
         with open_buffered(self._path, _AHEAD) as file:
-            self._groups = pages_of(file, bytes_, self._name)
+            groups = row_groups(file, bytes_)  # before Arrow sees it
+        with _one_kind_of_error(), open_file(self._path) as file:
+            footer = read_metadata(file)
+            self._name = _image_column(footer.schema.to_arrow_schema())
+        self._groups = pages_of(groups, bytes_, self._name)
         leaf = ".".join(self._name)
         with _one_kind_of_error():
             # Values stay encoded: a few bytes may stand for a large image in each of a million rows.
-            self._file: ParquetFile = ParquetFile(open_file(self._path), read_dictionary=[leaf])
+            self._file: ParquetFile = ParquetFile(
+                open_file(self._path), metadata=footer, read_dictionary=[leaf]
+            )
         self._ends = list(accumulate(group.rows for group in self._groups))
         self.rows = self._ends[-1] if self._ends else 0
         self._group = -1

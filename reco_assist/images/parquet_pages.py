@@ -36,20 +36,35 @@ class Pages:
     length: int
 
 
-def pages_of(file: BinaryIO, size: int, column: tuple[str, ...]) -> list[Pages]:
-    """The pages of a column, by row group.
+def row_groups(file: BinaryIO, size: int) -> list[dict[int, Any]]:
+    """What the footer says of the row groups: it is bounded and sound when this returns.
 
     Args:
         file: A Parquet file.
         size: Its bytes.
-        column: Names on the way to it.
 
     Raises:
         OSError: The footer is damaged, or too large.
     """
+    try:
+        return list(StructReader(_footer(file, size)).struct(_FOOTER).get(4, []))
+    except ValueError as error:
+        raise OSError(errno.EIO, f"it is damaged ({error})") from error
+
+
+def pages_of(groups: list[dict[int, Any]], size: int, column: tuple[str, ...]) -> list[Pages]:
+    """The pages of a column, by row group.
+
+    Args:
+        groups: Of `row_groups`.
+        size: Bytes of the file.
+        column: Names on the way to it.
+
+    Raises:
+        OSError: The footer does not say where they are.
+    """
     name = [one.encode() for one in column]
     try:
-        groups = StructReader(_footer(file, size)).struct(_FOOTER).get(4, [])
         return [_pages(group, name, size) for group in groups]
     except ValueError as error:
         raise OSError(errno.EIO, f"it is damaged ({error})") from error
