@@ -20,6 +20,7 @@ from reco_assist.errors import ImageError, InputError
 from reco_assist.images import (
     STORES_VARIABLE,
     absolute,
+    address,
     allow_stores,
     is_there,
     list_images,
@@ -226,6 +227,14 @@ def test_a_variable_that_names_no_store_costs_no_image(tmp_path, monkeypatch):
     monkeypatch.delenv(STORES_VARIABLE)
     assert [one.path for one in archive.images()] == before
     assert archive.add(tmp_path / "more").added == 2
+
+
+def test_an_object_may_have_a_name_that_no_file_can_have():
+    """Found by fuzzing: whether a file has it is asked first."""
+    name = "s3://bucket/" + "x" * 300
+    assert address(absolute(name)) == name
+    with pytest.raises(InputError, match="cannot be read"):
+        absolute("nowhere://" + "x" * 300)
 
 
 @pytest.mark.parametrize("command", ["index", "doctor"])
