@@ -116,7 +116,7 @@ def test_each_image_has_its_own_label_map_and_readers_find_it(alike):
 
 def test_one_image_fewer_or_more_leaves_no_map_behind(alike):
     folder, made = alike
-    photos = {"legend.json", ".reco-output"}
+    photos = {"legend.json", ".reco-output", ".images.json"}
     write_label_maps(folder / "masks", partial(iter, made[:1]), ["mug"], earlier=ALIKE)
     assert {path.name for path in (folder / "masks").iterdir()} == {*photos, "a.png"}
     write_label_maps(folder / "masks", partial(iter, made), ["mug"], earlier=["a.jpg"])

@@ -12,6 +12,7 @@ from pycocotools.coco import COCO
 from reco_assist.archive import Archive
 from reco_assist.concepts import Concept, learn_concept
 from reco_assist.errors import InputError, StorageError
+from reco_assist.json_files import JsonLog
 from reco_assist.runs import Run, list_targets, root_of, run
 from reco_assist.segmenter import Segmenter
 
@@ -117,10 +118,13 @@ def older(tmp_path, monkeypatch):
 def test_an_older_run_is_finished(older):
     concept, photos, out = older
     assert segment(concept, photos, out, options=OPTIONS) == (0, [])
-    for path in OLDER.rglob("out/*.json*"):
-        assert (out / path.name).read_bytes() == path.read_bytes()
-    for path in (OLDER / "out" / "masks").iterdir():
-        assert (out / "masks" / path.name).read_bytes() == path.read_bytes()
+    written = sorted(
+        path.relative_to(OLDER / "out") for path in (OLDER / "out").rglob("*.*") if path.is_file()
+    )
+    assert {"coco.json", "label-studio.json", "journal.jsonl", "masks/legend.json"} <= set(map(str, written))
+    assert any(path.suffix == ".png" for path in written)
+    for path in written:
+        assert (out / path).read_bytes() == (OLDER / "out" / path).read_bytes()
 
 
 def test_an_older_run_that_was_killed_goes_on(older):
@@ -152,6 +156,51 @@ def test_a_damaged_journal_is_said_and_a_folder_has_one_run_at_a_time(concept, o
         pytest.raises(InputError, match=r"Batch 1 of .* is damaged"),
     ):
         opened.export()
+
+
+def test_an_export_that_cannot_be_read_is_said_before_anything_is_segmented(concept, tmp_path):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    write_photos(photos, 3)
+    segment(concept, photos, out)
+    data = json.loads((out / "coco.json").read_text())
+    for one in (*data["annotations"], *data["categories"]):  # as others number them
+        one["id" if "name" in one else "category_id"] = 0
+    (out / "coco.json").write_text(json.dumps(data))
+    assert segment(concept, photos, out) == (0, [])
+    assert [one["id"] for one in json.loads((out / "coco.json").read_text())["categories"]] == [1]
+    (out / "coco.json").write_text("{")
+    with pytest.raises(InputError, match=r"coco\.json is no valid JSON"):
+        segment(concept, photos, out)
+
+
+def test_label_maps_of_images_that_are_gone_are_removed_without_a_coco_file(concept, tmp_path):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    paths = write_photos(photos, 3)
+    mine = out / "masks" / "mine.png"
+    for count in (3, 2):
+        segmenter = Segmenter([concept], encoder=FakeEncoder(), presence="off")
+        with Run.open(out, segmenter, list_targets(photos, out=out)) as opened:
+            opened.segment(progress=False)
+            opened.export(["png"])
+        assert len([path for path in (out / "masks").rglob("*.png") if path != mine]) == count
+        mine.touch()  # of somebody else
+        paths[0].unlink(missing_ok=True)
+    assert mine.exists()
+
+
+def test_an_export_reads_the_journal_once_for_each_pass_over_the_masks(concept, tmp_path, monkeypatch):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    write_photos(photos, 3)
+    segment(concept, photos, out)
+    reads = []
+    records = JsonLog.records
+    monkeypatch.setattr(JsonLog, "records", lambda log, *more: reads.append(log) or records(log, *more))
+    segmenter = Segmenter([concept], encoder=FakeEncoder(), presence="off")
+    with Run.open(out, segmenter, list_targets(photos, out=out)) as opened:
+        counts = opened.export()
+        assert opened.skipped == []
+    assert len(reads) == 6  # opened; COCO's images and annotations; tasks; names and pixels of the maps
+    assert counts == {"mug": len(COCO(str(out / "coco.json")).anns)}
 
 
 def test_targets_are_listed_alike_from_everywhere(tmp_path):

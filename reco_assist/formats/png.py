@@ -10,15 +10,17 @@ from PIL import Image
 
 from reco_assist.annotations import Prediction
 from reco_assist.errors import FormatError, ImageError, InputError
-from reco_assist.files import make_folder, make_output_folder, remove_file, write_bytes
+from reco_assist.files import inside, make_folder, make_output_folder, remove_file, write_bytes
 from reco_assist.formats.checks import Concepts, check_prediction, number_concepts
 from reco_assist.formats.file_paths import leftovers, paths_for
 from reco_assist.formats.legends import LEGEND, Colour
 from reco_assist.formats.stream import dumps
 from reco_assist.image_files import load_image
+from reco_assist.json_files import parse_json
 from reco_assist.masks import rle
 from reco_assist.masks.colours import colours_of, css, palette
 
+_LIST = ".images.json"  # in a folder of label maps: the images that it has maps of
 _MOST = 255  # concepts that a palette of 256 entries has room for
 
 
@@ -112,7 +114,7 @@ def write_label_maps(
         folder: Of the maps; made, and marked as output.
         predictions: Starts over each time it is called.
         concepts: See `label_map`.
-        earlier: Names of the images that the folder had maps of.
+        earlier: Names of the images that the folder had maps of, besides those that it lists itself.
 
     Raises:
         InputError: See `label_map`; or an image's name leads out of the folder.
@@ -120,12 +122,37 @@ def write_label_maps(
     """
     paths = paths_for((prediction.image.file_name for prediction in predictions()), folder)
     write_legend(folder, concepts)
+    before = {*earlier, *_listed(folder)}
+    _list(folder, {*before, *paths})  # of an export that is stopped, too
     for prediction in predictions():
         path = paths[prediction.image.file_name]
         make_folder(path.parent)
         write_label_map(path, prediction, concepts)
-    for path in leftovers({*earlier, *paths}, paths.values(), folder):
+    for path in leftovers({*before, *paths}, paths.values(), folder):
         remove_file(path)
+    _list(folder, paths)
+
+
+def _list(folder: Path, names: Iterable[str]) -> None:
+    write_bytes(folder / _LIST, dumps(sorted(names)).encode())
+
+
+def _listed(folder: Path) -> list[str]:
+    """The images that the folder has maps of, as its list says; what no list can say counts as not said."""
+    try:
+        found = parse_json((folder / _LIST).read_bytes(), _LIST)
+    except (OSError, FormatError):
+        return []
+    names = [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+    return [name for name in names if _is_inside(folder, name)]
+
+
+def _is_inside(folder: Path, name: str) -> bool:
+    try:
+        inside(folder, name)
+    except InputError:
+        return False
+    return True
 
 
 def write_legend(folder: Path, concepts: Concepts) -> None:

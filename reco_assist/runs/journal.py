@@ -5,10 +5,12 @@ and its batch, which has the same images, is made again.
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from reco_assist.errors import FormatError
 from reco_assist.files import make_folder
@@ -44,20 +46,35 @@ class Journal:
         )
         make_folder(path.parent)
         self._log = JsonLog(path, head.encode() + b"\n")
-        self._keys = list(_keys(self._log))
-        self._log.cut(len(self._keys))
+        self._entries = list(_entries(self._log))
+        self._log.cut(len(self._entries))
 
     def __len__(self) -> int:
         """Finished batches."""
-        return len(self._keys)
+        return len(self._entries)
+
+    @property
+    def skipped(self) -> list[tuple[str, str]]:
+        """(file name, reason) of the images without masks."""
+        return [one for entry in self._entries for one in entry.skipped]
+
+    @property
+    def regions(self) -> Counter[str] | None:
+        """How many regions each concept has; None where a batch is not as a run writes it."""
+        total = Counter[str]()
+        for entry in self._entries:
+            if entry.regions is None:
+                return None
+            total.update(entry.regions)
+        return total
 
     def holds(self, position: int, key: str) -> bool:
         """Whether the batch at a position is finished and has this key."""
-        return position < len(self._keys) and self._keys[position] == key
+        return position < len(self._entries) and self._entries[position].key == key
 
     def cut(self, count: int) -> None:
         """Keep the first batches only; others stay on disk until the next is appended."""
-        del self._keys[count:]
+        del self._entries[count:]
         self._log.cut(count)
 
     def append(self, key: str, batch: Batch) -> None:
@@ -67,7 +84,7 @@ class Journal:
             StorageError: It cannot be written; what was there stays.
         """
         self._log.append(json_line({"batch": key, **batch.record()}))
-        self._keys.append(key)
+        self._entries.append(_Entry.of(key, batch))
 
     def batches(self) -> Iterator[Batch]:
         """The finished batches, read from disk one at a time.
@@ -85,13 +102,37 @@ class Journal:
                 ) from error
 
 
-def _keys(log: JsonLog) -> Iterator[str]:
-    """The keys of the batches up to the first line that is none; it and what follows are made again."""
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What is remembered of a batch, so that the journal is not read for it again.
+
+    Attributes:
+        key: What the batch is of; see `key_of`.
+        skipped: (file name, reason) of its images without masks.
+        regions: How many each concept has; None where the line is damaged, which whoever reads it says.
+    """
+
+    key: str
+    skipped: tuple[tuple[str, str], ...]
+    regions: Counter[str] | None
+
+    @classmethod
+    def of(cls, key: str, batch: Batch) -> Self:
+        """Of a batch."""
+        regions = Counter(region.concept for one in batch.predictions for region in one.regions)
+        return cls(key, batch.skipped, regions)
+
+
+def _entries(log: JsonLog) -> Iterator[_Entry]:
+    """The batches up to the first line that is none; it and what follows are made again."""
     try:
         for record in log.records():
             if not isinstance(record, dict) or "batch" not in record:
                 return
-            yield str(record["batch"])
+            try:
+                yield _Entry.of(str(record["batch"]), Batch.of(record))
+            except (KeyError, TypeError, ValueError):
+                yield _Entry(str(record["batch"]), (), None)
     except FormatError:
         return
 

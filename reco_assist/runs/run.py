@@ -1,6 +1,6 @@
 """One run: targets segmented into an output folder, and exported from there."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -66,6 +66,7 @@ class Run:
             self._stamps.append(stamps)
         self._journal.cut(len(self._stamps))
         self._lost: dict[str, str] = {}
+        self._known, self._before = self._earlier()  # now: a damaged export is said before hours of work
 
     @classmethod
     @contextmanager
@@ -102,8 +103,7 @@ class Run:
     @property
     def skipped(self) -> list[tuple[str, str]]:
         """(file name, reason in a sentence) of targets that have no masks."""
-        unread = {name: reason for batch in self._journal.batches() for name, reason in batch.skipped}
-        return list({**self._lost, **unread}.items())
+        return list({**self._lost, **dict(self._journal.skipped)}.items())
 
     def predictions(self) -> Iterator[Prediction]:
         """What was found in each image, in the order of the targets, read from disk while it is asked for."""
@@ -160,8 +160,7 @@ class Run:
         formats = check_formats(formats)
         self._lost = self._look()
         about = self.predictor.about()
-        known, before = self._earlier()
-        names = keep_numbers([one["name"] for one in about], known)
+        names = keep_numbers([one["name"] for one in about], self._known)
         info = {"description": f"reco-assist {__version__}", "concepts": about, "options": self.options}
         version = "reco-assist " + " ".join(f"{one['name']}@{str(one['digest'])[:8]}" for one in about)
         if "coco" in formats:
@@ -170,12 +169,15 @@ class Run:
             path = self.out / "label-studio.json"
             write_label_studio(path, self.predictions(), names, model_version=version)
         if "png" in formats:
-            write_label_maps(self.out / "masks", self.predictions, names, earlier=before)
-        counts = dict.fromkeys(names, 0)
-        for prediction in self.predictions():
-            for region in prediction.regions:
-                counts[region.concept] += 1
-        return counts
+            write_label_maps(self.out / "masks", self.predictions, names, earlier=self._before)
+        return {name: self._regions()[name] for name in names}
+
+    def _regions(self) -> Counter[str]:
+        """How many regions of each concept are exported."""
+        known = self._journal.regions
+        if self._lost or known is None:
+            return Counter(region.concept for one in self.predictions() for region in one.regions)
+        return known
 
     def _batches(self, first: int = 0) -> Iterator[Sequence[Target]]:
         for start in range(first * BATCH, len(self.targets), BATCH):
@@ -209,5 +211,7 @@ class Run:
         if not path.is_file():
             return {}, []
         last = read_coco(path)
-        known = {name: number for name, number in last.concepts.items() if isinstance(number, int)}
+        known = {
+            name: number for name, number in last.concepts.items() if isinstance(number, int) and number > 0
+        }
         return known, [str(one["file_name"]) for one in last.images.values()]
