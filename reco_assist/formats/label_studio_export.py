@@ -17,8 +17,10 @@ _UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what the server puts before the name
 
 def is_export(document: object) -> bool:
     """Whether a JSON document is an export of tasks."""
-    return isinstance(document, Sequence) and all(
-        isinstance(one, Mapping) and isinstance(one.get("data"), Mapping) for one in document
+    return (
+        isinstance(document, Sequence)
+        and len(document) > 0
+        and all(isinstance(one, Mapping) and isinstance(one.get("data"), Mapping) for one in document)
     )
 
 

@@ -150,6 +150,8 @@ def photographed(
             paths[number], hashes[number] = found.path, found.content_hash
             prints[number] = perceptual_hash(found.picture.pixels)
         on_image()
+    if len(skipped) == 1 and not paths:
+        raise InputError(skipped[0][1])
     if skipped and not paths:
         raise InputError(f"none of {len(skipped)} photographs can be used; the first: {skipped[0][1]}")
     kept = dataset.only(paths) if skipped else dataset
