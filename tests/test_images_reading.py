@@ -145,6 +145,15 @@ def test_orientations_that_do_not_exist_are_upright(orientation):
     np.testing.assert_array_equal(decode(encoded(gradient(), exif=exif)).pixels, gradient())
 
 
+def test_an_orientation_in_xmp_alone_turns_nothing():
+    """As Chromium shows it (tried): who draws on the photograph in a browser sees it unturned."""
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    data = encoded(gradient(), "JPEG", xmp=xmp)
+    with Image.open(BytesIO(data)) as opened:
+        assert opened.getexif()[0x0112] == 6  # what Pillow makes of it
+    assert decode(data).pixels.shape == gradient().shape
+
+
 def test_broken_exif_is_upright():
     data = encoded(gradient(), "JPEG", exif=b"Exif\0\0MM\0*\0\0\0\x08\xff\xff broken")
     assert decode(data).pixels.shape == (48, 64, 3)

@@ -128,6 +128,11 @@ def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS, reduce_to: int
 
 
 def _orientation(image: Image.Image) -> int:
+    for xmp in (
+        "xmp",
+        "XML:com.adobe.xmp",
+    ):  # Pillow reads it where EXIF is silent; browsers show it unturned
+        image.info.pop(xmp, None)
     try:
         return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # noqa: BLE001 - malformed EXIF raises anything; the pixels are good all the same
