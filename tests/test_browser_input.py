@@ -19,9 +19,9 @@ pytestmark = [
 
 COUNT = 24
 SLOW = """import time
-from reco_assist.ui import review_page
-quick = review_page.picture
-review_page.picture = lambda path: (time.sleep(0.4), quick(path))[1]
+from reco_assist.ui import review_canvas
+quick = review_canvas.picture
+review_canvas.picture = lambda path: (time.sleep(0.4), quick(path))[1]
 from reco_assist import Annotator, Archive
 annotator = Annotator(Archive.open("photos.reco"), resume=True, who="curator")
 annotator.state.open(3)
