@@ -76,6 +76,19 @@ def test_a_killed_ranking_goes_on(targets, tmp_path):
     assert len(fresh.order(targets)) == 3
 
 
+def test_an_image_that_changed_is_ranked_again(targets, tmp_path):
+    list(Ranking(tmp_path, Bright(100)).add(targets))
+    pixels = np.full((16, 16, 3), 20, np.uint8)
+    pixels[0, 0] = 130
+    Image.fromarray(pixels).save(targets[0].path)
+    targets[1].path.write_bytes(b"no picture any more")
+    again = Bright(100)
+    ranking = Ranking(tmp_path, again)
+    list(ranking.add(targets))
+    assert again.seen == ["a.png", "b.png", "torn.png"]
+    assert [one.file_name for one in ranking.order(targets)] == ["a.png", "c.png"]
+
+
 def test_packed_looks_keep_angles():
     random = np.random.default_rng(0)
     looks = random.standard_normal((40, 300)).astype(np.float32)

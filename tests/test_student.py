@@ -99,7 +99,12 @@ def test_a_list_of_the_first_release_goes_on_behind_a_torn_line(examples):
     """Its lines have spaces, and the first says what the examples are of; see commit 07aabad."""
     path = examples.folder / "examples.jsonl"
     settings = {"concepts": ["red"], "corrections": [], "side": SIDE, "teacher": {"red": "digest"}}
-    older = [settings, *(json.loads(line) for line in path.read_text().splitlines()[1:])]
+
+    def listed():
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        return [{key: value for key, value in line.items() if key != "stamp"} for line in lines]
+
+    older = [settings, *listed()[1:]]
     lines = [json.dumps(one).encode() + b"\n" for one in older]
     path.write_bytes(b"".join(lines[:8]) + lines[8][:30])
     again = Examples(examples.folder, concepts=["red"], side=SIDE, teacher={"red": "digest"})
@@ -107,11 +112,26 @@ def test_a_list_of_the_first_release_goes_on_behind_a_torn_line(examples):
     targets = [Target(examples.folder.parent / one.file_name, one.file_name) for one in examples]
     assert sum(again.add(RedTeacher(), targets)) == 12
     assert path.read_bytes().startswith(b"".join(lines[:8]))
-    assert [json.loads(line) for line in path.read_text().splitlines()] == older
+    assert listed() == older
     for bad in (b'{"key": "../x"}\n', b"[]\n", lines[1].replace(older[1]["key"].encode(), b"../../x")):
         path.write_bytes(lines[0] + bad)
         with pytest.raises(FormatError, match=r"is damaged .*: remove it and start again"):
             Examples(examples.folder, concepts=["red"], side=SIDE, teacher={"red": "digest"})
+
+
+def test_a_photograph_that_changed_is_labelled_again(examples):
+    targets = [Target(examples.folder.parent / one.file_name, one.file_name) for one in examples]
+    assert next(iter(examples)).kind == "absent"
+    pixels = np.zeros((SIDE, SIDE, 3), np.uint8)
+    pixels[8:40, 8:40, 0] = 220
+    Image.fromarray(pixels).save(targets[0].path)
+    again = Examples(examples.folder, concepts=["red"], side=SIDE, teacher={"red": "digest"})
+    list(again.add(RedTeacher(), targets))
+    (changed,) = (one for one in again if one.file_name == targets[0].file_name)
+    assert (len(again), changed.kind) == (12, "present")
+    assert again.read(changed)[0].max() == 220
+    fresh = Examples(examples.folder, concepts=["red"], side=SIDE, teacher={"red": "digest"})
+    assert sorted(fresh, key=lambda one: one.key) == sorted(again, key=lambda one: one.key)
 
 
 def test_two_trainings_into_one_folder_are_refused(tmp_path, monkeypatch):

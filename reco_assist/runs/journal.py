@@ -15,7 +15,7 @@ from typing import Any, Self
 from reco_assist.errors import FormatError
 from reco_assist.files import make_folder
 from reco_assist.images import status
-from reco_assist.json_files import JsonLog, json_line
+from reco_assist.json_files import JsonLog, json_line, whole
 from reco_assist.runs.batches import Batch
 from reco_assist.segmenter import Target
 
@@ -135,6 +135,25 @@ def _entries(log: JsonLog) -> Iterator[_Entry]:
                 yield _Entry(str(record["batch"]), (), None)
     except FormatError:
         return
+
+
+def is_of(kept: Stamp, target: Target) -> bool:
+    """Whether what was kept of a target is of its file as it is; older records have no stamp, and are."""
+    return kept is None or kept == stamp(target)
+
+
+def read_stamp(kept: object) -> Stamp:
+    """A stamp that a record of ours has, as JSON kept it.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if kept is None:
+        return None
+    if not isinstance(kept, list) or len(kept) != 2:
+        raise ValueError("no stamp of a file")
+    size, moment = kept
+    return whole(size), whole(moment)
 
 
 def stamp(target: Target) -> Stamp:

@@ -12,6 +12,7 @@ import numpy as np
 from reco_assist.annotations.regions import AUTOMATIC
 from reco_assist.files import make_output_folder
 from reco_assist.json_files import JsonLog, json_line
+from reco_assist.runs.journal import Stamp, is_of, read_stamp, stamp
 from reco_assist.segmenter import Predictor, ProbabilityMaps, Skipped, Target
 from reco_assist.session.order import disagreement, doubt, pack_look, review_order, unpack_looks
 
@@ -30,12 +31,14 @@ class Ranked:
         doubt: Of its least certain concept, 0 to 1.
         disagreement: 1 - IoU of the two predictors about the concept they differ in most; 0 with one of them.
         look: What it looks like as a whole, see `order.pack_look`.
+        stamp: Of its file when it was looked at; None in files of older releases.
     """
 
     file_name: str
     doubt: float
     disagreement: float
     look: str
+    stamp: Stamp = None
 
     @property
     def gain(self) -> float:
@@ -66,7 +69,7 @@ class Ranking:
         self._found = {one.file_name: one for one in map(_read, records) if one is not None}
 
     def add(self, targets: Sequence[Target]) -> Iterator[int]:
-        """Look at what was not looked at yet.
+        """Look at what was not looked at yet, or has changed since.
 
         Yields:
             How many targets were dealt with, after each batch that is on disk.
@@ -76,13 +79,16 @@ class Ranking:
         """
         for start in range(0, len(targets), _BATCH):
             batch = targets[start : start + _BATCH]
-            left = [target for target in batch if target.file_name not in self._found]
+            left = [target for target in batch if not self._knows(target)]
+            stamps = list(map(stamp, left))  # before the files are read
+            seen = self._predictor.segment(left) if left else ()
             lines = []
-            for target, one in zip(left, self._predictor.segment(left) if left else (), strict=True):
+            for target, stamped, one in zip(left, stamps, seen, strict=True):
                 if isinstance(one, Skipped):
+                    self._found.pop(target.file_name, None)
                     self.skipped.append((target.file_name, one.reason))
                     continue
-                ranked = self._ranked(target, one)
+                ranked = self._ranked(target, one, stamped)
                 self._found[target.file_name] = ranked
                 lines.append(json_line(asdict(ranked)))
             if lines:
@@ -95,20 +101,24 @@ class Ranking:
         looks = unpack_looks([one.look for one in found])
         return [found[i] for i in review_order([one.gain for one in found], looks)]
 
-    def _ranked(self, target: Target, one: ProbabilityMaps) -> Ranked:
+    def _knows(self, target: Target) -> bool:
+        found = self._found.get(target.file_name)
+        return found is not None and is_of(found.stamp, target)
+
+    def _ranked(self, target: Target, one: ProbabilityMaps, stamped: Stamp) -> Ranked:
         sure = [doubt(*pair) for pair in zip(one.maps, (v.probability for v in one.verdicts), strict=True)]
         apart = 0.0
         if self._second is not None:
             (other,) = self._second.segment([target])
             if isinstance(other, ProbabilityMaps):
                 apart = _apart(one, other)
-        return Ranked(target.file_name, max(sure), round(apart, 4), pack_look(one.embedding))
+        return Ranked(target.file_name, max(sure), round(apart, 4), pack_look(one.embedding), stamped)
 
 
 def _read(record: Any) -> Ranked | None:  # noqa: ANN401  (any JSON value)
     """A line of the file, which may come from anybody; None where it is none: that image is ranked again."""
     try:
-        found = Ranked(**record)
+        found = Ranked(**{**record, "stamp": read_stamp(record.get("stamp"))})
         unpack_looks([found.look])
         numbers = (found.doubt, found.disagreement)
         sound = isinstance(found.file_name, str) and all(

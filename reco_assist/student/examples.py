@@ -19,6 +19,7 @@ from reco_assist.formats.photographs import check_size
 from reco_assist.image_files import load_image
 from reco_assist.images import near_duplicate_groups, perceptual_hash
 from reco_assist.json_files import JsonLog, json_line
+from reco_assist.runs.journal import Stamp, is_of, read_stamp, stamp
 from reco_assist.segmenter import Loaded, Predictor, Skipped, Target, load
 from reco_assist.student.pseudo_labels import PseudoLabel, corrected_label, pseudo_label
 
@@ -39,12 +40,14 @@ class Example:
         key: Of its files in the folder.
         kind: corrected by a human, or the teacher finds a concept present, or none.
         fingerprint: 64 bits that near-duplicates share but for a few.
+        stamp: Of its file when it was read; None in lists of older releases.
     """
 
     file_name: str
     key: str
     kind: Kind
     fingerprint: int
+    stamp: Stamp = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +150,12 @@ class Examples:
     @property
     def digest(self) -> str:
         """Identity of what the examples teach."""
-        facts = [self.settings, [asdict(one) for one in self]]
+        told = [{key: value for key, value in asdict(one).items() if key != "stamp"} for one in self]
+        facts = [self.settings, told]
         return sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def add(self, teacher: Predictor, targets: Sequence[Target]) -> Iterator[int]:
-        """Label what is not labelled yet; the teacher does not look at corrected images.
+        """Label what is not labelled yet or has changed; the teacher does not look at corrected images.
 
         Yields:
             How many targets were dealt with, after each batch that is on disk.
@@ -167,7 +171,7 @@ class Examples:
             )
         for start in range(0, len(targets), BATCH):
             batch = targets[start : start + BATCH]
-            left = [target for target in batch if target.file_name not in self._items]
+            left = [target for target in batch if not self._knows(target)]
             corrected = [target for target in left if name_key(target.file_name) in self._corrections]
             self._label(corrected, None)
             self._label([target for target in left if target not in corrected], teacher)
@@ -204,14 +208,20 @@ class Examples:
                 held.update(one.key for one in part)
         return [one for one in items if one.key not in held], [one for one in items if one.key in held]
 
+    def _knows(self, target: Target) -> bool:
+        found = self._items.get(target.file_name)
+        return found is not None and is_of(found.stamp, target)
+
     def _label(self, targets: Sequence[Target], teacher: Predictor | None) -> None:
         if not targets:
             return
         made: list[Example] = []
+        stamps = list(map(stamp, targets))  # before the files are read
         seen = teacher.segment(targets) if teacher else [None] * len(targets)
-        for loaded, said in zip(load(targets, self.side), seen, strict=True):
+        for loaded, said, stamped in zip(load(targets, self.side), seen, stamps, strict=True):
             if isinstance(loaded, Skipped) or isinstance(said, Skipped):
                 reason = loaded.reason if isinstance(loaded, Skipped) else "it cannot be read"
+                self._items.pop(loaded.target.file_name, None)
                 self.skipped.append((loaded.target.file_name, reason))
                 continue
             name, size = loaded.target.file_name, (loaded.reference.height, loaded.reference.width)
@@ -226,13 +236,13 @@ class Examples:
             else:
                 label = pseudo_label(said.maps, said.verdicts, self.side)
                 kind = "present" if label.classes.any() else "absent"
-            made.append(self._keep(loaded, label, kind))
+            made.append(self._keep(loaded, label, kind, stamped))
         self._log.append(*(json_line(asdict(one)) for one in made))
         self._items |= {one.file_name: one for one in made}
 
-    def _keep(self, loaded: Loaded, label: PseudoLabel, kind: Kind) -> Example:
+    def _keep(self, loaded: Loaded, label: PseudoLabel, kind: Kind, stamped: Stamp) -> Example:
         name, pixels = loaded.target.file_name, loaded.squares[0]
-        example = Example(name, _key(name), kind, perceptual_hash(pixels))
+        example = Example(name, _key(name), kind, perceptual_hash(pixels), stamped)
         both = np.stack([label.classes, label.weights], -1)  # (S, S, 2)
         write_bytes(self._path(example, "image"), _png(pixels))
         write_bytes(self._path(example, "label"), _png(both))
@@ -240,7 +250,7 @@ class Examples:
 
     def _example(self, record: Any) -> Example:  # noqa: ANN401  (whatever the list holds)
         try:
-            example = Example(**record)
+            example = Example(**{**record, "stamp": read_stamp(record.get("stamp"))})
             if example.key != _key(example.file_name):
                 raise ValueError(f"{example.key} is not the key of {example.file_name}")
         except (TypeError, ValueError, AttributeError) as error:
