@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 # Permissive, or copyleft by file only: both leave the code that uses the package alone.
 _ALLOWED = re.compile(
     r"\b(MIT|BSD|FreeBSD|0BSD|Apache|ISC|PSF|Python Software Foundation|Python-2\.0|CNRI|TCL|Zlib|HPND|CC0"
-    r"|Unlicense|MPL|Mozilla|LGPL)\b",
+    r"|Unlicense|MPL|Mozilla|LGPL|LGPLv[23]|Lesser General Public License)\b",
     re.IGNORECASE,
 )
 _CUDA = "CUDA EULA (commercial use allowed)"  # says so under its own name in each of its packages

@@ -96,7 +96,9 @@ def test_what_is_left_out_is_counted(tmp_path, caplog):
     dots = [{"points": [[1.0, 1.0]], "shape_type": "point"}] * 2
     folder = labelme(tmp_path / "x", {"points": TRIANGLE}, *dots)
     assert len(read_dataset(folder).document["annotations"]) == 1
-    assert caplog.messages == [f"{folder}: left out 2 shapes without an area, such as lines, points and tags"]
+    assert caplog.messages == [
+        f"{folder}: left out shapes without an area, such as lines, points and tags: 2"
+    ]
 
 
 def test_labelmes_polygons_and_rectangles_are_those_of_supervision(tmp_path):

@@ -132,6 +132,7 @@ def test_every_runtime_licence_is_known(licences, capsys):
         ("MIT", True),
         ("Apache-2.0 AND BSD-2-Clause", True),
         ("GPL-3.0 OR MIT", True),
+        ("GNU Lesser General Public License v3 (LGPLv3)", True),
         ("GPL-3.0 AND MIT", False),  # both apply
         ("GNU Affero General Public License v3", False),
         ("MIT License; Other/Proprietary License", False),

@@ -72,7 +72,7 @@ class Document:
             FormatError: A value is of no accepted form; see `fields`.
         """
         for what, count in self._left_out.items():
-            _LOG.warning("%s: left out %s %s", self.source, f"{count:,}", what)
+            _LOG.warning("%s: left out %s: %s", self.source, what, f"{count:,}")
         document: Mapping[str, Any] = {
             "images": self._images,
             "annotations": self._annotations,
