@@ -218,11 +218,10 @@ def run_all(page):
     """
     from playwright.sync_api import TimeoutError as Late
 
+    # Whenever it asks: also between a look and a click, which would wait behind the dialog for ever.
+    select = page.get_by_role("dialog").get_by_role("button", name="Select", exact=True)
+    page.add_locator_handler(select, lambda button: button.click())
     for seconds in (45, 90, 180):
-        select = page.get_by_role("dialog").get_by_role("button", name="Select", exact=True)
-        if select.is_visible():
-            select.click()
-            idle(page)
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_text("Run All Cells", exact=True).click()
         try:
