@@ -11,7 +11,7 @@ from pycocotools import mask as coco
 
 from reco_assist.archive import Archive
 from reco_assist.datasets import diff, merge
-from reco_assist.errors import InputError
+from reco_assist.errors import InputError, StorageError
 from reco_assist.formats import Dataset, read_coco, to_coco
 from reco_assist.masks import rle
 from reco_assist.session import Choice, ReviewQueue, Session, export
@@ -117,3 +117,71 @@ def test_the_notebook_goes_on_with_the_review(original, tmp_path):
     assert annotator.state.step == 3
     assert len(annotator.state.queue.items) == 6
     assert annotator.stepper.steps[3][2]  # enabled, also after leaving it
+
+
+@pytest.fixture
+def copies(tmp_path):
+    """Three records of one picture: a mug, then another mug and a ring over part of it, then nothing new."""
+    made = predictions(1)[0].image
+    (tmp_path / "photos").mkdir()
+    pixels = np.random.default_rng(1).integers(0, 256, (made.height, made.width, 3), np.uint8)
+    masks = np.zeros((4, made.height, made.width), bool)
+    masks[0, 4:20, 4:20], masks[1, 4:9, 4:9], masks[2, 10:25, 10:25], masks[3, 4:6, 4:6] = (
+        True,
+        True,
+        True,
+        True,
+    )
+    annotations = []
+    for number, (image, category) in enumerate(((1, 1), (2, 1), (2, 2), (3, 1)), start=1):
+        code = rle.encode(masks[number - 1])
+        facts = {"segmentation": rle.to_coco(code), "area": rle.area(code), "bbox": list(rle.bbox(code))}
+        annotations.append({"id": number, "image_id": image, "category_id": category, "iscrowd": 0, **facts})
+    images = [
+        {"id": number, "file_name": f"{number}.png", "width": made.width, "height": made.height}
+        for number in (1, 2, 3)
+    ]
+    for one in images:
+        Image.fromarray(pixels).save(tmp_path / "photos" / one["file_name"])
+    categories = [{"id": 1, "name": "mug"}, {"id": 2, "name": "ring"}]
+    return Dataset({"images": images, "annotations": annotations, "categories": categories}, "copies"), masks
+
+
+def test_copies_of_an_image_are_one_and_their_first_masks_count(copies, tmp_path):
+    dataset, masks = copies
+    session = Session.open(tmp_path / "job.session")
+    done = import_dataset(session, dataset, tmp_path / "photos", accepted=True)
+    assert set(session.files()) == {"1.png", "2.png", "3.png"}
+    [digest] = set(session.files().values())
+    assert [session.review(digest, name).state for name in ("mug", "ring")] == ["accepted", "accepted"]
+    np.testing.assert_array_equal(session.mask(digest, "mug"), masks[0])
+    np.testing.assert_array_equal(session.mask(digest, "ring"), masks[2] & ~masks[0])
+    assert (done.images, done.masks, done.shared) == (3, 2, int((masks[2] & masks[0]).sum()))
+    assert [name for name, reason in done.skipped if "mask of mug" in reason] == ["2.png", "3.png"]
+
+
+def test_what_was_decided_before_an_import_stays(copies, tmp_path):
+    dataset, _ = copies
+    session = Session.open(tmp_path / "job.session")
+    import_dataset(session, dataset, tmp_path / "photos")
+    [digest] = set(session.files().values())
+    session.decide(digest, {"mug": "rejected"})
+    import_dataset(session, dataset, tmp_path / "photos", accepted=True)
+    assert [session.review(digest, name).state for name in ("mug", "ring")] == ["rejected", "accepted"]
+
+
+def test_masks_before_a_failure_are_accepted(original, tmp_path, monkeypatch):
+    session = Session.open(tmp_path / "job.session")
+    keep = session.masks.keep
+
+    def full(content_hash, *given):
+        if len(session.files()) == 5:
+            raise StorageError("The disk is full.")
+        keep(content_hash, *given)
+
+    monkeypatch.setattr(session.masks, "keep", full)
+    with pytest.raises(StorageError, match="full"):
+        import_dataset(session, original, tmp_path / "photos", accepted=True)
+    items = ReviewQueue(session).items
+    assert len(items) == 5
+    assert {item.state for item in items} <= {"accepted", "absent"}

@@ -1,6 +1,6 @@
 """Masks that exist already, as a session to be reviewed and corrected."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from reco_assist.session.results import add_result
 from reco_assist.session.session import Session
 
 _TOGETHER = 8  # concepts whose maps are held at once
+_ABOUT: Mapping[bool, State] = {True: "accepted", False: "absent"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,8 @@ class Imported:
         masks: Masks; those of one concept in an image are one to the session.
         crowds: Regions to ignore, which a session has no place for; `merge --correct` keeps them.
         shared: Pixels that several concepts claimed; they went to the smaller one.
-        skipped: (file name, reason) of images whose photographs are not what their records say.
+        skipped: (file name, reason) of images that were left out: their photographs are not what their
+            records say, or they are copies and show a concept whose mask is known.
     """
 
     images: int
@@ -58,6 +60,8 @@ def import_dataset(
 ) -> Imported:
     """Bring a data set into a session. What was decided in the session already stays as it is.
 
+    Copies of an image are one to a session: of each concept, the first mask counts.
+
     Correct the masks in the notebook, export them, and `reco-assist merge --correct` them into the original:
     its ids, its crowds and whatever was not changed stay what they were.
 
@@ -65,7 +69,8 @@ def import_dataset(
         session: Where it goes; concepts that it lacks are added.
         dataset: The masks.
         images: Folder of the images; it becomes the session's target folder.
-        accepted: Take the masks for reviewed already; one undo takes that back.
+        accepted: Take the masks for reviewed already, also those that came before a failure; one undo takes
+            that back, and leaves the masks.
         on_image: Called after each image.
 
     Raises:
@@ -84,6 +89,21 @@ def import_dataset(
             session.set_plan(ConceptSpec(name))
     session.targets = images.absolute()
     decisions: dict[str, dict[str, State]] = {}
+    try:
+        return _take(session, dataset, names, decisions, on_image)
+    finally:
+        if accepted:
+            session.decide_many(_open(session, decisions))
+
+
+def _take(
+    session: Session,
+    dataset: Dataset,
+    names: list[str],
+    decisions: dict[str, dict[str, State]],
+    on_image: Callable[[], object] | None,
+) -> Imported:
+    """Keep the masks of every image; what accepting them would decide is put into `decisions`."""
     done, masks, crowds, shared = 0, 0, 0, 0
     skipped: list[tuple[str, str]] = []
     for number, record in dataset.images.items():
@@ -94,32 +114,53 @@ def import_dataset(
             continue
         height, width = record["height"], record["width"]
         image = ImageRef(dataset.name(record), photo.content_hash, width, height)
-        single = [one for one in dataset.annotations[number] if not is_crowd(one)]
-        crowds += len(dataset.annotations[number]) - len(single)
+        drawn = [one for one in dataset.annotations[number] if not is_crowd(one)]
+        said = decisions.get(image.content_hash, {})
+        kept = [name for name in names if said.get(name) == "accepted"]  # of a copy that came before
+        single = [one for one in drawn if dataset.concept(one) not in kept]
+        if left := sorted({dataset.concept(one) for one in drawn} & set(kept)):
+            reason = f"a copy of it was taken already, with a mask of {', '.join(left)}, which stays"
+            skipped.append((image.file_name, reason))
+        crowds += len(dataset.annotations[number]) - len(drawn)
         masks += len(single)
-        found, claimed = _maps(dataset, single)
+        theirs = [session.masks.drawn(image.content_hash, name) for name in kept]  # (H, W) each
+        found, claimed = _maps(dataset, single, theirs)
         shared += claimed
         # What an image without any mask does not show is a finding too.
-        shown = [name for name in names if name in found] or names
-        for start in range(0, len(shown), _TOGETHER):
+        shown = [name for name in names if name in found] or ([] if kept else names)
+        for start in range(0, max(1, len(shown)), _TOGETHER):  # a copy's name is kept without any mask too
             _keep(session, image, photo.path, shown[start : start + _TOGETHER], found)
-        decisions[image.content_hash] = {name: "accepted" if name in found else "absent" for name in shown}
+        about = {name: _ABOUT[name in found] for name in shown}
+        decisions.setdefault(image.content_hash, {}).update(about)
         done += 1
         if on_image is not None:
             on_image()
-    if accepted:
-        session.decide_many(decisions)
     return Imported(done, masks, crowds, shared, tuple(skipped))
 
 
-def _maps(dataset: Dataset, annotations: list[Mapping[str, Any]]) -> tuple[dict[str, NDArray[np.uint8]], int]:
-    """Each concept's mask as a map (H, W) of 0 and 255, no pixel in two; and how many were claimed twice."""
+def _open(session: Session, decisions: Mapping[str, Mapping[str, State]]) -> dict[str, dict[str, State]]:
+    """Without what was decided before."""
+    return {
+        content_hash: {
+            name: state for name, state in states.items() if not session.review(content_hash, name).decided
+        }
+        for content_hash, states in decisions.items()
+    }
+
+
+def _maps(
+    dataset: Dataset, annotations: list[Mapping[str, Any]], known: Sequence[NDArray[np.bool_]]
+) -> tuple[dict[str, NDArray[np.uint8]], int]:
+    """Each concept's mask as a map (H, W) of 0 and 255, no pixel in two; and how many were claimed twice.
+
+    Pixels of masks that are `known` stay theirs.
+    """
     unions: dict[str, NDArray[np.bool_]] = {}
     for one in annotations:
         mask = rle.decode(dataset.mask(one))  # (H, W)
         name = dataset.concept(one)
         unions[name] = unions[name] | mask if name in unions else mask
-    taken: NDArray[np.bool_] | None = None
+    taken: NDArray[np.bool_] | None = np.logical_or.reduce(known) if known else None  # (H, W)
     shared = 0
     maps = {}
     for name in sorted(unions, key=lambda one: int(unions[one].sum())):
@@ -135,6 +176,7 @@ def _keep(
     session: Session, image: ImageRef, path: Path, names: list[str], maps: Mapping[str, NDArray[np.uint8]]
 ) -> None:
     blank = np.zeros((image.height, image.width), np.uint8)  # (H, W)
-    stack = np.stack([maps.get(name, blank) for name in names])  # (K, H, W)
+    found = [maps.get(name, blank) for name in names]
+    stack = np.array(found, np.uint8).reshape(-1, *blank.shape)  # (K, H, W)
     verdicts = [Verdict(name, name in maps, float(name in maps)) for name in names]
     add_result(session, image, path, stack, verdicts, dict.fromkeys(names, "imported"), specks=True)
