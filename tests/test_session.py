@@ -84,6 +84,17 @@ def test_a_plan_survives_and_can_be_undone(tmp_path):
     assert session.concepts == ("mug",)
 
 
+def test_an_equal_plan_leaves_what_undo_reaches(tmp_path):
+    session = Session.open(tmp_path / "x.session")
+    session.set_plan(ConceptSpec("mug"))
+    session.set_plan(ConceptSpec("mug", dropped=("a",)), undoable=True)
+    count = session.store.count
+    session.set_plan(session.plan("mug"))
+    assert session.store.count == count
+    session.undo(session.scope("mug"))
+    assert session.plan("mug").dropped == ()
+
+
 def test_undo_brings_nothing_back_of_a_concept_that_was_removed(tmp_path):
     session = Session.open(tmp_path / "a.session")
     scope = session.scope("mug")

@@ -127,10 +127,10 @@ class Session:
         with self.store.mutex:
             if undoable:
                 self.store.put(what, values, scope=self.scope(name))
-            elif name in self.concepts:
-                self.store.put(what, values, forget=[key])
-            else:
+            elif name not in self.concepts:
                 self.store.put("add concept", {"concepts": [*self.concepts, name], **values}, forget=[key])
+            elif self.store.get(key) != values[key]:  # else nothing changes, nor what undo reaches
+                self.store.put(what, values, forget=[key])
 
     def change_plan(
         self, name: str, change: Callable[[ConceptSpec], ConceptSpec], *, what: str, undoable: bool = False
