@@ -112,3 +112,21 @@ def test_points_on_straight_edges_go():
 def test_only_masks_are_traced(mask):
     with pytest.raises(InputError, match="bool array"):
         polygons.trace(mask)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_of_a_polygon_lies_in_the_image_is_that_of_a_larger_image(seed):
+    """By pycocotools on an image with a margin around; a pixel along the outline may be rounded otherwise."""
+    random = np.random.default_rng(seed)
+    height, width, margin = 40, 60, 100
+    ring = random.uniform(-margin, margin + 60, (random.integers(3, 7), 2)).clip(-margin, [160, 140])
+    whole = polygons.fill([ring + margin], height + 2 * margin, width + 2 * margin)
+    expected = rle.decode(whole)[margin : margin + height, margin : margin + width]
+    moved = rle.decode(polygons.fill_inside([ring], height, width)) ^ expected
+    outline = expected ^ ndimage.binary_erosion(expected) | ndimage.binary_dilation(expected) ^ expected
+    assert not (moved & ~outline).any()
+
+
+def test_a_polygon_beside_the_image_has_no_pixel():
+    ring = np.array([[-9.0, 2.0], [-2.0, 2.0], [-2.0, 30.0]])
+    assert rle.area(polygons.fill_inside([ring, ring[:2]], 40, 60)) == 0

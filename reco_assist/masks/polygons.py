@@ -178,15 +178,31 @@ def fill(rings: list[NDArray[np.float64]], height: int, width: int) -> Rle:
 
 
 def fill_inside(rings: Sequence[NDArray[np.float64]], height: int, width: int) -> Rle:
-    """Rasterise polygons as `fill` does, cut at the image's edges; without three points one has no pixel.
+    """Rasterise what of polygons lies in the image, as `fill` does; of fewer than three points nothing does.
 
     Args:
         rings: Polygons (n, 2), (x, y) in pixels.
         height: Pixels of the image.
         width: Pixels of the image.
     """
-    inside = [ring.clip(0, (width, height)) for ring in rings if len(ring) > 2]
+    cut = [_cut(ring, height, width) for ring in rings if len(ring) > 2]
+    inside = [ring for ring in cut if len(ring) > 2]
     return fill(inside, height, width) if inside else encode(np.zeros((height, width), np.bool_))
+
+
+def _cut(ring: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
+    """The part (m, 2) of a polygon (n, 2) inside the image.
+
+    Source: Sutherland and Hodgman, CACM 1974: cut by one edge of the image after the other.
+    """
+    for axis, edge, side in ((0, 0.0, 1), (0, float(width), -1), (1, 0.0, 1), (1, float(height), -1)):
+        before = np.roll(ring, 1, 0)  # (n, 2)
+        here, there = side * (ring[:, axis] - edge), side * (before[:, axis] - edge)  # (n,)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            crossing = before + (there / (there - here))[:, None] * (ring - before)  # (n, 2)
+        both = np.stack([crossing, ring], 1)  # (n, 2, 2)
+        ring = both[np.stack([(here >= 0) != (there >= 0), here >= 0], 1)]  # (m, 2)
+    return ring
 
 
 def box(corner: ArrayLike, size: ArrayLike, degrees: float, about: ArrayLike) -> NDArray[np.float64]:
