@@ -13,8 +13,7 @@ from skimage import draw as sk
 from reco_assist.annotations import Prediction, Region
 from reco_assist.errors import FormatError
 from reco_assist.formats.label_studio import pre_annotation
-from reco_assist.formats.label_studio_regions import read_region
-from reco_assist.label_studio.tasks import _read
+from reco_assist.formats.label_studio_regions import read_region, read_regions
 from reco_assist.masks import polygons, rle
 
 HEIGHT, WIDTH = 120, 200
@@ -61,7 +60,7 @@ def there_and_back(mask, shape):
     """What a pull reads of a pushed mask."""
     image = image_ref("a.png", *mask.shape)
     made = Prediction(image, (Region("mug", rle.encode(mask), 0.5),))
-    (back,) = _read(pre_annotation(made, model_version="v", shape=shape)["result"], image, {})
+    (back,) = read_regions(pre_annotation(made, model_version="v", shape=shape)["result"], image, {})
     return back.mask
 
 

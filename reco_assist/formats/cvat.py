@@ -46,7 +46,7 @@ def _read(made: Document, element: ET.Element) -> None:
     image = made.image(element.attrib["name"], width, height)
     for shape in element:
         if shape.tag in _WITHOUT_AREA:
-            made.leave_out(WITHOUT_AREA)
+            made.left_out[WITHOUT_AREA] += 1
         else:
             made.add(image, shape.attrib["label"], _mask(shape, height, width))
 

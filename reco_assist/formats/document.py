@@ -23,11 +23,14 @@ class Document:
 
     Args:
         source: What is read, as messages name it.
+
+    Attributes:
+        left_out: Counts what a data set of masks has no place for, by a noun in the plural.
     """
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self._left_out: Counter[str] = Counter()
+        self.left_out: Counter[str] = Counter()
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
         self._concepts: dict[str, int] = {}
@@ -49,7 +52,7 @@ class Document:
     def add(self, image: int, concept: object, mask: Rle, **more: object) -> None:
         """Add a mask; one without a pixel is left out and counted."""
         if not rle.area(mask):
-            self.leave_out(BLANK)
+            self.left_out[BLANK] += 1
             return
         box = list(rle.bbox(mask))
         self._add(image, concept, segmentation=rle.to_coco(mask), bbox=box, area=rle.area(mask), **more)
@@ -57,13 +60,9 @@ class Document:
     def add_box(self, image: int, concept: object, box: Sequence[float], **more: object) -> None:
         """Add a box (x, y, width, height) in pixels; one without an extent is left out and counted."""
         if min(box[2:]) <= 0:
-            self.leave_out(BLANK)
+            self.left_out[BLANK] += 1
             return
         self._add(image, concept, segmentation=[], bbox=list(box), area=box[2] * box[3], **more)
-
-    def leave_out(self, what: str) -> None:
-        """Count something that a data set of masks has no place for: a noun in the plural."""
-        self._left_out[what] += 1
 
     def dataset(self, folder: Path | None) -> Dataset:
         """What was added, as a data set; a warning counts what was left out.
@@ -71,7 +70,7 @@ class Document:
         Raises:
             FormatError: A value is of no accepted form; see `fields`.
         """
-        for what, count in self._left_out.items():
+        for what, count in self.left_out.items():
             _LOG.warning("%s: left out %s: %s", self.source, what, f"{count:,}")
         document: Mapping[str, Any] = {
             "images": self._images,

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from reco_assist.annotations import ImageRef
 from reco_assist.errors import FormatError
 from reco_assist.formats.dataset import Dataset
 from reco_assist.formats.document import Document, named
 from reco_assist.formats.fields import cut
-from reco_assist.formats.label_studio_regions import KINDS, read_region
+from reco_assist.formats.label_studio_regions import KINDS, read_regions
 
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what the server puts before the name of a file that is uploaded
 
@@ -66,7 +67,7 @@ def image_name(task: Mapping[str, Any]) -> str:
 def _read(made: Document, task: Mapping[str, Any]) -> None:
     kept = [one for one in task["annotations"] if not one.get("was_cancelled")]
     if len(kept) < len(task["annotations"]):
-        made.leave_out("annotations that were skipped")
+        made.left_out["annotations that were skipped"] += 1
     if not kept:
         return
     latest = max(kept, key=lambda one: str(one.get("updated_at") or ""))
@@ -77,14 +78,10 @@ def _read(made: Document, task: Mapping[str, Any]) -> None:
         sized.get("original_height", sized.get("height")),
     )
     if size[0] is None:
-        made.leave_out("images without regions, whose size nothing tells")
+        made.left_out["images without regions, whose size nothing tells"] += 1
         return
-    width, height = size
-    image = made.image(image_name(task), width, height)
-    for region in latest["result"]:
-        drawn = read_region(region, height=height, width=width)
-        if drawn is None:
-            made.leave_out("regions without a label, without a pixel or of another kind")
-            continue
+    name, (width, height) = image_name(task), size
+    image = made.image(name, width, height)
+    for drawn in read_regions(latest["result"], ImageRef(name, "", width, height), made.left_out):
         for concept in drawn.concepts:
             made.add(image, concept, drawn.mask)

@@ -6,16 +6,20 @@ whatever `image_rotation` says (measured with release 1.23).
 Source: https://labelstud.io/tags, and what a server of release 1.23 sends.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from reco_assist.annotations import ImageRef
 from reco_assist.errors import FormatError, InputError, short
 from reco_assist.masks import Rle, brush, polygons, rle
 
+UNREAD = "regions without a label, without a pixel or of another kind"
+_WITHOUT_AREA = {"choices", "textarea", "rating", "relation"}
 KINDS = ("brushlabels", "polygonlabels", "rectanglelabels", "ellipselabels")
 
 
@@ -66,6 +70,46 @@ def read_region(region: Mapping[str, Any], *, height: int, width: int) -> Drawn 
     if mask is None or not rle.area(mask):
         return None
     return Drawn(str(region.get("id")), tuple(value[kind]), mask, str(region.get("origin") or "manual"))
+
+
+def read_regions(
+    results: Sequence[Mapping[str, Any]], image: ImageRef, notes: Counter[str]
+) -> tuple[Drawn, ...]:
+    """Regions of a result; the parts that a mask was cut into are one again.
+
+    Args:
+        results: An annotation's or a prediction's `result`.
+        image: The upright image.
+        notes: Counts what is left out, in words.
+
+    Raises:
+        FormatError: A region is damaged, or drawn on an image of another size.
+    """
+    regions: dict[str, Drawn] = {}
+    for result in results:
+        try:
+            found = read_region(result, height=image.height, width=image.width)
+        except FormatError as error:
+            raise FormatError(f"{short(image.file_name)}: {short(error, 200)}") from error
+        if found is None:
+            if result.get("type") not in _WITHOUT_AREA:
+                notes[UNREAD] += 1
+            continue
+        whole = found.id.partition("_")[0] if _is_part(found.id) else found.id
+        before = regions.get(whole)
+        if before is not None and before.concepts == found.concepts:
+            origin = before.origin if before.origin == found.origin else "prediction-changed"
+            mask = rle.union([before.mask, found.mask])
+            regions[whole] = replace(before, mask=mask or before.mask, origin=origin)
+        else:
+            regions[whole if before is None else found.id] = replace(found, id=whole)
+    return tuple(regions.values())
+
+
+def _is_part(region: str) -> bool:
+    """Whether an id is ours for a part of a mask: 13 hexadecimal digits, an underscore and a number."""
+    whole, _, part = region.partition("_")
+    return len(whole) == 13 and part.isdecimal() and all(letter in "0123456789abcdef" for letter in whole)
 
 
 def _mask(kind: str, value: Mapping[str, Any], height: int, width: int) -> Rle | None:

@@ -37,8 +37,8 @@ def read_labelme(folder: Path, files: list[Path], *, images: Path | None = None)
     """Read labelme's files. Shapes of one label and group are one region; points and lines are left out.
 
     Args:
-        folder: What the files are below of.
-        files: They.
+        folder: What file names are relative to.
+        files: labelme's files, somewhere below it.
         images: Folder of the photographs; they lie beside the files if None.
 
     Raises:
@@ -67,7 +67,7 @@ def _read(made: Document, document: Mapping[str, Any], file: Path, folder: Path)
     for position, shape in enumerate(document["shapes"]):
         kind, group = shape.get("shape_type") or "polygon", shape.get("group_id")
         if kind in _WITHOUT_AREA:
-            made.leave_out(WITHOUT_AREA)
+            made.left_out[WITHOUT_AREA] += 1
             continue
         key = (shape["label"], position) if group is None else (shape["label"], None, str(group))
         groups.setdefault(key, []).append(_mask(kind, shape, height, width))

@@ -76,7 +76,7 @@ def pull(
             images.absolute() if images is not None else root,
             policy,
             fresh,
-            tuple(f"{count:,} {what}" for what, count in notes.items()),
+            tuple(f"{count:,} {what} were left out." for what, count in notes.items()),
         )
         info = {"description": f"corrected in Label Studio, project {opened.title}", "policy": policy}
         predictions = [result.corrected(one) for one in result.answered]

@@ -3,12 +3,12 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from reco_assist.annotations import ImageRef
 from reco_assist.errors import FormatError, short
-from reco_assist.formats.label_studio_regions import Drawn, read_region
+from reco_assist.formats.label_studio_regions import Drawn, read_regions
 from reco_assist.label_studio.project import Project
 from reco_assist.masks import rle
 
@@ -128,7 +128,7 @@ def _read_task(task: Mapping[str, Any], project: Project, notes: Counter[str]) -
     url = next((str(one) for one in variables if one), "")
     if not width:
         if task["annotations"]:
-            notes["annotated tasks were left out: nothing tells the size of their images."] += 1
+            notes["annotated tasks, since nothing tells the size of their images,"] += 1
         return None
     name = str(data.get("file_name") or url.rsplit("/", 1)[-1] or task["id"])
     width, height = int(width), int(height)
@@ -143,12 +143,14 @@ def _read_task(task: Mapping[str, Any], project: Project, notes: Counter[str]) -
             bool(one.get("was_cancelled")),
             _seconds(one.get("lead_time")),
             str(one.get("updated_at") or ""),
-            _read(one["result"] or (), image, notes),
+            read_regions(one["result"] or (), image, notes),
         )
         for one in task["annotations"]
     ]
     predictions = [
-        LSPrediction(one["id"], str(one.get("model_version") or ""), _read(one["result"] or (), image, notes))
+        LSPrediction(
+            one["id"], str(one.get("model_version") or ""), read_regions(one["result"] or (), image, notes)
+        )
         for one in task["predictions"]
     ]
     return LSTask(
@@ -171,35 +173,6 @@ def _seconds(told: object) -> float:
     if not math.isfinite(seconds):
         raise FormatError(f"A lead time is {seconds}; mend it there.")
     return round(seconds, 1)
-
-
-def _read(results: Sequence[Mapping[str, Any]], image: ImageRef, notes: Counter[str]) -> tuple[Drawn, ...]:
-    """Regions of a result; the parts that a mask was cut into are one again."""
-    regions: dict[str, Drawn] = {}
-    for result in results:
-        try:
-            found = read_region(result, height=image.height, width=image.width)
-        except FormatError as error:
-            raise FormatError(f"{short(image.file_name)}: {short(error, 200)}") from error
-        if found is None:
-            if result.get("type") not in {"choices", "textarea", "rating", "relation"}:
-                notes["regions without a label, without a pixel or of another kind were left out."] += 1
-            continue
-        whole = found.id.partition("_")[0] if _is_part(found.id) else found.id
-        before = regions.get(whole)
-        if before is not None and before.concepts == found.concepts:
-            origin = before.origin if before.origin == found.origin else "prediction-changed"
-            mask = rle.union([before.mask, found.mask])
-            regions[whole] = replace(before, mask=mask or before.mask, origin=origin)
-        else:
-            regions[whole if before is None else found.id] = replace(found, id=whole)
-    return tuple(regions.values())
-
-
-def _is_part(region: str) -> bool:
-    """Whether an id is ours for a part of a mask: 13 hexadecimal digits, an underscore and a number."""
-    whole, _, part = region.partition("_")
-    return len(whole) == 13 and part.isdecimal() and all(letter in "0123456789abcdef" for letter in whole)
 
 
 def to_json(task: LSTask) -> dict[str, Any]:

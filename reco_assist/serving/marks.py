@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from reco_assist.errors import FormatError
 from reco_assist.formats.label_studio_regions import KINDS, read_region
 from reco_assist.json_files import number, text, whole
-from reco_assist.masks import rle
+from reco_assist.masks import polygons, rle
 
 Region = Mapping[str, Any]
 
@@ -96,7 +96,6 @@ def masks_of(regions: Sequence[Region], height: int, width: int) -> dict[str, ND
 
 
 def _disc(value: Mapping[str, Any], height: int, width: int) -> NDArray[np.bool_]:
-    y, x = np.mgrid[:height, :width] + 0.5  # (H, W)
-    away = np.hypot(x - float(value["x"]) * width / 100, y - float(value["y"]) * height / 100)
-    disc: NDArray[np.bool_] = away <= max(1.0, _POINT * max(height, width))
-    return disc
+    centre = float(value["x"]) * width / 100, float(value["y"]) * height / 100
+    radius = max(1.0, _POINT * max(height, width))
+    return polygons.ellipse(centre, (radius, radius), 0, height, width)
