@@ -15,9 +15,11 @@ from pycocotools.coco import COCO
 from skimage import draw
 from typer.testing import CliRunner
 
+from reco_assist.annotations import ImageRef, Prediction, Region
 from reco_assist.cli.app import app
 from reco_assist.errors import RecoAssistError
 from reco_assist.formats import read_dataset
+from reco_assist.formats.label_studio import pre_annotation
 from reco_assist.formats.label_studio_export import image_name
 from reco_assist.masks import rle
 
@@ -342,6 +344,42 @@ def test_a_damaged_labelme_shape_is_one_sentence(tmp_path, change):
     with pytest.raises(RecoAssistError, match=r"a\.json of") as raised:
         read_dataset(folder)
     assert len(str(raised.value)) < 300
+
+
+def test_the_parts_of_a_mask_that_we_cut_are_one_again(tmp_path):
+    """Polygons have no holes: a mask with one is pre-annotated in parts, which the editor keeps."""
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[4:40, 4:50] = True
+    mask[12:30, 20:40] = False
+    made = Prediction(ImageRef("a.jpg", "0" * 64, WIDTH, HEIGHT), (Region("mug", rle.encode(mask), 0.9),), ())
+    parts = pre_annotation(made, model_version="v", shape="polygon")["result"]
+    assert len(parts) > 1
+    (back,) = only(read_dataset(export(tmp_path, *parts)))
+    assert (back ^ mask).sum() <= 40  # a pixel along the seams
+
+
+def test_a_turned_box_is_cut_at_the_edge_of_the_image(tmp_path):
+    shapes = '<box label="mug" xtl="-8.0" ytl="8.0" xbr="8.0" ybr="24.0" rotation="45.0"></box>'
+    (mask,) = only(read_dataset(cvat(tmp_path, shapes)))
+    y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    expected = np.abs(x) + np.abs(y - 16) <= 8 * 2**0.5
+    assert (mask ^ expected).sum() <= 12
+
+
+def test_files_of_the_system_among_labelmes_are_none(tmp_path):
+    folder = labelme(tmp_path / "x", {"points": TRIANGLE})
+    (folder / "._a.json").write_bytes(b"\0\5\x16\7")
+    (folder / ".ipynb_checkpoints").mkdir()
+    (folder / ".ipynb_checkpoints" / "a-checkpoint.json").write_text("{}")
+    assert len(read_dataset(folder).images) == 1
+
+
+def test_the_folder_above_vocs_files_is_theirs(tmp_path):
+    photo(tmp_path / "JPEGImages")
+    (tmp_path / "Annotations").mkdir()
+    (tmp_path / "Annotations" / "a.xml").write_text(VOC.format(name="a.jpg"))
+    found = read_dataset(tmp_path)
+    assert found.photograph(found.images[1]) == tmp_path / "JPEGImages" / "a.jpg"
 
 
 def test_a_foreign_file_among_others_is_named(tmp_path):

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from reco_assist.errors import InputError
+from reco_assist.errors import FormatError, InputError
 from reco_assist.formats.coco import read_coco, read_json
 from reco_assist.formats.cvat import read_cvat
 from reco_assist.formats.dataset import Dataset
@@ -11,6 +11,7 @@ from reco_assist.formats.groups import GROUP_TABLE, read_group
 from reco_assist.formats.label_maps import read_label_maps
 from reco_assist.formats.label_studio_export import is_export, read_export
 from reco_assist.formats.labelme import is_labelme, read_labelme
+from reco_assist.formats.legends import VOC_CLASSES
 from reco_assist.formats.panoptic import is_panoptic, read_panoptic
 from reco_assist.formats.voc import read_voc
 from reco_assist.formats.xml_files import parse_xml
@@ -62,13 +63,7 @@ def read_dataset(
 def _file(place: Path, images: Path | None) -> Dataset:
     match place.suffix.lower():
         case ".xml":
-            root = parse_xml(place)
-            voc = root.tag == "annotation"
-            return (
-                read_voc(place.parent, [place], images=images)
-                if voc
-                else read_cvat(root, place, images=images)
-            )
+            return _xml(place, images)
         case ".yaml" | ".yml":
             return read_yolo(place, images=images)
     document = read_json(place)
@@ -81,10 +76,32 @@ def _file(place: Path, images: Path | None) -> Dataset:
     return Dataset(document, str(place), images)
 
 
+def _xml(place: Path, images: Path | None) -> Dataset:
+    root = parse_xml(place)
+    if root.tag == "annotation":
+        return read_voc(place.parent, [place], images=images)
+    return read_cvat(root, place, images=images)
+
+
 def _foreign_folder(place: Path, images: Path | None) -> Dataset | None:
     """The data set of a folder whose files are labelme's or VOC's; None where they are not."""
-    documents = sorted(place.rglob("*.json"))
-    if any(is_labelme(read_json(one)) for one in documents):
+    if any(map(_is_labelme_file, documents := _visible(place, "**/*.json"))):
         return read_labelme(place, documents, images=images)
-    boxes = sorted(place.glob("*.xml"))
-    return read_voc(place, boxes, images=images) if boxes else None
+    if boxes := _visible(place, "*.xml"):
+        return read_voc(place, boxes, images=images)
+    if not (place / VOC_CLASSES).is_dir() and (boxes := _visible(place / "Annotations", "*.xml")):
+        return read_voc(place / "Annotations", boxes, images=images)
+    return None
+
+
+def _visible(folder: Path, pattern: str) -> list[Path]:
+    """Files in their order, without those of the system or an editor, such as macOS's `._a.json`."""
+    found = sorted(folder.glob(pattern))
+    return [one for one in found if not any(part.startswith(".") for part in one.relative_to(folder).parts)]
+
+
+def _is_labelme_file(path: Path) -> bool:
+    try:
+        return is_labelme(read_json(path))
+    except FormatError:
+        return False
