@@ -170,7 +170,8 @@ class Run:
             write_label_studio(path, self.predictions(), names, model_version=version)
         if "png" in formats:
             write_label_maps(self.out / "masks", self.predictions, names, earlier=self._before)
-        return {name: self._regions()[name] for name in names}
+        counts = self._regions()
+        return {name: counts[name] for name in names}
 
     def _regions(self) -> Counter[str]:
         """How many regions of each concept are exported."""

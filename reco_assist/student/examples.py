@@ -221,15 +221,14 @@ class Examples:
         for loaded, said, stamped in zip(load(targets, self.side), seen, stamps, strict=True):
             if isinstance(loaded, Skipped) or isinstance(said, Skipped):
                 reason = loaded.reason if isinstance(loaded, Skipped) else "it cannot be read"
-                self._items.pop(loaded.target.file_name, None)
-                self.skipped.append((loaded.target.file_name, reason))
+                self._skip(loaded.target.file_name, reason)
                 continue
             name, size = loaded.target.file_name, (loaded.reference.height, loaded.reference.width)
             if said is None:
                 try:
                     masks = self._corrections[name_key(name)].masks(name, size)
                 except ImageError as error:
-                    self.skipped.append((name, str(error)))
+                    self._skip(name, str(error))
                     continue
                 label = corrected_label(dict(enumerate(masks.values(), 1)), self.side)
                 kind: Kind = "corrected"
@@ -239,6 +238,10 @@ class Examples:
             made.append(self._keep(loaded, label, kind, stamped))
         self._log.append(*(json_line(asdict(one)) for one in made))
         self._items |= {one.file_name: one for one in made}
+
+    def _skip(self, file_name: str, reason: str) -> None:
+        self._items.pop(file_name, None)
+        self.skipped.append((file_name, reason))
 
     def _keep(self, loaded: Loaded, label: PseudoLabel, kind: Kind, stamped: Stamp) -> Example:
         name, pixels = loaded.target.file_name, loaded.squares[0]
