@@ -61,7 +61,7 @@ def _mask(shape: ET.Element, height: int, width: int) -> Rle:
         return fill_inside([box((left, top), size, turned, middle)], height, width)
     if shape.tag == "ellipse":
         x, y, *radii = _numbers(shape, "cx", "cy", "rx", "ry")
-        return rle.encode(ellipse((x, y), radii, turned, height, width))
+        return ellipse((x, y), radii, turned, height, width)
     if shape.tag == "mask":
         return _crop(shape, height, width)
     raise FormatError(f"the shape {cut(shape.tag)} is none of polygon, box, ellipse and mask")

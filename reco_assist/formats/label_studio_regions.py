@@ -125,7 +125,7 @@ def _mask(kind: str, value: Mapping[str, Any], height: int, width: int) -> Rle |
         size = _finite([value["width"], value["height"]]) * frame
         return polygons.fill_inside([polygons.box(corner, size, turned, corner)], height, width)
     radii = _finite([value["radiusX"], value["radiusY"]]) * frame
-    return rle.encode(polygons.ellipse(corner, radii, turned, height, width))
+    return polygons.ellipse(corner, radii, turned, height, width)
 
 
 def _finite(numbers: Sequence[Any]) -> NDArray[np.float64]:

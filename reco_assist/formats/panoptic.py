@@ -68,7 +68,7 @@ def _masks(path: Path, segments: list[dict[str, Any]]) -> Iterator[tuple[dict[st
     labels = dense[1:].reshape(ids.shape).astype(np.int32)
     masks = dict(zip(found[1:].tolist(), encode_labels(labels), strict=True))
     for segment in segments:
-        yield segment, masks.pop(segment["id"], None) or rle.encode(np.zeros(ids.shape, np.bool_))
+        yield segment, masks.pop(segment["id"], None) or rle.blank(*ids.shape)
     if masks:
         raise FormatError(f"its map has the segment {min(masks)}, which segments_info does not list: add it")
 

@@ -37,7 +37,7 @@ def region(annotation: Mapping[str, Any], height: int, width: int) -> Rle:
     if isinstance(segmentation, Mapping):
         return rle.from_coco(_whole_counts(segmentation), height, width)
     parts = [one for one in rings(segmentation) if _draws(one, height, width)]
-    return rle.from_coco(parts, height, width) if parts else _blank(height, width)
+    return rle.from_coco(parts, height, width) if parts else rle.blank(height, width)
 
 
 def annotation(
@@ -111,7 +111,3 @@ def _box(box: Sequence[float] | None, height: int, width: int) -> Rle:
         x, y, w, h = box
         mask[max(0, round(y)) : max(0, round(y + h)), max(0, round(x)) : max(0, round(x + w))] = True
     return rle.encode(mask)
-
-
-def _blank(height: int, width: int) -> Rle:
-    return rle.encode(np.zeros((height, width), np.bool_))

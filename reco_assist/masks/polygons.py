@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reco_assist.errors import InputError
-from reco_assist.masks.rle import Rle, encode, from_coco
+from reco_assist.masks.rle import Rle, blank, encode_crop, from_coco
 
 TOLERANCE = 1.0
 """Pixels by which `simplify` may move an outline by default."""
@@ -187,7 +187,7 @@ def fill_inside(rings: Sequence[NDArray[np.float64]], height: int, width: int) -
     """
     cut = [_cut(ring, height, width) for ring in rings if len(ring) > 2]
     inside = [ring for ring in cut if len(ring) > 2]
-    return fill(inside, height, width) if inside else encode(np.zeros((height, width), np.bool_))
+    return fill(inside, height, width) if inside else blank(height, width)
 
 
 def _cut(ring: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
@@ -222,10 +222,8 @@ def box(corner: ArrayLike, size: ArrayLike, degrees: float, about: ArrayLike) ->
     return turned
 
 
-def ellipse(
-    centre: ArrayLike, radii: ArrayLike, degrees: float, height: int, width: int
-) -> NDArray[np.bool_]:
-    """(H, W) bool: pixels whose middle lies in an ellipse.
+def ellipse(centre: ArrayLike, radii: ArrayLike, degrees: float, height: int, width: int) -> Rle:
+    """The pixels of an image whose middle lies in an ellipse.
 
     Args:
         centre: x and y in pixels.
@@ -234,11 +232,17 @@ def ellipse(
         height: Pixels of the image.
         width: Pixels of the image.
     """
-    rows, columns = np.mgrid[:height, :width] + 0.5  # (H, W)
-    away = np.stack([columns, rows], -1) - np.asarray(centre, np.float64)  # (H, W, 2)
-    own = (away @ _rotation(degrees)) / np.maximum(np.asarray(radii, np.float64), 1e-9)  # (H, W, 2)
-    inside: NDArray[np.bool_] = (own**2).sum(-1) <= 1  # (H, W)
-    return inside
+    middle, own = np.asarray(centre, np.float64), np.asarray(radii, np.float64)
+    size = (width, height)
+    first = np.floor(middle - own.max()).clip(0, size).astype(int)  # (2,): only this window is looked at
+    last = np.ceil(middle + own.max()).clip(0, size).astype(int)  # (2,)
+    if (last <= first).any():
+        return blank(height, width)
+    (left, top), (right, bottom) = first, last
+    rows, columns = np.mgrid[top:bottom, left:right] + 0.5  # (h, w)
+    away = (np.stack([columns, rows], -1) - middle) @ _rotation(degrees) / np.maximum(own, 1e-9)  # (h, w, 2)
+    crop: NDArray[np.bool_] = (away**2).sum(-1) <= 1  # (h, w)
+    return encode_crop(crop, x=int(left), y=int(top), height=height, width=width)
 
 
 def _rotation(degrees: float) -> NDArray[np.float64]:

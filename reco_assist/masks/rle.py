@@ -80,6 +80,11 @@ def encode_crop(crop: NDArray[np.bool_], *, x: int, y: int, height: int, width: 
     return _compress(counts, height, width)
 
 
+def blank(height: int, width: int) -> Rle:
+    """A mask without a pixel."""
+    return encode(np.zeros((height, width), np.bool_))
+
+
 def decode(rle: Rle) -> NDArray[np.bool_]:
     """The mask as (H, W) bool, column-major in memory as COCO's runs are.
 

@@ -98,4 +98,4 @@ def masks_of(regions: Sequence[Region], height: int, width: int) -> dict[str, ND
 def _disc(value: Mapping[str, Any], height: int, width: int) -> NDArray[np.bool_]:
     centre = float(value["x"]) * width / 100, float(value["y"]) * height / 100
     radius = max(1.0, _POINT * max(height, width))
-    return polygons.ellipse(centre, (radius, radius), 0, height, width)
+    return rle.decode(polygons.ellipse(centre, (radius, radius), 0, height, width))
