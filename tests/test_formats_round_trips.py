@@ -180,6 +180,8 @@ def test_outlines_and_boxes_of_others_are_drawn_as_pycocotools_draws_them(layout
         ("0 0.5 nan 0.5 0.5", "finite"),
         ("0 0.5 0.5", "2 numbers"),
         ("0.5 0.5 0.5 0.5 0.5", "class '0.5'"),
+        ("0 1e308 0.5 0.5 0.5", "line 1 of .*b.txt"),
+        ("0 -2 0.1 0.5 0.1 0.5 0.5", "line 1 of .*b.txt"),
     ],
 )
 def test_lines_that_mean_nothing_are_refused_by_name(line, words):
@@ -189,11 +191,19 @@ def test_lines_that_mean_nothing_are_refused_by_name(line, words):
     assert len(str(caught.value)) < 300
 
 
+# Some kB that stand for 10^9 letters.
+ALIASES = "a: &a [lol]\n" + "".join(
+    f"{new}: &{new} [{', '.join(['*' + old] * 10)}]\n"
+    for old, new in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "[]", "names: 5", "names: [mug]", "names: [mug]\ntrain: nowhere", "a: [", "[" * 9999,
      "names: {1: mug}\ntrain: a", "names: [[]]\ntrain: a", "names: [mug]\ntrain: ../../..",
-     "names: [mug]\ntrain: {a: b}"],
+     "names: [mug]\ntrain: {a: b}", 'names: [mug, ""]\ntrain: a', "names: [mug]\nkpt_shape: [9, 3]\ntrain: a",
+     f"{ALIASES}names: [*i]\ntrain: a", f"{ALIASES}names: [mug]\ntrain: *i"],
 )  # fmt: skip
 def test_descriptions_that_mean_nothing_are_refused_in_a_sentence(text):
     Path("y/a").mkdir(parents=True)
@@ -201,6 +211,14 @@ def test_descriptions_that_mean_nothing_are_refused_in_a_sentence(text):
     with pytest.raises(InputError, match=r"data\.yaml") as caught:
         read_dataset("y")
     assert len(str(caught.value)) < 300
+
+
+def test_parts_whose_images_would_have_one_name_are_refused():
+    yolo("roboflow", "0 0.5 0.5 0.5 0.5")
+    shutil.copy("photos/b.jpg", "y/valid/images/b.jpg")
+    assert len(read_dataset("y").images) == 2
+    with pytest.raises(InputError, match="would both be called"):
+        read_dataset("y", images="photos")
 
 
 def test_a_damaged_photograph_of_yolo_is_left_out_and_named():

@@ -13,9 +13,11 @@ from reco_assist.files import inside
 from reco_assist.formats.dataset import Dataset
 from reco_assist.formats.document import named
 from reco_assist.formats.fields import cut
+from reco_assist.formats.names import name_key
 from reco_assist.formats.photographs import read_photograph
 from reco_assist.formats.regions import annotation, region
 from reco_assist.images import list_images
+from reco_assist.masks import Rle
 from reco_assist.text_files import read_text
 
 YOLO_FILE = "data.yaml"
@@ -52,7 +54,13 @@ def read_yolo(file: Path, *, images: Path | None = None) -> Dataset:
     records: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     skipped: list[tuple[str, str]] = []
+    paths: dict[str, Path] = {}
     for picture in _pictures(file.parent, parts, root, images):
+        if (other := paths.setdefault(name_key(picture.name), picture.path)) != picture.path:
+            raise FormatError(
+                f"{cut(str(other), 80)} and {cut(str(picture.path), 80)} would both be called "
+                f"{cut(picture.name, 60)}: leave --images out"
+            )
         try:
             photo = read_photograph(picture.path, picture.name, None, str(file), reduce_to=1)
         except InputError as error:
@@ -61,8 +69,7 @@ def read_yolo(file: Path, *, images: Path | None = None) -> Dataset:
         number, height, width = len(records) + 1, photo.picture.height, photo.picture.width
         size = {"height": height, "width": width}
         records.append({"id": number, "file_name": picture.name, **size, "reco_hash": photo.content_hash})
-        for shape in _shapes(picture.labels, len(names), height, width):
-            mask = region(shape, height, width)
+        for shape, mask in _shapes(picture.labels, len(names), height, width):
             own = annotation(len(annotations) + 1, number, shape["category_id"], mask)
             annotations.append({**own, **shape})
     if not records:
@@ -86,24 +93,29 @@ def _described(file: Path) -> tuple[list[str], list[Path]]:
         raise FormatError("names no classes: give names, a list or a table of numbers and names")
     names = said["names"]
     listed = names if isinstance(names, list) else [names[number] for number in range(len(names))]
+    # Of what is no text only that is said: an alias of YAML may stand for gigabytes.
     if not all(isinstance(name, str) and name.strip() for name in listed):
-        raise FormatError(f"has a class named {cut(next(n for n in listed if not isinstance(n, str)), 40)}")
+        raise FormatError("has a class whose name is no text: give each class a name")
+    if "kpt_shape" in said:
+        raise FormatError("has key points, which are no masks: export outlines or boxes")
     found: dict[Path, None] = {}
     for part in _PARTS:
         for one in said[part] if isinstance(said.get(part), list) else [said.get(part)]:
+            if one and not isinstance(one, str):
+                raise FormatError(f"names the images of {part} by what is no text: give a folder")
             if one:
-                found[_folder(file.parent, said.get("path"), str(one))] = None
+                found[_folder(file.parent, said.get("path"), one)] = None
     if not found:
         raise FormatError("names no folder of images: give train, val or test")
-    return [str(name) for name in listed], list(found)
+    return list(listed), list(found)
 
 
 def _folder(root: Path, base: object, part: str) -> Path:
     """The folder of a part below the data set's own, whatever stands before it: exports are moved about."""
     steps = [step for step in PurePosixPath(part.replace("\\", "/")).parts if step not in ("..", "/", ".")]
-    below = PurePosixPath(str(base or ".")).name
+    below = PurePosixPath(base).name if isinstance(base, str) else ""
     for start in range(len(steps)):
-        for way in ([], [below]):
+        for way in ([],) if below in ("", "..") else ([], [below]):
             place = inside(root, str(PurePosixPath(*way, *steps[start:])), links=True)
             if place.is_dir():
                 return place
@@ -132,14 +144,16 @@ def _below(path: Path, images: Path) -> str:
     return path.absolute().relative_to(images.absolute()).as_posix()
 
 
-def _shapes(labels: Path, classes: int, height: int, width: int) -> Iterator[dict[str, Any]]:
-    """The fields of each line of an image's labels; no file, no object."""
+def _shapes(labels: Path, classes: int, height: int, width: int) -> Iterator[tuple[dict[str, Any], Rle]]:
+    """The fields and the pixels of each line of an image's labels; no file, no object."""
     if not labels.is_file():
         return
     for number, line in enumerate(read_text(labels).splitlines(), start=1):
         if line.strip():
             with named(f"line {number} of {labels}"):
-                yield _shape(line.split(), classes, height, width)
+                shape = _shape(line.split(), classes, height, width)
+                mask = region(shape, height, width)
+            yield shape, mask
 
 
 def _shape(words: list[str], classes: int, height: int, width: int) -> dict[str, Any]:
