@@ -284,10 +284,12 @@ def test_of_several_annotations_the_one_changed_last_counts(tmp_path):
         ({"image": "/data/local-files/?d=photos/sub/a.jpg"}, "photos/sub/a.jpg"),
         ({"photo": "https://i.example/x/a.jpg?sig=1", "width": 3}, "a.jpg"),
         ({"image": "s3://bucket/x/a.jpg", "file_name": "sub/a.jpg"}, "sub/a.jpg"),
+        ({"image": "https://h/20240115-kitchen.jpg"}, "20240115-kitchen.jpg"),
+        ({"image": "https://h/a.jpg?sig=x&d=3"}, "a.jpg"),
     ],
 )
 def test_addresses_of_images(data, name):
-    assert image_name({"data": data}) == name
+    assert image_name({"data": data})[0] == name
 
 
 BOMB = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><annotations>&b;</annotations>'
@@ -314,7 +316,8 @@ BOMB = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><annotations>&b;</a
         ),
         ("a.xml", CVAT.format(shapes='<star label="m"/>'), "none of polygon, box"),
         ("a.xml", CVAT.format(shapes="").replace('"64"', '"1e9"'), "image 'a.jpg' of"),
-        ("a.json", '[{"data": {"image": "a.jpg"}, "id": 9}]', "task 9 of"),
+        ("a.xml", CVAT.format(shapes="").replace('"64"', '"1e9"'), "'1e9' is no whole number"),
+        ("a.json", '[{"data": {"image": "a.jpg"}, "id": 9}]', "task 9 of .* has no 'annotations'"),
         ("a.json", '[{"data": {}, "id": 9, "annotations": [{"result": 5}]}]', "task 9 of"),
         ("a.json", '[{"image": "a.jpg", "label": []}]', "not a COCO data set"),
     ],
@@ -364,6 +367,31 @@ def test_a_turned_box_is_cut_at_the_edge_of_the_image(tmp_path):
     y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
     expected = np.abs(x) + np.abs(y - 16) <= 8 * 2**0.5
     assert (mask ^ expected).sum() <= 12
+
+
+def test_two_images_of_one_name_are_refused_not_joined(tmp_path):
+    file = export(tmp_path, polygon(TRIANGLE))
+    (task,) = json.loads(file.read_text())
+    others = [{**task, "id": n, "data": {"image": f"https://h/{n}/a.jpg"}} for n in (6, 7)]
+    file.write_text(json.dumps(others))
+    with pytest.raises(
+        RecoAssistError, match=r"task 7 of .*: 'https://h/6/a.jpg' and 'https://h/7/a.jpg' would"
+    ):
+        read_dataset(file)
+    folder = labelme(tmp_path / "x", {"points": TRIANGLE}, imagePath="../one/a.jpg")
+    labelme(folder, {"points": TRIANGLE}, name="b", imagePath="../two/a.jpg")
+    with pytest.raises(RecoAssistError, match=r"would both be called 'a\.jpg'"):
+        read_dataset(folder)
+
+
+def test_label_maps_beside_files_of_others_are_read(tmp_path):
+    (tmp_path / "masks").mkdir()
+    photo(tmp_path / "photos")
+    Image.fromarray(np.eye(HEIGHT, WIDTH, dtype=np.uint8)).save(tmp_path / "masks" / "a.png")
+    (tmp_path / "masks" / "a.png.aux.xml").write_text("<PAMDataset></PAMDataset>")
+    (tmp_path / "masks" / "notes.json").write_text("{broken")
+    found = read_dataset(tmp_path / "masks", images=tmp_path / "photos", names={1: "mug"})
+    assert len(only(found)) == 1
 
 
 def test_files_of_the_system_among_labelmes_are_none(tmp_path):

@@ -10,6 +10,8 @@ from typing import Any
 from reco_assist.errors import FormatError
 from reco_assist.formats.dataset import Dataset
 from reco_assist.formats.fields import cut
+from reco_assist.formats.names import name_key
+from reco_assist.formats.regions import annotation, region
 from reco_assist.masks import Rle, rle
 
 _LOG = logging.getLogger(__name__)
@@ -31,20 +33,29 @@ class Document:
     def __init__(self, source: str) -> None:
         self.source = source
         self.left_out: Counter[str] = Counter()
+        self._origins: dict[str, str] = {}
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
         self._concepts: dict[str, int] = {}
 
-    def image(self, file_name: object, width: object, height: object) -> int:
+    def image(self, file_name: str, width: object, height: object, *, origin: str | None = None) -> int:
         """Add an image and return its id.
 
+        Args:
+            file_name: What the data set calls it; two images of one name are one image.
+            width: Pixels.
+            height: Pixels.
+            origin: Its whole address, where the name is a part of it; two of one name are refused.
+
         Raises:
-            FormatError: Its size cannot be; see `rle.check_size`.
+            FormatError: Its size cannot be, or its name is that of another image.
         """
-        try:
-            rle.check_size(height, width)
-        except FormatError as error:
-            raise FormatError(f"{cut(file_name, 80)} of {self.source}: {error}") from None
+        rle.check_size(height, width)
+        whole = file_name if origin is None else origin
+        if (other := self._origins.setdefault(name_key(file_name), whole)) != whole:
+            raise FormatError(
+                f"{cut(other, 60)} and {cut(whole, 60)} would both be called {cut(file_name, 60)}: rename one"
+            )
         number = len(self._images) + 1
         self._images.append({"id": number, "file_name": file_name, "width": width, "height": height})
         return number
@@ -54,15 +65,15 @@ class Document:
         if not rle.area(mask):
             self.left_out[BLANK] += 1
             return
-        box = list(rle.bbox(mask))
-        self._add(image, concept, segmentation=rle.to_coco(mask), bbox=box, area=rle.area(mask), **more)
+        self._annotations.append(annotation(*self._next(image, concept), mask) | more)
 
     def add_box(self, image: int, concept: object, box: Sequence[float], **more: object) -> None:
-        """Add a box (x, y, width, height) in pixels; one without an extent is left out and counted."""
-        if min(box[2:]) <= 0:
-            self.left_out[BLANK] += 1
-            return
-        self._add(image, concept, segmentation=[], bbox=list(box), area=box[2] * box[3], **more)
+        """Add a box (x, y, width, height) in pixels; one without a pixel is left out and counted."""
+        size = self._images[image - 1]
+        mask = region({"bbox": box}, size["height"], size["width"])
+        x, y, width, height = box
+        drawn: dict[str, Any] = {"segmentation": [], "area": width * height, "bbox": [x, y, width, height]}
+        self.add(image, concept, mask, **drawn, **more)
 
     def dataset(self, folder: Path | None) -> Dataset:
         """What was added, as a data set; a warning counts what was left out.
@@ -79,16 +90,11 @@ class Document:
         }
         return Dataset(document, self.source, folder)
 
-    def _add(self, image: int, concept: object, **fields: object) -> None:
+    def _next(self, image: int, concept: object) -> tuple[int, int, int]:
+        """The ids of an annotation that comes next, of its image and of its category."""
         if not isinstance(concept, str) or not concept.strip():
-            raise FormatError(
-                f"{self.source} has a region whose label is {cut(concept)}: give each a name, or leave it out"
-            )
-        category = self._concepts.setdefault(concept, len(self._concepts) + 1)
-        number = len(self._annotations) + 1
-        self._annotations.append(
-            {"id": number, "image_id": image, "category_id": category, "iscrowd": 0, **fields}
-        )
+            raise FormatError(f"a region has the label {cut(concept)}: give each a name, or leave it out")
+        return len(self._annotations) + 1, image, self._concepts.setdefault(concept, len(self._concepts) + 1)
 
 
 @contextmanager
@@ -105,7 +111,8 @@ def named(what: str) -> Iterator[None]:
         yield
     except FormatError as error:
         raise FormatError(f"{what}: {str(error)[:160]}") from None
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
-        raise FormatError(
-            f"{what} is not as its tool writes it ({type(error).__name__}: {str(error)[:80]}): export it anew"
-        ) from None
+    except KeyError as error:
+        raise FormatError(f"{what} has no {cut(error.args[0])}: export it anew") from None
+    except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        said = str(error)[:80] or type(error).__name__
+        raise FormatError(f"{what} is not as its tool writes it ({said}): export it anew") from None

@@ -83,16 +83,16 @@ def whole(value: Any) -> int:  # noqa: ANN401  (whatever a file holds)
             return int(value)
         case str() if re.fullmatch(r"\s*[+-]?[0-9]{1,18}(\.0*)?\s*", value):
             return int(value.partition(".")[0])
-    raise _RefusedError
+    raise _RefusedError(f"{cut(value)} is no whole number")
 
 
 def number(value: Any) -> float:  # noqa: ANN401
     """A finite number, or its text."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise _RefusedError
+        raise _RefusedError(f"{cut(value)} is no number")
     found = float(value) if isinstance(value, str) else value
     if not math.isfinite(found):
-        raise _RefusedError
+        raise _RefusedError(f"{cut(value)} is no finite number")
     return found
 
 

@@ -24,6 +24,10 @@ Tool = Literal["brush", "polygon", "box"]
 _TAGS = {"brush": "BrushLabels", "polygon": "PolygonLabels", "box": "RectangleLabels"}
 
 
+LOCAL_FILES = "/data/local-files/"
+"""Where a server serves the files below its document root."""
+
+
 @dataclass(frozen=True, slots=True)
 class Names:
     """What a labelling configuration calls the things that tasks refer to.
@@ -41,7 +45,7 @@ class Names:
 
 def local_files_url(image: ImageRef) -> str:
     """The address of an image below the document root of Label Studio's local file serving."""
-    return "/data/local-files/?d=" + quote(os.fsencode(image.file_name), safe="/")
+    return f"{LOCAL_FILES}?d=" + quote(os.fsencode(image.file_name), safe="/")
 
 
 def label_config(concepts: Concepts, *, shape: Shape = "brush", also: Sequence[Tool] = ()) -> str:

@@ -11,8 +11,10 @@ from reco_assist.errors import FormatError
 from reco_assist.formats.dataset import Dataset
 from reco_assist.formats.document import Document, named
 from reco_assist.formats.fields import cut
+from reco_assist.formats.label_studio import LOCAL_FILES
 from reco_assist.formats.label_studio_regions import KINDS, read_regions
 
+_UPLOADS = "/data/upload/"
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what the server puts before the name of a file that is uploaded
 
 
@@ -43,15 +45,15 @@ def read_export(tasks: Sequence[Mapping[str, Any]], source: str, *, images: Path
     return made.dataset(images)
 
 
-def image_name(task: Mapping[str, Any]) -> str:
-    """The name of a task's image: what we gave it, or the end of its address.
+def image_name(task: Mapping[str, Any]) -> tuple[str, str]:
+    """The name of a task's image, which is what we gave it or the end of its address, and that address.
 
     Raises:
         FormatError: No text of the task is an address.
     """
     data = task["data"]
     if isinstance(data.get("file_name"), str):
-        return str(data["file_name"])
+        return str(data["file_name"]), str(data["file_name"])
     found = [data.get("image"), *data.values()]
     address = next(
         (one for one in found if isinstance(one, str) and re.search(r"\.\w{2,5}(\?|$)", one)), None
@@ -59,9 +61,11 @@ def image_name(task: Mapping[str, Any]) -> str:
     if address is None:
         raise FormatError("none of its data is the address of an image")
     parts = urlsplit(address)
-    if local := parse_qs(parts.query).get("d"):
-        return local[0]
-    return _UPLOADED.sub("", unquote(parts.path).rsplit("/", 1)[-1])
+    local = parse_qs(parts.query).get("d")
+    if local and parts.path == LOCAL_FILES and not parts.netloc:
+        return local[0], address
+    name = unquote(parts.path).rsplit("/", 1)[-1]
+    return _UPLOADED.sub("", name) if _UPLOADS in parts.path else name, address
 
 
 def _read(made: Document, task: Mapping[str, Any]) -> None:
@@ -80,8 +84,8 @@ def _read(made: Document, task: Mapping[str, Any]) -> None:
     if size[0] is None:
         made.left_out["images without regions, whose size nothing tells"] += 1
         return
-    name, (width, height) = image_name(task), size
-    image = made.image(name, width, height)
+    (name, address), (width, height) = image_name(task), size
+    image = made.image(name, width, height, origin=address)
     for drawn in read_regions(latest["result"], ImageRef(name, "", width, height), made.left_out):
         for concept in drawn.concepts:
             made.add(image, concept, drawn.mask)

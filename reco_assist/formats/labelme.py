@@ -59,10 +59,11 @@ def _read(made: Document, document: Mapping[str, Any], file: Path, folder: Path)
     name = posixpath.normpath(
         clean_name((file.parent.relative_to(folder) / clean_name(document["imagePath"])).as_posix())
     )
+    origin = name
     if name.startswith("../"):  # the photographs lie elsewhere, so that only their names are known
         name = posixpath.basename(name)
     height, width = whole(document["imageHeight"]), whole(document["imageWidth"])
-    image = made.image(name, width, height)
+    image = made.image(name, width, height, origin=origin)
     groups: dict[tuple[object, ...], list[Rle]] = {}
     for position, shape in enumerate(document["shapes"]):
         kind, group = shape.get("shape_type") or "polygon", shape.get("group_id")
@@ -86,7 +87,7 @@ def _mask(kind: str, shape: Mapping[str, Any], height: int, width: int) -> Rle:
         return fill_inside([np.array([[x, y], [right, y], [right, bottom], [x, bottom]])], height, width)
     if kind == "circle":
         radius = float(np.hypot(*(points[1] - points[0])))
-        return rle.encode(ellipse(points[0], (radius, radius), 0, height, width))
+        return ellipse(points[0], (radius, radius), 0, height, width)
     if kind == "mask":
         return _crop(shape["mask"], points, height, width)
     raise FormatError(f"the shape {cut(kind)} is none of polygon, rectangle, circle and mask")

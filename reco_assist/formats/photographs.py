@@ -49,7 +49,7 @@ class Photographed:
     skipped: Skipped
 
     def only(self, images: Iterable[Id]) -> "Photographed":
-        """Some of its images."""
+        """Some of its images; what is known of the others stays."""
         return replace(self, dataset=self.dataset.only(images))
 
 

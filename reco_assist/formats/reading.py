@@ -87,17 +87,25 @@ def _foreign_folder(place: Path, images: Path | None) -> Dataset | None:
     """The data set of a folder whose files are labelme's or VOC's; None where they are not."""
     if any(map(_is_labelme_file, documents := _visible(place, "**/*.json"))):
         return read_labelme(place, documents, images=images)
-    if boxes := _visible(place, "*.xml"):
-        return read_voc(place, boxes, images=images)
-    if not (place / VOC_CLASSES).is_dir() and (boxes := _visible(place / "Annotations", "*.xml")):
-        return read_voc(place / "Annotations", boxes, images=images)
+    beside_maps = (place / VOC_CLASSES).is_dir()
+    for folder in (place,) if beside_maps else (place, place / "Annotations"):
+        if any(map(_is_voc_file, boxes := _visible(folder, "*.xml"))):
+            return read_voc(folder, boxes, images=images)
     return None
 
 
 def _visible(folder: Path, pattern: str) -> list[Path]:
     """Files in their order, without those of the system or an editor, such as macOS's `._a.json`."""
     found = sorted(folder.glob(pattern))
+    found = [one for one in found if one.is_file()]
     return [one for one in found if not any(part.startswith(".") for part in one.relative_to(folder).parts)]
+
+
+def _is_voc_file(path: Path) -> bool:
+    try:
+        return parse_xml(path).tag == "annotation"
+    except FormatError:
+        return False
 
 
 def _is_labelme_file(path: Path) -> bool:

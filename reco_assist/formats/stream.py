@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from reco_assist.files import atomic_write
+from reco_assist.formats.plain import PARTS
 
 
 def dumps(value: object) -> str:
@@ -34,7 +35,7 @@ def write_document(path: Path, document: Mapping[str, Any]) -> None:
         for key, value in document.items():
             file.write(separator + dumps(key).encode() + b":")
             separator = b","
-            if key in ("images", "annotations", "categories"):
+            if key in PARTS:
                 write_array(file, value)
             else:
                 file.write(dumps(value).encode())

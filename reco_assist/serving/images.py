@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from reco_assist.errors import ImageError, InputError, RecoAssistError
 from reco_assist.files import inside, remove_file, write_bytes
+from reco_assist.formats.label_studio import LOCAL_FILES
 from reco_assist.label_studio import Server
 from reco_assist.label_studio.config import Config
 from reco_assist.label_studio.forms import PROJECT
@@ -17,7 +18,6 @@ from reco_assist.serving.events import Event, image_variable
 
 _LOG = logging.getLogger(__name__)
 _KEPT = 256  # fetched images that stay on disk
-_LOCAL = "/data/local-files/"
 
 
 class ImageStore:
@@ -89,7 +89,7 @@ class ImageStore:
         """
         parts = urlsplit(address)
         own = not parts.scheme and not parts.netloc
-        if own and parts.path == _LOCAL:
+        if own and parts.path == LOCAL_FILES:
             for name in parse_qs(parts.query).get("d", []):
                 if (found := self._below(name)) is not None:
                     return found
