@@ -417,6 +417,83 @@ def test_lessons_whose_images_are_away_at_the_start_are_learnt_later(concept, ph
     assert not made.pending.waits("7")
 
 
+def within(condition):
+    """Wait until something is so."""
+    until = time.monotonic() + 100
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_when_images_come_back_all_that_waits_is_learnt_without_a_prediction(
+    concept, photos, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(pending.Pause, "begin", lambda one: setattr(one, "until", time.monotonic() + 0.05))
+    events = [event(number, ("a/001.png", "b/002.png")[number % 2]) for number in range(1, 41)]
+    CorrectionLog(tmp_path).append(*events)
+    images, made = flaky(concept, photos, log=CorrectionLog(tmp_path))
+    images.away = True
+    with asking(create_app(made, token="s3cret")):
+        within(lambda: images.asked >= 3 and not made.pending.waits("7", new=True))
+        images.away = False
+        within(lambda: not made.pending.waits("7"))
+    assert made.version("7") == replayed(models(concept, photos, log=CorrectionLog(tmp_path))).version("7")
+
+
+def test_after_a_prediction_the_rest_of_what_waits_is_learnt(concept, photos, tmp_path):
+    events = [event(number, ("a/001.png", "b/002.png")[number % 2]) for number in range(1, 41)]
+    made = models(concept, photos, log=CorrectionLog(tmp_path))
+    with asking(create_app(made, token="s3cret")) as client:
+        for one in events:
+            made.note(one)  # as if nobody had told the background
+        predicted(client)
+        within(lambda: not made.pending.waits("7"))
+    assert made.version("7") == replayed(models(concept, photos, log=CorrectionLog(tmp_path))).version("7")
+
+
+def test_what_could_not_be_saved_is_saved_without_a_prediction(concept, photos, tmp_path, monkeypatch):
+    monkeypatch.setattr(pending.Pause, "begin", lambda one: setattr(one, "until", time.monotonic() + 0.05))
+    CorrectionLog(tmp_path).append(event(5))
+    made = models(concept, photos, log=CorrectionLog(tmp_path))
+    real, fails = project_model.write_bytes, [True] * 3
+
+    def full(*given):
+        if fails:
+            fails.pop()
+            raise StorageError("the disk is full")
+        real(*given)
+
+    monkeypatch.setattr(project_model, "write_bytes", full)
+    with asking(create_app(made, token="s3cret")):
+        within(lambda: saved(tmp_path))
+    assert saved(tmp_path) == {"thing.concept": made._known_by("7").concepts["thing"].to_bytes()}
+
+
+def test_what_comes_while_images_fail_is_tried(tmp_path):
+    waiting = Pending(CorrectionLog(tmp_path))
+    waiting.add(*(event(number) for number in range(1, 5)))
+
+    def fails(one):
+        waiting.add(event(10 + one.annotation))
+        return False
+
+    assert waiting.work("7", fails, most=16)
+    assert len(waiting) == 3  # 11, 12 and 13; 4 waits with what has failed
+    tried = []
+    waiting.work("7", lambda one: not tried.append(one.annotation), most=16)
+    assert tried == [11, 12, 13]
+
+
+def test_a_failure_among_others_that_are_learnt_holds_nothing_up(tmp_path):
+    waiting = Pending(CorrectionLog(tmp_path))
+    waiting.add(*(event(number) for number in range(1, 5)))
+    waiting.work("7", lambda one: one.annotation != 2, most=16)
+    assert waiting.turn() == "7"
+    waiting.work("7", lambda one: one.annotation != 2, most=16)
+    assert waiting.turn() is None
+    assert waiting.due() > 0
+
+
 def test_an_update_whose_image_fails_keeps_what_was_learnt(concept, photos, tmp_path, monkeypatch):
     images, made = flaky(concept, photos, log=CorrectionLog(tmp_path))
     taught(made, event(5))
@@ -797,7 +874,7 @@ def test_more_corrections_than_may_wait_are_refused_and_not_kept(tmp_path):
         waiting.add(event(4))
     assert waiting.add(event(2))  # an update of one that waits takes no room
     assert kept(tmp_path) == [1, 2, 3, 2]
-    waiting.work("7", lambda _: True)
+    waiting.work("7", lambda _: True, most=16)
     assert waiting.add(event(4))
 
 

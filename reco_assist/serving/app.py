@@ -25,7 +25,7 @@ from reco_assist.serving.events import project_number, read_webhook
 from reco_assist.serving.guard import Guard, refusal
 from reco_assist.serving.marks import Region, check_regions
 from reco_assist.serving.models import ProjectModels
-from reco_assist.serving.pending import BusyError
+from reco_assist.serving.pending import FIRST_PAUSE, BusyError
 
 _LOG = logging.getLogger(__name__)
 _LARGEST = 64 << 20  # bytes of a request
@@ -75,14 +75,18 @@ class _Backend:
         self._count = 0  # requests that wait for the model
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._learns = False  # whether learning waits for the model, once for all projects
+        self._alarm: asyncio.TimerHandle | None = None  # when to learn again what could not be learnt
         self._open = True
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
         """Load the model, and learn, while the server answers already; stop without finishing what waits."""
+        self._loop = asyncio.get_running_loop()
         self._learn_soon()
         yield
         self._open = False
+        if self._alarm is not None:
+            self._alarm.cancel()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     async def health(self, _: Request) -> Response:
@@ -108,7 +112,10 @@ class _Backend:
         asked = await _aside(lambda: _Asked.read(data))
 
         def work() -> Response:  # writing masks as JSON takes a while, too
-            found = self._models.predict(asked.project, asked.tasks, asked.config, asked.marks)
+            try:
+                found = self._models.predict(asked.project, asked.tasks, asked.config, asked.marks)
+            finally:  # it learns some of what waits, and only some
+                self._learn_when_due()
             return JSONResponse({"results": found})
 
         return await self._compute(work)
@@ -128,13 +135,31 @@ class _Backend:
     def _learn(self) -> None:
         """Learn a little, and the rest after what has come meanwhile; what goes wrong is logged."""
         self._learns = False
+        pause = 0.0
         try:
-            if self._models.learn_next():
-                self._learn_soon()
+            self._models.learn_next()
         except RecoAssistError as error:
+            pause = FIRST_PAUSE
             _LOG.warning("%s", error)
         except Exception:  # noqa: BLE001  (nobody waits for it who could be told; the log says all)
+            pause = FIRST_PAUSE
             _LOG.exception("learning failed")
+        self._learn_when_due(pause)
+
+    def _learn_when_due(self, least: float = 0.0) -> None:
+        """Learn when there is something to be learnt next; called by the model's thread.
+
+        Args:
+            least: Seconds until then.
+        """
+        due = self._models.due()
+        if due is not None:
+            self._loop.call_soon_threadsafe(self._learn_in, max(due, least))
+
+    def _learn_in(self, seconds: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = self._loop.call_later(seconds, self._learn_soon) if self._open else None
 
     async def _compute(self, work: Callable[[], T]) -> T:
         if self._count >= self._most:

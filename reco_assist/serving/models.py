@@ -142,12 +142,8 @@ class ProjectModels:
     def learn(self, project: str) -> None:
         """Learn some of what waits of a project, and publish it; what fails is logged and tried again."""
         self.load()
-        late = self._unpublished.get(project)
-        if self.pending.waits(project) or late is not None:
-            fresh = self.pending.waits(project, new=True)
-            model = self._work(project)
-            if fresh or late is None or late.over:
-                self._publish(project, model)
+        if self._work(project) or self._is_late(project):
+            self._publish(project)
 
     def learn_next(self) -> bool:
         """Learn some of what waits of the project whose turn it is; whether there is more to learn now.
@@ -155,12 +151,17 @@ class ProjectModels:
         It is published when nothing new of the project waits, or when `learn` is called before.
         """
         self.load()
-        project = self.pending.turn()
+        project = self.pending.turn() or next(filter(self._is_late, self._unpublished), None)
         if project is not None:
-            model = self._work(project)
-            if not self.pending.waits(project, new=True):
-                self._publish(project, model)
-        return self.pending.turn() is not None
+            tried = self._work(project)
+            if (tried and not self.pending.waits(project, new=True)) or self._is_late(project):
+                self._publish(project)
+        return self.due() == 0
+
+    def due(self) -> float | None:
+        """Seconds until there is something to learn, or to publish again; None where there is nothing."""
+        waits = [self.pending.due(), *(late.left for late in list(self._unpublished.values()))]
+        return min((one for one in waits if one is not None), default=None)
 
     @property
     def _ready(self) -> Predictor:
@@ -172,16 +173,27 @@ class ProjectModels:
         model = self._models.get(project)
         return self._known if model is None else model.known
 
-    def _work(self, project: str) -> ProjectModel:
+    def _is_late(self, project: str) -> bool:
+        """Whether something of a project could not be published, and may be tried again now."""
+        late = self._unpublished.get(project)
+        return late is not None and late.over
+
+    def _model(self, project: str) -> ProjectModel:
         model = self._models.get(project)
         if model is None:
             folder = self._folder / f"project-{project}"
             model = ProjectModel(self._sealed, self._known, self._ready.encoder, folder, self._seal)
             self._models[project] = model
-        self.pending.work(project, lambda event: self._take(model, event), most=_AT_ONCE)
         return model
 
-    def _publish(self, project: str, model: ProjectModel) -> None:
+    def _work(self, project: str) -> bool:
+        """Learn some of what waits of a project, unpublished; whether there was anything to try."""
+        return self.pending.work(
+            project, lambda event: self._take(self._model(project), event), most=_AT_ONCE
+        )
+
+    def _publish(self, project: str) -> None:
+        model = self._model(project)
         try:
             model.publish()
             if not self.pending.waits(project, new=True):

@@ -19,7 +19,10 @@ from reco_assist.serving.marks import labels_of
 _LOG = logging.getLogger(__name__)
 _NAME = "corrections.jsonl"
 _MOST = 10_000  # that may wait
-_PAUSE, _LONGEST = 5.0, 300.0  # seconds before what failed is tried again
+FIRST_PAUSE = 5.0
+"""Seconds before what failed is tried again; twice as many after each failure."""
+
+_LONGEST = 300.0  # of these pauses
 _IN_A_ROW = 3  # failures after which the rest waits, untried
 
 
@@ -80,13 +83,18 @@ class CorrectionLog:
 class Pause:
     """The time until something that failed is tried again: twice as long after each failure."""
 
-    seconds: float = _PAUSE
+    seconds: float = FIRST_PAUSE
     until: float = 0.0
+
+    @property
+    def left(self) -> float:
+        """Seconds until it may be tried."""
+        return max(0.0, self.until - monotonic())
 
     @property
     def over(self) -> bool:
         """Whether it may be tried."""
-        return monotonic() >= self.until
+        return not self.left
 
     def begin(self) -> None:
         """It has failed."""
@@ -190,6 +198,12 @@ class Pending:
         with self._lock:
             return next((name for name, project in self._projects.items() if project.tried()), None)
 
+    def due(self) -> float | None:
+        """Seconds until something may be learnt; None where nothing waits."""
+        with self._lock:
+            waiting = [project for project in self._projects.values() if project.new or project.failed]
+            return min((0.0 if one.new else one.pause.left for one in waiting), default=None)
+
     def waits(self, project: str, *, new: bool = False) -> bool:
         """Whether anything of a project waits, or anything that was not tried yet."""
         with self._lock:
@@ -205,18 +219,23 @@ class Pending:
             entries = [*found.new.values(), *found.failed.values()]
             return {label for entry in entries for label in entry.labels}
 
-    def work(self, name: str, learn: Callable[[Event], bool], *, most: int | None = None) -> None:
+    def work(self, name: str, learn: Callable[[Event], bool], *, most: int) -> bool:
         """Learn what waits of a project. After several failures in a row the rest is left for later.
 
         Args:
             name: The project's.
             learn: Learns an event; False where it may succeed at another time.
-            most: Events to try; all if None.
+            most: Events to try.
+
+        Returns:
+            Whether there was anything to try.
         """
         with self._lock:
-            project = self._projects.setdefault(name, _Project())
+            project = self._projects.get(name)
+            if project is None:
+                return False
             self._projects[name] = self._projects.pop(name)
-            tried = project.tried()[:most]
+            tried, new = project.tried()[:most], list(project.new.items())
         failed = in_a_row = 0
         for annotation, entry in tried:
             done = self._try(entry, learn)
@@ -225,14 +244,15 @@ class Pending:
             with self._lock:
                 project.settle(annotation, entry, done=done)
                 if in_a_row == _IN_A_ROW:  # the server is gone, it seems: each would cost its time
-                    for other, left in list(project.new.items()):
+                    for other, left in new:  # but not what has come meanwhile
                         project.settle(other, left, done=False)
                     break
         with self._lock:
-            if failed:
+            if in_a_row == _IN_A_ROW or (failed and failed == len(tried)):
                 project.pause.begin()
-            elif tried:
+            elif tried and not failed:
                 project.pause = Pause()
+        return bool(tried)
 
     def _try(self, entry: _Entry, learn: Callable[[Event], bool]) -> bool:
         try:
