@@ -275,12 +275,18 @@ def test_a_correction_changes_the_next_prediction_and_its_version_and_can_be_tak
     [
         {"action": "PROJECT_UPDATED", "project": {"id": 7}},
         {"action": "START_TRAINING", "project": {"id": 7}},
-        {**annotation(5, [stroke()], "a/001.png"), "annotation": {"id": 5, "was_cancelled": True}},
         {},
     ],
 )
 def test_other_events_teach_nothing(client, event):
     assert client.post("/webhook", json=event).json() == {"queued": 0}
+
+
+def test_an_annotation_that_was_skipped_at_once_teaches_nothing(client):
+    before = predicted(client)
+    skipped = {**annotation(5, [stroke()], "a/001.png"), "annotation": {"id": 5, "was_cancelled": True}}
+    assert client.post("/webhook", json=skipped).status_code == 200
+    assert predicted(client) == before
 
 
 def test_corrections_survive_a_kill_and_are_saved_as_concepts(concept, photos, tmp_path):

@@ -179,10 +179,8 @@ class Pending:
         return project is not None and event.annotation in project.new
 
     def _is_old(self, event: Event) -> bool:
-        earlier = self._last.get(event.key)
-        if earlier is None:
-            return event.regions is None and not event.deleted  # skipped before it said anything
-        return not event.replaces(earlier)
+        earlier = self._last.get(event.key)  # none: even a skip says something, to what it overtook
+        return earlier is not None and not event.replaces(earlier)
 
     def _put(self, place: int, event: Event) -> None:
         project = self._projects.setdefault(event.project, _Project())
