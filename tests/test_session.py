@@ -1,4 +1,5 @@
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -6,11 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from pycocotools import mask as coco
+from shards import write_parquet, write_tar
 
 from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.errors import InputError, StorageError
-from reco_assist.images import content_hash
+from reco_assist.images import content_hash, read_bytes
 from reco_assist.masks.edits import apply_edits
+from reco_assist.runs import list_targets
 from reco_assist.session import Choice, ConceptSpec, ExemplarSpec, ReviewQueue, Session, export
 from reco_assist.session.records import AUTOMATIC
 from reco_assist.session.results import add_result, is_done
@@ -285,6 +288,31 @@ def test_a_target_is_done_until_its_file_or_a_concept_changes(job):
     assert is_done(job.session, "a.png", path, {**NAMES, "mug": "new"})
     path.write_bytes(path.read_bytes() + b"0")
     assert not is_done(job.session, "a.png", path, NAMES)
+
+
+@pytest.mark.parametrize("kind", ["tar", "parquet"])
+def test_a_target_of_a_shard_is_done_until_the_shard_is_replaced(job, kind):
+    job.add("a.png")
+    photo = job.folder / "photos" / "a.png"
+    shard = job.folder / f"x.{kind}"
+
+    def write():
+        write_tar(shard, {"a.png": photo.read_bytes()}) if kind == "tar" else write_parquet(shard, [photo])
+        (target,) = list_targets(shard)
+        return target
+
+    target = write()
+    image = ImageRef(target.file_name, content_hash(read_bytes(target.path)), SHAPE[1], SHAPE[0])
+    maps = np.full((2, *SHAPE), 200, np.uint8)
+    verdicts = [Verdict(name, present=True, probability=0.9) for name in NAMES]
+    add_result(job.session, image, target.path, maps, verdicts, NAMES)
+    assert is_done(job.session, target.file_name, target.path, NAMES)
+    Image.new("RGB", SHAPE[::-1]).save(photo)
+    target = write()
+    os.utime(shard, ns=(1, 1))  # whatever the clock's steps are
+    assert not is_done(job.session, target.file_name, target.path, NAMES)
+    shard.unlink()
+    assert not is_done(job.session, target.file_name, target.path, NAMES)
 
 
 def test_other_rivals_make_other_masks(job):

@@ -20,6 +20,7 @@ from reco_assist.images.places import (
 from reco_assist.images.reading import Decoded, content_hash, decode, read_bytes
 from reco_assist.images.resizing import squash, thumbnail
 from reco_assist.images.shards import SUFFIXES, Shard, hint, is_shard, is_there, open_shard, status
+from reco_assist.images.stamps import Stamp, is_of, read_stamp, stamp
 
 __all__ = [
     "MAX_BYTES",
@@ -32,6 +33,7 @@ __all__ = [
     "MemoryShortError",
     "Note",
     "Shard",
+    "Stamp",
     "absolute",
     "address",
     "allow_stores",
@@ -40,6 +42,7 @@ __all__ = [
     "decode",
     "folder_of",
     "hint",
+    "is_of",
     "is_output",
     "is_remote",
     "is_shard",
@@ -51,9 +54,11 @@ __all__ = [
     "open_shard",
     "perceptual_hash",
     "read_bytes",
+    "read_stamp",
     "reason",
     "say_unread",
     "squash",
+    "stamp",
     "status",
     "thumbnail",
     "unnamed_store",

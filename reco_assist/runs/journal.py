@@ -14,15 +14,12 @@ from typing import Any, Self
 
 from reco_assist.errors import FormatError
 from reco_assist.files import make_folder
-from reco_assist.images import status
-from reco_assist.json_files import JsonLog, json_line, whole
+from reco_assist.images import Stamp
+from reco_assist.json_files import JsonLog, json_line
 from reco_assist.runs.batches import Batch
 from reco_assist.segmenter import Target
 
 FORMAT = 1
-
-Stamp = tuple[int, int] | None
-"""Bytes and modification time (nanoseconds) of a file; None where it cannot be looked at."""
 
 
 class Journal:
@@ -135,34 +132,6 @@ def _entries(log: JsonLog) -> Iterator[_Entry]:
                 yield _Entry(str(record["batch"]), (), None)
     except FormatError:
         return
-
-
-def is_of(kept: Stamp, target: Target) -> bool:
-    """Whether what was kept of a target is of its file as it is; older records have no stamp, and are."""
-    return kept is None or kept == stamp(target)
-
-
-def read_stamp(kept: object) -> Stamp:
-    """A stamp that a record of ours has, as JSON kept it.
-
-    Raises:
-        ValueError: It is none.
-    """
-    if kept is None:
-        return None
-    if not isinstance(kept, list) or len(kept) != 2:
-        raise ValueError("no stamp of a file")
-    size, moment = kept
-    return whole(size), whole(moment)
-
-
-def stamp(target: Target) -> Stamp:
-    """Size and time of a target's file; None if it cannot be looked at."""
-    try:
-        found = status(target.path)
-    except OSError:
-        return None
-    return found.bytes, found.mtime_ns
 
 
 def key_of(targets: Sequence[Target], stamps: Sequence[Stamp]) -> str:

@@ -21,8 +21,9 @@ from reco_assist.formats import (
     write_label_maps,
     write_label_studio,
 )
+from reco_assist.images import Stamp, stamp
 from reco_assist.runs.batches import Batch, make_batches
-from reco_assist.runs.journal import Journal, Stamp, key_of, stamp
+from reco_assist.runs.journal import Journal, key_of
 from reco_assist.segmenter import Predictor, Segmenter, Target
 from reco_assist.version import __version__
 
@@ -60,7 +61,7 @@ class Run:
         self._journal = Journal(out / _JOURNAL, settings)
         self._stamps: list[tuple[Stamp, ...]] = []  # of the files of each finished batch
         for batch in self._batches():
-            stamps = tuple(map(stamp, batch))
+            stamps = tuple(stamp(target.path) for target in batch)
             if not self._journal.holds(len(self._stamps), key_of(batch, stamps)):
                 break
             self._stamps.append(stamps)
@@ -129,7 +130,9 @@ class Run:
 
         def left() -> Iterator[Sequence[Target]]:
             for batch in self._batches(len(self._stamps)):
-                begun.append((batch, tuple(map(stamp, batch))))  # before its files are read
+                begun.append(
+                    (batch, tuple(stamp(target.path) for target in batch))
+                )  # before its files are read
                 yield batch
 
         with (
@@ -198,7 +201,7 @@ class Run:
         lost = {}
         for batch, stamps in zip(self._batches(), self._stamps, strict=False):
             for target, then in zip(batch, stamps, strict=True):
-                now = stamp(target)
+                now = stamp(target.path)
                 if now != then:
                     what = "is gone" if now is None else "was changed"
                     lost[target.file_name] = (

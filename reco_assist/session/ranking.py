@@ -11,8 +11,8 @@ import numpy as np
 
 from reco_assist.annotations.regions import AUTOMATIC
 from reco_assist.files import make_output_folder
+from reco_assist.images import Stamp, is_of, read_stamp, stamp
 from reco_assist.json_files import JsonLog, json_line
-from reco_assist.runs.journal import Stamp, is_of, read_stamp, stamp
 from reco_assist.segmenter import Predictor, ProbabilityMaps, Skipped, Target
 from reco_assist.session.order import disagreement, doubt, pack_look, review_order, unpack_looks
 
@@ -80,7 +80,7 @@ class Ranking:
         for start in range(0, len(targets), _BATCH):
             batch = targets[start : start + _BATCH]
             left = [target for target in batch if not self._knows(target)]
-            stamps = list(map(stamp, left))  # before the files are read
+            stamps = [stamp(target.path) for target in left]  # before the files are read
             seen = self._predictor.segment(left) if left else ()
             lines = []
             for target, stamped, one in zip(left, stamps, seen, strict=True):
@@ -103,7 +103,7 @@ class Ranking:
 
     def _knows(self, target: Target) -> bool:
         found = self._found.get(target.file_name)
-        return found is not None and is_of(found.stamp, target)
+        return found is not None and is_of(found.stamp, target.path)
 
     def _ranked(self, target: Target, one: ProbabilityMaps, stamped: Stamp) -> Ranked:
         sure = [doubt(*pair) for pair in zip(one.maps, (v.probability for v in one.verdicts), strict=True)]

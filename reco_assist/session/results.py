@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from reco_assist.annotations import ImageRef, Verdict
 from reco_assist.annotations.regions import AUTOMATIC, claimed, despeckled
-from reco_assist.images import decode, perceptual_hash
+from reco_assist.images import decode, perceptual_hash, stamp
 from reco_assist.masks.edits import apply_edits
 from reco_assist.session.order import disagreement, doubt, pack_look
 from reco_assist.session.records import Finding, Result, Review, rivals_of
@@ -28,7 +28,7 @@ def is_done(
         decided: Count the masks too about which somebody has decided.
     """
     known = session.store.get(f"file/{file_name}")
-    if known is None or known["stamp"] != _stamp(path):
+    if known is None or not _is_of(known["stamp"], path):
         return False
     findings = session.store.get(f"result/{known['hash']}")["findings"]
     rivals = rivals_of(digests)
@@ -108,7 +108,7 @@ def add_result(
     pixels = decode(path, reduce_to=64).pixels
     look = (known or {}).get("look", "") if embedding is None else pack_look(embedding)
     result = Result(image, path, perceptual_hash(pixels), findings, look)
-    file = {"hash": image.content_hash, "stamp": _stamp(path)}
+    file = {"hash": image.content_hash, "stamp": list(stamp(path) or ())}
     values = {f"file/{image.file_name}": file, f"result/{image.content_hash}": result.to_json()}
     session.store.put("segment", values)
     return result
@@ -155,9 +155,7 @@ def _stays(review: Review, *, decided: bool) -> bool:
     return review.state == "absent" or (review.decided and not decided)
 
 
-def _stamp(path: Path) -> list[int]:
-    try:
-        status = path.stat()
-    except OSError:
-        return []
-    return [status.st_size, status.st_mtime_ns]
+def _is_of(kept: Sequence[int], path: Path) -> bool:
+    """Whether a file is as it was; one that could not be looked at, then or now, may be another."""
+    now = stamp(path)
+    return now is not None and tuple(kept) == now

@@ -17,9 +17,8 @@ from reco_assist.files import make_output_folder, write_bytes
 from reco_assist.formats import name_key, read_coco
 from reco_assist.formats.photographs import check_size
 from reco_assist.image_files import load_image
-from reco_assist.images import near_duplicate_groups, perceptual_hash
+from reco_assist.images import Stamp, is_of, near_duplicate_groups, perceptual_hash, read_stamp, stamp
 from reco_assist.json_files import JsonLog, json_line
-from reco_assist.runs.journal import Stamp, is_of, read_stamp, stamp
 from reco_assist.segmenter import Loaded, Predictor, Skipped, Target, load
 from reco_assist.student.pseudo_labels import PseudoLabel, corrected_label, pseudo_label
 
@@ -210,13 +209,13 @@ class Examples:
 
     def _knows(self, target: Target) -> bool:
         found = self._items.get(target.file_name)
-        return found is not None and is_of(found.stamp, target)
+        return found is not None and is_of(found.stamp, target.path)
 
     def _label(self, targets: Sequence[Target], teacher: Predictor | None) -> None:
         if not targets:
             return
         made: list[Example] = []
-        stamps = list(map(stamp, targets))  # before the files are read
+        stamps = [stamp(target.path) for target in targets]  # before the files are read
         seen = teacher.segment(targets) if teacher else [None] * len(targets)
         for loaded, said, stamped in zip(load(targets, self.side), seen, stamps, strict=True):
             if isinstance(loaded, Skipped) or isinstance(said, Skipped):
