@@ -921,6 +921,62 @@ def test_images_come_back_by_redo_after_a_restart(place):
     assert len(known) == 3  # the first set, the larger one, and that without the dropped image
 
 
+def test_images_that_cannot_come_back_by_redo_are_said(place):
+    annotator = start(place, resume=True)
+    find(annotator)
+    annotator.state.open(2)
+    send(annotator.set_page.gallery, type="command", name="load_more")
+    assert annotator.wait(60)
+    added = annotator.session.plan("mug").added
+    lost = annotator.state.archive.entry(added[0]).path
+    send(annotator.set_page.gallery, type="command", name="undo")
+    assert annotator.wait(60)
+    again = start(place, resume=True)
+    again._open(2)
+    assert again.wait(60)
+    lost.unlink()
+    send(again.set_page.gallery, type="command", name="redo")
+    assert again.wait(60)
+    assert lost.name in again.stepper.error
+    send(again.set_page.gallery, type="command", name="undo")
+    assert again.wait(60)
+    assert len(again.state.builder.kept.images) == 8
+
+
+def test_of_two_searches_that_wait_only_the_last_is_made(place, monkeypatch):
+    annotator = start(place, resume=True)
+    find(annotator)
+    kind, found = type(annotator.state.builder), []
+    retrieve = kind.retrieve
+
+    def counted(archive, plan):
+        found.append(plan.k)
+        return retrieve(archive, plan)
+
+    monkeypatch.setattr(kind, "retrieve", counted)
+    gate = Event()
+    annotator.state.learning.run(gate.wait)
+    for annotator.concept_page.k.value in (6, 5):
+        annotator.concept_page.find_button.click()
+    gate.set()
+    assert annotator.wait(60)
+    assert found == [5]
+
+
+def test_a_stale_set_is_judged_as_it_is(place, monkeypatch):
+    annotator = start(place, resume=True)
+    find(annotator)
+    state = annotator.state
+    annotator.session.set_plan(replace(annotator.session.plan("mug"), k=5))
+    known = annotator.session.store.items("learnt/")
+    monkeypatch.setattr(type(state.builder), "follow", None)  # there is nothing to follow
+    state.judge("mug")
+    assert annotator.wait(60)
+    assert annotator.stepper.error == ""
+    assert state.is_stale("mug")
+    assert annotator.session.store.items("learnt/") == known
+
+
 def test_nothing_draws_between_the_steps_of_what_the_curator_does(place, monkeypatch):
     annotator = start(place, resume=True)
     find(annotator)

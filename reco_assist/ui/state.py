@@ -9,7 +9,7 @@ from threading import RLock
 from typing import TYPE_CHECKING
 
 from reco_assist.archive import Archive
-from reco_assist.errors import RecoAssistError
+from reco_assist.errors import ImageError, InputError
 from reco_assist.files import make_folder
 from reco_assist.session import ConceptSpec, ReviewQueue, Session
 from reco_assist.session.freshness import note_concept
@@ -205,7 +205,7 @@ class PanelState:
         self.forget(name)
 
         def anew() -> None:
-            self.forget(name)
+            self._forget_stale(name)
             self._load(name)
 
         self.learning.run(anew)
@@ -216,14 +216,17 @@ class PanelState:
         Raises:
             RecoAssistError: The builder cannot be held.
         """
-        self._load(name)
-        return self.builders[name]
+        return self._load(name)
 
     def forget(self, name: str) -> None:
         """Let a concept's builder begin anew when it is needed."""
         self.builders.pop(name, None)
         self.looks.pop(name, None)
         self._taught.pop(name, None)
+
+    def _forget_stale(self, name: str) -> None:
+        if self.is_stale(name):
+            self.forget(name)
 
     def is_stale(self, name: str) -> bool:
         """Whether a concept's question has changed since its images were found."""
@@ -233,7 +236,8 @@ class PanelState:
     @property
     def quality(self) -> "Quality | None":
         """What the open concept's set is worth, as far as it was judged; `judge` brings it up to date."""
-        return self._taught[self.name][1].quality if self.name in self._taught else None
+        known = None if self.name is None else self._taught.get(self.name)
+        return None if known is None else known[1].quality
 
     def judge(self, name: str) -> None:
         """Judge a concept's set in the background, after it has changed."""
@@ -245,37 +249,41 @@ class PanelState:
         Raises:
             RecoAssistError: The builder cannot be held.
         """
-        if self.is_stale(name):
-            self.forget(name)
-        self._load(name)
-        concept = self._learn(name)
+        self._forget_stale(name)
+        concept = self._learn(name, self._load(name))
         folder = make_folder(self.session.folder / "concepts")
         concept.save(folder / f"{self.session.concepts.index(name):02}-{concept.digest[:12]}.concept")
         return concept
 
-    def _load(self, name: str) -> None:
-        # The plan may have changed while the builder was in the making: what it says now counts.
-        if name not in self.builders:
-            from reco_assist.concepts import ConceptBuilder, first_look  # noqa: PLC0415  (loads models)
+    def _load(self, name: str) -> "ConceptBuilder":
+        """The builder, whoever forgets it meanwhile."""
+        held = self.builders.get(name)
+        if held is not None:
+            return held
+        from reco_assist.concepts import ConceptBuilder, first_look  # noqa: PLC0415  (loads models)
 
-            plan = self.session.plan(name)
-            self.looks[name] = first_look(self.archive, plan)
-            self.changed()
-            builder = ConceptBuilder.retrieve(self.archive, plan)
-            with self.session.store.mutex:  # what is dropped just now must not fall between plan and builder
-                self.builders[name] = self._following(builder, name)
-            self.changed()
-            self._judge(name)
+        # The plan may have changed while the builder was in the making: what it says now counts.
+        plan = self.session.plan(name)
+        self.looks[name] = first_look(self.archive, plan)
+        self.changed()
+        builder = ConceptBuilder.retrieve(self.archive, plan)
+        with self.session.store.mutex:  # what is dropped just now must not fall between plan and builder
+            self.builders[name] = builder = self._following(builder, self.session.plan(name))
+        self.changed()
+        self._judge(name)
+        return self.builders.get(name, builder)
 
     def _judge(self, name: str) -> None:
-        if name in self.builders and name in self.session.concepts:
-            self._learn(name)
+        held = self.builders.get(name)
+        if held is not None and name in self.session.concepts:
+            self._learn(name, held)
 
-    def _learn(self, name: str) -> "Concept":
+    def _learn(self, name: str, held: "ConceptBuilder") -> "Concept":
         """The concept of a loaded builder; the session keeps what the plan came to."""
-        with self.session.store.mutex:  # of one moment
-            held, plan = self.builders[name], self.session.plan(name)
-        builder = held if held.spec == plan else self._following(held, name)
+        plan = self.session.plan(name)
+        # A stale set answers its own question, however the plan's goes on.
+        follows = held.spec == held.spec.answered_like(plan)
+        builder = held if follows else self._following(held, plan)
         with self.session.store.mutex:
             if self.builders.get(name) is held:  # images that came back by undo or redo are in it now
                 self.builders[name] = builder
@@ -286,8 +294,11 @@ class PanelState:
             note_concept(self.session, plan, concept.digest)
         return concept
 
-    def _following(self, builder: "ConceptBuilder", name: str) -> "ConceptBuilder":
+    @staticmethod
+    def _following(builder: "ConceptBuilder", plan: ConceptSpec) -> "ConceptBuilder":
         try:
-            return builder.follow(self.session.plan(name))
-        except RecoAssistError:  # every image is dropped: they stay until the curator keeps one
+            return builder.follow(plan)
+        except ImageError:
+            raise
+        except InputError:  # every image is dropped: they stay until the curator keeps one
             return builder

@@ -21,7 +21,7 @@ class Worker:
     def __init__(self, *, fail: Callable[[str], None], changed: Callable[[], None]) -> None:
         self._fail = fail
         self._changed = changed
-        self._jobs: Queue[Callable[[], None]] = Queue()
+        self._jobs: Queue[Callable[[], object]] = Queue()
         self._open = 0
         self._count = Lock()
         # A daemon: closing the kernel must not wait for a long job, whose results are on disk anyway.
@@ -32,7 +32,7 @@ class Worker:
         """Whether a job is running or waiting."""
         return self._open > 0
 
-    def run(self, job: Callable[[], None]) -> None:
+    def run(self, job: Callable[[], object]) -> None:
         """Do a job when those before it are done; returns at once."""
         with self._count:
             self._open += 1
