@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from threading import Lock
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from reco_assist.errors import ImageError, InputError, RecoAssistError
+from reco_assist.errors import ImageError, InputError, RecoAssistError, short
 from reco_assist.files import inside, remove_file, write_bytes
 from reco_assist.formats.label_studio import LOCAL_FILES
 from reco_assist.label_studio import Server
@@ -85,9 +85,14 @@ class ImageStore:
             address: As in a task's data.
 
         Raises:
-            ImageError: It is neither below an allowed folder nor on the connected server.
+            ImageError: It is neither below an allowed folder nor on the connected server, or no address.
         """
-        parts = urlsplit(address)
+        try:
+            parts = urlsplit(address)
+        except ValueError:
+            raise ImageError(
+                f"The image {short(address)!r} is no address that can be read; mend it in the task's data."
+            ) from None
         own = not parts.scheme and not parts.netloc
         if own and parts.path == LOCAL_FILES:
             for name in parse_qs(parts.query).get("d", []):
