@@ -1,5 +1,6 @@
 """Pushes to one project at the same moment, against a server in memory whose answers come in any order."""
 
+import itertools
 import random
 import sys
 import threading
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from reco_assist.annotations import ImageRef, Prediction, Region
-from reco_assist.errors import UnreachableError
+from reco_assist.errors import ServerError, UnreachableError
 from reco_assist.formats import label_config
 from reco_assist.label_studio import Prefix, push
 from reco_assist.label_studio.refusals import MissingError
@@ -24,7 +25,7 @@ PLACES = Prefix("https://images.example/")
 
 
 class Held:
-    """As much of Label Studio as a push asks for; like its SQLite it gives numbers of what is gone again."""
+    """As much of Label Studio as a push asks for; like it, it gives no number twice."""
 
     url = "http://labels.test"
     attempts = 50
@@ -33,6 +34,9 @@ class Held:
         self.lock = threading.Lock()
         self.before = self.after = lambda *_: None  # told of each request; may pause, or fail
         self.loses = lambda: False  # whether an import makes its tasks without their predictions
+        self.drops = lambda: False  # whether an import is confirmed and makes no tasks
+        self.late = lambda: False  # whether a list is as it was before the import
+        self.numbers = itertools.count(1)
         self.made = []  # keys of all tasks that were ever made
         self.projects, self.all = {}, {}
 
@@ -71,15 +75,15 @@ class Held:
             case ["GET" | "PATCH", "projects", number]:
                 return self.projects[int(number)]
             case ["POST", "projects", _, "import"]:
-                loses = self.loses()
-                for one in content["json"]:
-                    number = max(self.all, default=0) + 1
-                    made = [{"id": self.number(), **each} for each in one["predictions"] if not loses]
+                loses, drops = self.loses(), self.drops()
+                for one in content["json"] if not drops else ():
+                    number = next(self.numbers)
+                    made = [{"id": next(self.numbers), **each} for each in one["predictions"] if not loses]
                     self.all[number] = {"id": number, "data": one["data"], "predictions": made}
                     self.made.append(one["data"]["key"])
             case ["POST", "projects", _, "import", "predictions"]:
                 for one in content["json"]:
-                    self.all[one["task"]]["predictions"].append({**one, "id": self.number()})
+                    self.all[one["task"]]["predictions"].append({**one, "id": next(self.numbers)})
             case ["GET", "tasks", number]:
                 if int(number) not in self.all:
                     raise MissingError(path)
@@ -94,14 +98,12 @@ class Held:
                     task["predictions"] = [one for one in task["predictions"] if one["id"] != int(number)]
         return {}
 
-    def number(self):
-        return max((one["id"] for task in self.all.values() for one in task["predictions"]), default=0) + 1
-
     def tasks(self, _, *, include, filters):
         self.before("GET", "/api/tasks/")
         keys = filters[0]["value"]
         with self.lock:
             found = [task for _, task in sorted(self.all.items()) if task["data"]["key"] in keys]
+            found = [] if self.late() else found
             found = [
                 {
                     **task,
@@ -180,6 +182,24 @@ def test_an_import_that_lost_its_predictions_is_seen(held):
     lost = [True]
     held.loses = lambda: bool(lost and lost.pop())
     assert send(held).created == len(KEYS)
+    settled(held)
+
+
+def test_a_list_that_is_late_doubles_nothing(held):
+    late = [True] * 2
+    held.late = lambda: bool(held.made and late and late.pop())
+    assert send(held).created == len(KEYS)
+    settled(held)
+    assert sorted(held.made) == KEYS
+
+
+def test_tasks_that_the_server_has_lost_are_told_of_and_sent_by_the_next_push(held):
+    lost = [True]
+    held.drops = lambda: bool(lost and lost.pop())
+    with pytest.raises(ServerError, match="shows other tasks than were sent"):
+        send(held)
+    assert not held.made
+    send(held)
     settled(held)
 
 

@@ -31,6 +31,7 @@ BRUSH_LIMIT = 32_000_000
 """Pixels times masks of an image above which the brush editor takes ten seconds and more to open it."""
 
 _ROUNDS = 20  # in which pushes that disturb one another have come to an end
+_LOOKS = 4  # for tasks that were sent and are not listed
 _BATCH = 50  # tasks that are looked up and sent together
 
 
@@ -204,10 +205,7 @@ class _Job:
                     break
                 rounds += 1
                 if rounds > _ROUNDS:
-                    raise ServerError(
-                        f"{self.server.url} shows other tasks than were sent, again and again; look at the "
-                        "project there, and at the server's log."
-                    )
+                    raise self._unsettled()
             except UnreachableError:
                 attempt += 1
                 if attempt == self.server.attempts:
@@ -257,16 +255,29 @@ class _Job:
         return not (changed or fresh or stale) or self._is_settled(expected)
 
     def _is_settled(self, expected: Mapping[str, int]) -> bool:
-        """Whether each key has one task with as many predictions; a list that lacks a task may be late."""
+        """Whether each key has one task with as many predictions."""
+        tasks, predictions = self._counts(list(expected))
+        for look in range(_LOOKS):
+            if all(tasks[key] for key in expected):
+                return all(tasks[key] == 1 and predictions[key] == count for key, count in expected.items())
+            self.server.wait(look)  # the list may be late, and sending what it lacks would double it
+            tasks, predictions = self._counts(list(expected))
+        raise self._unsettled()
+
+    def _counts(self, keys: Sequence[str]) -> tuple[Counter[str], Counter[str]]:
+        """How many tasks each key has, and how many predictions they have together."""
         tasks, predictions = Counter[str](), Counter[str]()
         include = ["data", "total_predictions"]
-        for task in self.server.tasks(self.project.id, include=include, filters=_of(list(expected))):
+        for task in self.server.tasks(self.project.id, include=include, filters=_of(keys)):
             number = task.get("total_predictions")
             tasks[_key(task)] += 1
             predictions[_key(task)] += number if isinstance(number, int) else 1
-        return all(
-            tasks[key] == 0 or (tasks[key] == 1 and predictions[key] == count)
-            for key, count in expected.items()
+        return tasks, predictions
+
+    def _unsettled(self) -> ServerError:
+        return ServerError(
+            f"{self.server.url} shows other tasks than were sent, again and again; look at the project "
+            "there, and at the server's log."
         )
 
     def _pre_annotation(self, prediction: Prediction, large: set[str]) -> dict[str, Any]:
@@ -298,16 +309,15 @@ class _Job:
             present[key], *doubled = list(same)
             for task in doubled:
                 if not task["total_annotations"]:
-                    self._remove(task["id"], key)
+                    self._remove(task["id"])
                     removed = True
         return present, removed
 
-    def _remove(self, task: int, key: str) -> None:
-        """Remove a task, if it still is what it was: SQLite gives the number of one that is gone again."""
+    def _remove(self, task: int) -> None:
+        """Remove a task, if nobody has begun to annotate it since it was listed."""
         path = f"/api/tasks/{task}/"
         with suppress(MissingError):
-            now = self.server.get(path, forms.TASK)
-            if _key(now) == key and not now["total_annotations"]:
+            if not self.server.get(path, forms.TASK)["total_annotations"]:
                 self.server.remove(path)
 
 
