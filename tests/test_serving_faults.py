@@ -33,8 +33,16 @@ from reco_assist.errors import EncoderError, FormatError, ImageError, ServerErro
 from reco_assist.files import only_writer
 from reco_assist.label_studio import Server
 from reco_assist.segmenter import Segmenter
-from reco_assist.serving import ImageStore, ProjectModels, create_app, pending, predicting, project_model
+from reco_assist.serving import (
+    ImageStore,
+    ProjectModels,
+    create_app,
+    pending,
+    predicting,
+    project_model,
+)
 from reco_assist.serving import app as serving_app
+from reco_assist.serving import events as serving_events
 from reco_assist.serving import models as serving_models
 from reco_assist.serving.events import Event, read_record, read_webhook
 from reco_assist.serving.marks import check_regions
@@ -885,6 +893,27 @@ def test_more_corrections_than_may_wait_are_refused_and_not_kept(tmp_path):
     assert waiting.add(event(4))
 
 
+def test_what_has_failed_and_what_comes_together_count_among_what_waits(tmp_path):
+    waiting = Pending(CorrectionLog(tmp_path), most=3)
+    with pytest.raises(BusyError):
+        waiting.add(*(event(number) for number in range(1, 5)))
+    assert kept(tmp_path) == []
+    waiting.add(*(event(number) for number in range(1, 4)))
+    waiting.work("7", lambda _: False, most=16)
+    with pytest.raises(BusyError):
+        waiting.add(event(4))
+    assert waiting.add(event(2))
+
+
+def test_a_webhook_of_more_annotations_than_may_wait_is_refused(monkeypatch):
+    monkeypatch.setattr(serving_events, "MOST", 3)
+    sent = {"action": "ANNOTATIONS_DELETED", "project": 7, "annotations": [{"id": n} for n in range(3)]}
+    assert len(read_webhook(sent)) == 3
+    sent["annotations"].append({"id": 3})
+    with pytest.raises(FormatError, match="more than 3 annotations"):
+        read_webhook(sent)
+
+
 def test_a_full_queue_is_503_with_a_time_to_come_back(concept, photos, monkeypatch):
     made = models(concept, photos)
     monkeypatch.setattr(made.pending, "_most", 0)
@@ -922,6 +951,13 @@ def test_setup_versions_and_health_answer_while_concepts_are_learnt(concept, pho
 
 
 # Places
+
+
+@pytest.mark.parametrize("address", ["http://[", "http://[x]/a.png", "//[" + "x" * 1000])
+def test_what_is_no_address_is_one_sentence(photos, address):
+    with pytest.raises(ImageError, match="is no address that can be read; mend it") as caught:
+        ImageStore((photos,)).find(address)
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize("name", [r"\\host\share\x.png", r"//host/share", r"C:\x.png", r"\x.png", "C:x.png"])

@@ -15,6 +15,9 @@ _PROJECT = re.compile(r"(\d*)(?:\.\d*)?")
 _LEARNT = {"ANNOTATION_CREATED", "ANNOTATION_UPDATED"}
 _DELETED = "ANNOTATIONS_DELETED"
 
+MOST = 10_000
+"""Corrections that may wait, and so annotations that one webhook may tell of."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -114,9 +117,10 @@ def read_webhook(data: Mapping[str, Any]) -> list[Event]:
             )
             return [event]
         if action == _DELETED:
-            return [
-                Event(project, whole(one["id"]), None, deleted=True) for one in data.get("annotations") or ()
-            ]
+            deleted = data.get("annotations") or ()
+            if len(deleted) > MOST:
+                raise ValueError(f"more than {MOST:,} annotations")
+            return [Event(project, whole(one["id"]), None, deleted=True) for one in deleted]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         reason = error if isinstance(error, InputError) else f"{error} of {action}"
         raise FormatError(f"this is no webhook of Label Studio: {reason}") from None

@@ -13,12 +13,11 @@ from time import monotonic
 from reco_assist.errors import FormatError, RecoAssistError, StorageError
 from reco_assist.files import make_output_folder
 from reco_assist.json_files import JsonLog, json_line, parse_json
-from reco_assist.serving.events import Event, read_record
+from reco_assist.serving.events import MOST, Event, read_record
 from reco_assist.serving.marks import labels_of
 
 _LOG = logging.getLogger(__name__)
 _NAME = "corrections.jsonl"
-_MOST = 10_000  # that may wait
 FIRST_PAUSE = 5.0
 """Seconds before what failed is tried again; twice as many after each failure."""
 
@@ -138,10 +137,10 @@ class Pending:
 
     Args:
         log: Has an event before it is taken. What it holds already waits from the beginning.
-        most: New ones that may wait.
+        most: Events that may wait, new ones and those that failed.
     """
 
-    def __init__(self, log: CorrectionLog, *, most: int = _MOST) -> None:
+    def __init__(self, log: CorrectionLog, *, most: int = MOST) -> None:
         self._log = log
         self._most = most
         self._projects: dict[str, _Project] = {}  # whose turn it is comes first
@@ -166,9 +165,12 @@ class Pending:
             fresh = list({event.key: event for event in events if not self._is_old(event)}.values())
             if not fresh:
                 return False
-            if len(self) >= self._most and not all(self._waits_already(event) for event in fresh):
+            waiting = sum(len(one.new) + len(one.failed) for one in self._projects.values())
+            more = sum(not self._waits_already(event) for event in fresh)
+            if more and waiting + more > self._most:
                 raise BusyError(
-                    f"{self._most} corrections wait to be learnt already; send it again in a minute"
+                    f"{waiting:,} corrections wait to be learnt already, and {self._most:,} may; send it "
+                    "again in a minute"
                 )
             for place, event in zip(self._log.append(*fresh), fresh, strict=True):
                 self._put(place, event)
@@ -176,7 +178,7 @@ class Pending:
 
     def _waits_already(self, event: Event) -> bool:
         project = self._projects.get(event.project)
-        return project is not None and event.annotation in project.new
+        return project is not None and (event.annotation in project.new or event.annotation in project.failed)
 
     def _is_old(self, event: Event) -> bool:
         earlier = self._last.get(event.key)  # none: even a skip says something, to what it overtook
