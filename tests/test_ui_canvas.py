@@ -122,6 +122,37 @@ def test_a_stroke_is_kept_reported_and_shown_to_a_later_view(wire):
     assert np.array_equal(unpack_edits(zlib.decompress(buffers[4]), SHAPE), expected)
 
 
+def test_what_is_drawn_while_the_image_moves_in_the_queue_is_kept(wire):
+    """A worker's thread may bring results, and so another place, at any moment."""
+    wire.canvas.on_edit(lambda _: wire.canvas.move(1))
+    wire.canvas.on_threshold(lambda *_: wire.canvas.move(2))
+    wire.receive(pack_edits(np.ones((1, 1), np.uint8)), type="edit", concept="concept 0", rect=[0, 0, 1, 1])
+    wire.receive(type="threshold", concept="concept 1", value=7)
+    [(header, buffers)] = wire.receive(type="ready")
+    assert unpack_edits(zlib.decompress(buffers[3]), SHAPE).sum() == 1
+    assert [concept["threshold"] for concept in header["concepts"]] == [100, 7]
+
+
+def test_a_message_is_looked_at_and_obeyed_under_one_lock():
+    held = []
+
+    class Lock:
+        def __enter__(self):
+            held.append("lock")
+
+        def __exit__(self, *_):
+            held.append("free")
+
+    canvas = MaskCanvas(lock=Lock())
+    canvas.send = lambda content, buffers=None: held.append(content["type"])
+    canvas.frame = make_frame()
+    canvas.on_threshold(lambda *_: held.append("threshold"))
+    held.clear()
+    message = {"type": "threshold", "concept": "concept 0", "value": 7, "token": "t", "revision": 1}
+    canvas._handle_custom_msg(message, [])
+    assert held == ["lock", "threshold", "answer", "free"]
+
+
 def test_the_owners_arrays_are_not_written_into():
     edits = np.zeros(SHAPE, np.uint8)
     wire = Wire()

@@ -2,6 +2,7 @@
 
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -21,6 +22,11 @@ class MaskCanvas(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships 
 
     Thresholds move and brushes paint in the browser alone. What was committed is reported to the callbacks
     and kept here, so that a view opened later shows the same. A failure of a callback is shown.
+
+    Args:
+        lock: Held from the look whether a message is late to the end of what it asks for. Other threads that
+            change the canvas hold it too.
+        settings: Values of the attributes.
 
     Attributes:
         timeline: One byte per image of the job, a position in `reco_assist.session.STATES`.
@@ -48,8 +54,9 @@ class MaskCanvas(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships 
     brush = traitlets.Int(24, min=1, max=512).tag(sync=True)
     height = traitlets.Int(560, min=240).tag(sync=True)
 
-    def __init__(self, **settings: object) -> None:
+    def __init__(self, *, lock: AbstractContextManager[object] | None = None, **settings: object) -> None:
         super().__init__(**settings)
+        self._lock = lock or nullcontext()
         self._frame: Frame | None = None
         self._revision = 0
         self._thresholds: dict[str, int] = {}
@@ -127,15 +134,16 @@ class MaskCanvas(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships 
 
     def _receive(self, _: object, message: Mapping[str, Any], buffers: Sequence[memoryview]) -> None:
         outcome: Literal["applied", "stale", "failed"] = "failed"
-        try:
-            outcome = self._act(message, buffers)
-        except Exception:
-            if message["type"] in {"threshold", "edit"}:  # the browser shows it, and it was not kept
-                self._send_frame()
-            raise
-        finally:
-            # After the frame that came of it: the browser goes on with what was asked meanwhile.
-            self.send({"type": "answer", "token": message["token"], "outcome": outcome})
+        with self._lock:
+            try:
+                outcome = self._act(message, buffers)
+            except Exception:
+                if message["type"] in {"threshold", "edit"}:  # the browser shows it, and it was not kept
+                    self._send_frame()
+                raise
+            finally:
+                # After the frame that came of it: the browser goes on with what was asked meanwhile.
+                self.send({"type": "answer", "token": message["token"], "outcome": outcome})
 
     def _act(self, message: Mapping[str, Any], buffers: Sequence[memoryview]) -> Literal["applied", "stale"]:
         """Do what the browser asks for, unless it was meant for a frame that is not shown any more."""
@@ -169,17 +177,19 @@ class MaskCanvas(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships 
 
     def _on_threshold(self, frame: Frame, concept: str, value: int) -> None:
         check_threshold(value)
+        revision = self._revision
         for callback in self._threshold_callbacks:
             callback(frame.id, concept, value)
-        if self._frame is frame:  # a callback may have brought another
+        if self._revision == revision:  # a callback may have brought another
             self._thresholds[concept] = value
 
     def _on_edit(self, frame: Frame, message: Mapping[str, Any], packed: memoryview) -> None:
         x, y, width, height = (int(value) for value in message["rect"])
         edit = Edit(frame.id, message["concept"], x, y, unpack_edits(packed, (height, width)))
+        revision = self._revision
         for callback in self._edit_callbacks:
             callback(edit)
-        if self._frame is frame:  # a callback may have brought another
+        if self._revision == revision:  # a callback may have brought another
             self._edits[edit.concept][y : y + height, x : x + width] = edit.cells
 
     def _send_frame(self) -> None:
