@@ -1057,6 +1057,26 @@ def test_strokes_of_an_image_that_is_gone_are_refused_in_words(place):
     assert "not among the segmented" in canvas.error
 
 
+@pytest.mark.parametrize("message", ["decision", "threshold", "edit"])
+def test_nothing_is_done_to_a_mask_that_was_replaced_since_it_was_shown(place, message):
+    annotator = start(place, resume=True)
+    find(annotator)
+    segment(annotator)
+    canvas, masks = annotator.review_page.canvas, annotator.session.masks
+    digest = canvas.frame.id
+    everything = np.ones(masks.scores(digest, "mug").shape, np.uint8)
+    masks.edit(digest, "mug", 0, 0, everything)  # by another thread, and not drawn yet
+    told = {"action": "accept", "thresholds": canvas.thresholds, "value": 9, "rect": [0, 0, 1, 1]}
+    send(canvas, pack_edits(np.full((1, 1), 2, np.uint8)), type=message, concept="mug", **told)
+    assert "have changed" in canvas.error
+    assert annotator.session.review(digest, "mug").state == "pending"
+    assert masks.drawn(digest, "mug").all()
+    assert canvas.frame.id == digest
+    assert np.array_equal(canvas.edits["mug"], everything)
+    send(canvas, type="decision", concept="mug", **told)
+    assert annotator.session.review(digest, "mug").state == "accepted"
+
+
 def test_names_are_text_and_never_html(place):
     annotator = start(place, resume=True)
     evil = "<img src=x onerror=alert(1)>"

@@ -10,7 +10,7 @@ from reco_assist.ui.guard import Guarded
 from reco_assist.ui.pictures import picture
 from reco_assist.ui.state import Layer, PanelState
 
-_CHANGED = "The concepts of this image have changed since it was shown; look at it again."
+_CHANGED = "The concepts or masks of this image have changed since it was shown; look at it again."
 
 
 class ReviewCanvas:
@@ -33,12 +33,12 @@ class ReviewCanvas:
         self._counted = -1  # changes of the session that these know
         self.shown = ""
         self._layers: tuple[Layer, ...] = ()  # what the canvas shows of it
-        self.canvas = MaskCanvas(height=520)
-        self.canvas.on_decision(state.alone(self.decide))
-        self.canvas.on_threshold(state.alone(self._threshold))
-        self.canvas.on_edit(state.alone(self._edit))
-        self.canvas.on_navigate(state.alone(self.navigate))
-        self.canvas.on_command(state.alone(self.command))
+        self.canvas = MaskCanvas(lock=state.drawing, height=520)
+        self.canvas.on_decision(self.decide)
+        self.canvas.on_threshold(self._threshold)
+        self.canvas.on_edit(self._edit)
+        self.canvas.on_navigate(self.navigate)
+        self.canvas.on_command(self.command)
         chosen = state.alone(lambda change: self._choose(change["new"]))
         self.canvas.observe(Guarded(chosen, state.fail), "active")
 
@@ -159,8 +159,12 @@ class ReviewCanvas:
         self.canvas.timeline = self._state.queue.states
 
     def _check(self, content_hash: str, names: Sequence[str]) -> None:
-        """See that an image still has concepts that it was shown with."""
-        if not set(names) <= set(self.names(self._state.session.result(content_hash))):
+        """See that an image still has the concepts and masks that it was shown with; else show it anew."""
+        layers = self._state.layers(self._state.session.result(content_hash))
+        if content_hash == self.shown and layers != self._layers:
+            self.show(content_hash)
+            raise InputError(_CHANGED)
+        if not set(names) <= {layer.name for layer in layers}:
             raise InputError(_CHANGED)
 
     def _place(self) -> None:
