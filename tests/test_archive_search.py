@@ -208,8 +208,9 @@ def test_our_codes_are_those_that_faiss_makes(dimensions):
 
 def index_files(archive: Archive) -> dict[str, tuple[int, int]]:
     files = (archive.path / "index").rglob("*.faiss")
-    return {
-        file.relative_to(archive.path).as_posix(): (file.stat().st_ino, file.stat().st_size) for file in files
+    return {  # the number of a file that is gone may be given again
+        file.relative_to(archive.path).as_posix(): (file.stat().st_ino, file.stat().st_mtime_ns)
+        for file in files
     }
 
 
@@ -260,6 +261,16 @@ def test_a_damaged_index_is_built_anew(archive, part, damage):
         file.write_bytes(b"" if damage == "empty" else whole[:-100])
     assert hits_of(archive.path) == hits
     assert file.read_bytes() == whole
+
+
+def test_an_index_that_another_process_has_just_made_stays(archive, monkeypatch):
+    expected = hits_of(archive.path)
+    made = index_files(archive)
+    real = index._load
+    late = [None]  # the first look was before the other process had written it
+    monkeypatch.setattr(index, "_load", lambda *given, **more: late.pop() if late else real(*given, **more))
+    assert hits_of(archive.path) == expected
+    assert index_files(archive) == made
 
 
 def test_a_folder_that_cannot_be_written_can_be_searched(archive, monkeypatch, caplog):

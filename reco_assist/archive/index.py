@@ -76,7 +76,7 @@ class SearchIndex:
         parts = _load(home, shape, len(table))
         if parts is None:
             parts, state = _extended(folder, table, shape, mean) or _built(table, shape, mean)
-            if _save(parts, state, home):
+            if _save(parts, state, home, shape):
                 parts = _load(home, shape, len(table)) or parts
         return cls(parts, shape)
 
@@ -253,15 +253,23 @@ def _load(home: Path, shape: Shape, images: int, *, mapped: bool = True) -> dict
                 mapped=mapped,
             )
         except RuntimeError as error:
-            log.warning("The search index %s is damaged and is built anew (%s).", home, error)
+            log.info("The search index %s cannot be used (%s).", home, error)
             return None
     return parts
 
 
-def _save(parts: dict[Part, VectorIndex], state: _State, home: Path) -> bool:
-    """Write the parts beside each other, move them under their name, and drop those of other versions."""
+def _save(parts: dict[Part, VectorIndex], state: _State, home: Path, shape: Shape) -> bool:
+    """Write the parts beside each other, move them under their name, and drop those of other versions.
+
+    Returns:
+        Whether an index lies there now.
+    """
     try:
-        remove_folder(home, made_of=_FILES)  # what cannot be used
+        if home.is_dir():
+            if _load(home, shape, state.images) is not None:  # another process has just written the same
+                return True
+            log.warning("The search index %s is damaged and is built anew.", home)
+            remove_folder(home, made_of=_FILES)
         with atomic_folder(home) as draft:
             for name, lists in parts.items():
                 lists.save(draft / f"{name}.faiss")
