@@ -286,6 +286,18 @@ def test_threads_that_ask_at_once_share_one_event_loop(sites, monkeypatch):
         opened.get("/good")
 
 
+def test_what_was_closed_before_it_was_asked_stays_closed(sites):
+    ours = sites[0]
+    ours.answers["/good"] = (200, {}, b"{}")
+    opened = Server(ours.url, TOKEN, attempts=1)
+    opened.close()
+    opened.close()
+    assert opened._line._http.is_closed
+    with pytest.raises(UnreachableError, match="was closed"):
+        opened.get("/good")
+    assert not ours.seen
+
+
 @pytest.mark.parametrize(
     "url",
     [

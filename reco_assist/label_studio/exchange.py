@@ -11,7 +11,7 @@ import ssl
 import threading
 import urllib.request
 import zlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import cache
 from ipaddress import ip_address
@@ -70,6 +70,7 @@ class Line:
         self._seconds = seconds
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = threading.Lock()
+        self._closed = False
         try:
             transport = httpx.AsyncHTTPTransport(proxy=proxy, verify=_authorities())
         except (ImportError, ValueError, httpx.InvalidURL) as error:
@@ -89,30 +90,33 @@ class Line:
         Raises:
             ExchangeError: It failed, see its kinds, or took too long, or the connections are closed.
         """
-        if self._http.is_closed:
-            raise ExchangeError("the connection was closed")
-        return self._run(self._ask(method, url, most, content))
+        return self._run(lambda: self._ask(method, url, most, content))
 
     def close(self) -> None:
         """Close the connections. Closing twice is no harm."""
         with self._lock:
-            loop, self._loop = self._loop, None
-        if loop is None:
-            return
+            if self._closed:
+                return
+            self._closed = True
+            loop = self._running()
         asyncio.run_coroutine_threadsafe(self._http.aclose(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         self._thread.join()
         loop.close()
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+    def _running(self) -> asyncio.AbstractEventLoop:
+        """The loop, begun by whoever needs it first; the lock is held."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=self._loop.run_forever, daemon=True, name="reco-exchange")
+            self._thread.start()
+        return self._loop
+
+    def _run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         with self._lock:  # several threads may ask at once, and the loop is one
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=self._loop.run_forever, daemon=True, name="reco-exchange"
-                )
-                self._thread.start()
-            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+            if self._closed:
+                raise ExchangeError("the connection was closed")
+            future = asyncio.run_coroutine_threadsafe(work(), self._running())
         try:
             return future.result()
         except BaseException:  # Ctrl-C too: nobody waits for the answer any more
