@@ -197,7 +197,7 @@ def one_at_a_time(what: str) -> Iterator[None]:
     """
     user = os.getuid() if hasattr(os, "getuid") else None  # elsewhere each user has a temporary folder
     place = Path(tempfile.gettempdir(), "reco-assist" if user is None else f"reco-assist-{user}")
-    folder = make_output_folder(unlinked(place))
+    folder = make_folder(unlinked(place))
     if user not in (None, folder.stat().st_uid):
         raise StorageError(f"Cannot write {folder}: it is somebody else's; remove it, or set TMPDIR.")
     with only_writer(folder, name=f"{sha256(what.encode()).hexdigest()[:32]}.lock", wait=True):

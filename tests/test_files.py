@@ -436,5 +436,7 @@ def test_one_at_a_time_uses_no_place_of_somebody_else(turns, monkeypatch):
     assert list((turns / "own").iterdir()) == []
     place.unlink()
     monkeypatch.setattr(os, "getuid", lambda: 4711)
+    (turns / "reco-assist-4711").mkdir()
     with pytest.raises(StorageError, match="it is somebody else's; remove it"), one_at_a_time("a thing"):
         pass
+    assert list((turns / "reco-assist-4711").iterdir()) == []
