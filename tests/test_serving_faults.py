@@ -214,7 +214,28 @@ def test_a_replay_learns_the_rest_of_a_log_with_bad_events(concept, photos, tmp_
     replayed(made)
     assert made.version("7") == taught(models(concept, photos), event(5)).version("7")
     assert len([one for one in caplog.records if one.levelname == "WARNING"]) == 5
-    assert all("\n" not in one.getMessage() for one in caplog.records)
+    for said in caplog.messages:
+        assert "\n" not in said
+        assert said.count("teaches nothing") <= 1
+        assert said.count("corrections.jsonl") <= 1
+
+
+@pytest.mark.parametrize("moment", ["at the start", "later"])
+def test_a_log_that_cannot_be_read_is_one_sentence(tmp_path, monkeypatch, moment):
+    log = CorrectionLog(tmp_path)
+    log.append(event(5))
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(
+        StorageError, match="corrections.jsonl cannot be read .Permission denied.: restore it"
+    ):
+        if moment == "later":
+            Pending(log)
+        else:
+            CorrectionLog(tmp_path)
 
 
 def test_an_event_that_fails_otherwise_is_told_of_and_tried_again_and_the_rest_learnt(

@@ -70,8 +70,12 @@ class Event:
         }
 
 
-def read_record(record: object) -> Event:
+def read_record(record: object, what: object = "a logged correction") -> Event:
     """The event of a line of the log. Older releases wrote neither `deleted`, `image` nor `updated`.
+
+    Args:
+        record: The line's value.
+        what: The line, for the error.
 
     Raises:
         FormatError: It is none.
@@ -91,7 +95,7 @@ def read_record(record: object) -> Event:
             _moment(record.get("updated")),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"a logged correction cannot be read ({error}): it teaches nothing") from None
+        raise FormatError(f"{what} is no correction ({error}): it teaches nothing.") from None
 
 
 def read_webhook(data: Mapping[str, Any]) -> list[Event]:

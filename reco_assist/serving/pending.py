@@ -5,6 +5,7 @@ Those that wait are kept in memory by their places in the log alone: what is in 
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -34,11 +35,16 @@ class CorrectionLog:
 
     Args:
         folder: Where it lies; made if it is missing.
+
+    Raises:
+        StorageError: The folder cannot be made, or the log in it cannot be read.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = make_output_folder(folder)
-        self._log = JsonLog(folder / _NAME)
+        path = folder / _NAME
+        with _readable(path):
+            self._log = JsonLog(path)
 
     def append(self, *events: Event) -> range:
         """Write events, all or none; on disk when this returns. Their places in the log.
@@ -57,25 +63,36 @@ class CorrectionLog:
             FormatError: It is none any more.
             StorageError: The log cannot be read.
         """
-        try:
+        with _readable(self._log.path):
             return self._event(place, next(self._log.lines(place)))
-        except OSError as error:
-            raise StorageError(f"{self._log.path} cannot be read ({error}): restore it") from error
 
     def events(self) -> Iterator[tuple[int, Event]]:
-        """All events with their places; a line that cannot be read is told of and left out."""
-        for place, line in enumerate(self._log.lines()):
-            try:
-                yield place, self._event(place, line)
-            except FormatError as error:
-                _LOG.warning("%s", error)
+        """All events with their places; a line that is none is told of and left out.
+
+        Raises:
+            StorageError: The log cannot be read.
+        """
+        with _readable(self._log.path):
+            for place, line in enumerate(self._log.lines()):
+                try:
+                    yield place, self._event(place, line)
+                except FormatError as error:
+                    _LOG.warning("%s", error)
 
     def _event(self, place: int, line: bytes) -> Event:
         what = f"Line {place + 1} of {self._log.path}"
-        try:
-            return read_record(parse_json(line, what))
-        except FormatError as error:
-            raise FormatError(f"{what} teaches nothing: {error}") from None
+        return read_record(parse_json(line, what), what)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say in a sentence why a log cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, RecoAssistError):
+            raise
+        raise StorageError(f"{path} cannot be read ({error.strerror or error}): restore it.") from error
 
 
 @dataclass(slots=True)
