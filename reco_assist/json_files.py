@@ -110,7 +110,9 @@ class JsonLog:
         return len(self._ends) - 1
 
     def append(self, *lines: bytes) -> None:
-        """Add records, each with its end (see `json_line`): all of them, or none. Of none, the file is made.
+        """Add records, each with its end (see `json_line`). Of none, the file is made.
+
+        After an error none of them is there; a kill, or a power cut, may leave the first of them.
 
         Raises:
             StorageError: They cannot be written; what was there stays.

@@ -104,7 +104,8 @@ class Library:
             raise InputError(f"{target} exists already: choose another name, or remove it")
         pictures = self._thumbnails()
         before, after = pictures / _picture(old), pictures / _picture(renamed)
-        # A kill between two of these steps loses nothing, and the same again completes them.
+        # A kill between two of these steps loses nothing, and the same again completes them, but for the
+        # last: an old picture may stay, which nobody shows.
         if before != after and _is_picture(before):
             link_or_copy(before, after)
         renamed.save(path)  # not to the new file: what is private stays private

@@ -220,22 +220,23 @@ def test_a_replay_learns_the_rest_of_a_log_with_bad_events(concept, photos, tmp_
         assert said.count("corrections.jsonl") <= 1
 
 
-@pytest.mark.parametrize("moment", ["at the start", "later"])
+@pytest.mark.parametrize("moment", ["at the start", "later", "when it is learnt"])
 def test_a_log_that_cannot_be_read_is_one_sentence(tmp_path, monkeypatch, moment):
     log = CorrectionLog(tmp_path)
     log.append(event(5))
+    read = {
+        "at the start": lambda: CorrectionLog(tmp_path),
+        "later": lambda: Pending(log),
+        "when it is learnt": lambda: log.read(0),
+    }[moment]
 
     def refuse(*_, **__):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
-    with pytest.raises(
-        StorageError, match="corrections.jsonl cannot be read .Permission denied.: restore it"
-    ):
-        if moment == "later":
-            Pending(log)
-        else:
-            CorrectionLog(tmp_path)
+    said = r"corrections.jsonl cannot be read \(Permission denied\): restore it"
+    with pytest.raises(StorageError, match=said):
+        read()
 
 
 def test_an_event_that_fails_otherwise_is_told_of_and_tried_again_and_the_rest_learnt(
