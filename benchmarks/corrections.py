@@ -102,7 +102,7 @@ def _measure(
     images = ImageStore((SAMPLES,))
     models = ProjectModels([concept], images, encoder=encoder, log=CorrectionLog(folder))
     models.load()
-    model = models._work("1")  # noqa: SLF001  (a thousand webhooks would take minutes to encode)
+    model = models._model("1")  # noqa: SLF001  (a thousand webhooks would take minutes to encode)
     for annotation, correction in zip(range(number), cycle(corrections), strict=False):
         model.replace(annotation, {NAME: correction})
     model.publish()
