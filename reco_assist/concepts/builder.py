@@ -23,7 +23,7 @@ from reco_assist.version import __version__
 
 @dataclass(frozen=True, eq=False)
 class ConceptBuilder:
-    """A specification and the set that it stands for. Whatever was in the set is kept, so undo costs nothing.
+    """A specification and the set that it stands for. What was in the set is kept: undo reads no image again.
 
     What is built depends on the specification and the archive alone, not on the way there.
 

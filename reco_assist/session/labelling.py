@@ -76,7 +76,8 @@ def pull(
 ) -> Pulled:
     """Fetch corrections from Label Studio; they become accepted masks, and images without any absent.
 
-    What was decided here about images that came back gives way to it; one undo takes that back.
+    What was decided here about images that came back gives way to it; one undo takes those decisions
+    back, and leaves the masks as they were corrected.
 
     Args:
         session: The job.

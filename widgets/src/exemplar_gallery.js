@@ -5,7 +5,7 @@
  * settings is kept in a saved notebook.
  *
  *   browser -> kernel   ready · need {thumbs, heats} · preview {id} · keep {ids, kept, token} · feedback {id, sign}
- *                       open {id} · exemplar {id, box} · painting {id, width, height} [1 bit a cell]
+ *                       absent {ids} · open {id} · exemplar {id, box} · painting {id, width, height} [1 bit a cell]
  *                       command {name: undo | redo | load_more}
  *   kernel -> browser   rows {rows} · state [records] · thumbs {ids} [one each] · heats {ids, shapes} [one each]
  *                       preview {id} [image] · ack {token} · focus {id}
