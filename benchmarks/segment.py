@@ -22,14 +22,14 @@ from reco_assist import Archive, Segmenter, learn_concept, load_encoder
 from reco_assist.concepts import Concept
 from reco_assist.encoders.batches import encode_files
 from reco_assist.runs import Run
-from reco_assist.segmenter import Target
+from reco_assist.segmenter import Target, refinement
 
 SAMPLES = Path(__file__).parents[1] / "reco_assist" / "samples" / "archive"
 ROWS = {
     "bare": "bare encoder, files read",
     "none": "masks, not refined",
     "crf": "masks, refined by the CRF alone",
-    "saliency": "masks, refined by objects too (default)",
+    "saliency": "masks, refined by what stands out too (default)",
     "objects4": "the same, four times the targets",
 }
 _BATCH = 8
@@ -47,7 +47,8 @@ def measure(row: str, folder: Path) -> dict[str, float]:
         for start in range(0, len(paths), _BATCH):
             encode_files(encoder, paths[start : start + _BATCH])
     else:
-        segmenter = Segmenter([concept], encoder=encoder, presence="off", refine=row.removesuffix("4"))
+        refine = refinement(row.removesuffix("4"))
+        segmenter = Segmenter([concept], encoder=encoder, presence="off", refine=refine)
         targets = [Target(path, f"{turn}/{path.name}") for turn in range(times) for path in paths]
         with Run.open(folder / row, segmenter, targets) as run:
             run.segment(progress=False)

@@ -322,7 +322,10 @@ def test_wrong_usage_is_exit_status_2(archive):
         ("segment {mug} --images {photos} --out {o} --threshold 7", "0 to 1"),
         ("segment {mug} --images {photos} --out {o} --threshold much", "0 to 1"),
         ("segment {mug} --images {photos} --out {o} --format yolo", "choose one or more"),
-        ("segment {mug} --images {photos} --out {o} --refine blur", "choose one of"),
+        (
+            "segment {mug} --images {photos} --out {o} --refine blur",
+            "'blur': choose one of auto, saliency",
+        ),
         ("segment {mug} --images {photos} --out {photo}/o", "Cannot write"),
         ("lab {nowhere}", "not a folder"),
     ],

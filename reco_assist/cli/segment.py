@@ -21,10 +21,11 @@ from reco_assist.cli.options import (
     set_up,
     words,
 )
-from reco_assist.errors import InputError
+from reco_assist.errors import InputError, short
 
 if TYPE_CHECKING:
     from reco_assist.runs import Run
+    from reco_assist.segmenter import Refine
 
 
 def segment(
@@ -71,7 +72,7 @@ def segment(
         concepts,
         encoder=encoder,
         device=device,
-        refine=None if refine == "auto" else refine,
+        refine=_refinement(refine),
         threshold=_threshold(threshold),
         presence=_choice("--presence", presence, ("auto", "off")),
         instances=_choice("--instances", instances, ("components", "split", "none")),
@@ -115,6 +116,19 @@ def _choice(option: str, value: str, allowed: tuple[str, ...]) -> Any:  # noqa: 
     if value not in allowed:
         raise InputError(f"{option} is {value!r}: choose one of {', '.join(allowed)}")
     return value
+
+
+def _refinement(text: str) -> "Refine | None":
+    from reco_assist.segmenter import REFINEMENTS, refinement
+
+    if text == "auto":
+        return None
+    try:
+        return refinement(text)
+    except InputError:
+        raise InputError(
+            f"--refine is {short(text)!r}: choose one of auto, {', '.join(REFINEMENTS)}"
+        ) from None
 
 
 def _threshold(text: str) -> float | Literal["auto"]:

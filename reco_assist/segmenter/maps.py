@@ -17,6 +17,7 @@ from reco_assist.errors import InputError
 from reco_assist.refine import crf, guided_filter, saliency_crf
 
 Refine = Literal["saliency", "crf", "guided", "none"]
+REFINEMENTS: tuple[Refine, ...] = get_args(Refine)
 
 _RENAMED: Mapping[str, Refine] = {"objects": "saliency"}  # as releases up to 0.1 call it
 
@@ -68,10 +69,9 @@ def refinement(name: str | None) -> Refine | None:
     Raises:
         InputError: There is none of that name.
     """
-    known: tuple[Refine, ...] = get_args(Refine)
-    found = next((one for one in known if one == _RENAMED.get(name or "", name)), None)
+    found = next((one for one in REFINEMENTS if one == _RENAMED.get(name or "", name)), None)
     if name is not None and found is None:
-        raise InputError(f"refinement {name[:80]!r}: choose one of {', '.join(known)}")
+        raise InputError(f"refinement {name[:80]!r}: choose one of {', '.join(REFINEMENTS)}")
     return found
 
 

@@ -60,7 +60,7 @@ class Segmenter:
         concepts: Sequence[Concept],
         *,
         encoder: Encoder | None = None,
-        refine: str | None = None,
+        refine: Refine | None = None,
         threshold: float | Literal["auto"] = "auto",
         presence: Literal["auto", "off"] = "auto",
         instances: Instances = "components",
