@@ -81,6 +81,15 @@ class Fold:
         stacks = [stack for one in self.histories.values() for stack in (one.done, one.undone)]
         return {key for stack in stacks for _, changes in stack for key in changes}
 
+    def reaches(self, key: str) -> bool:
+        """Whether undo or redo may touch a key."""
+        return any(
+            key in changes
+            for one in self.histories.values()
+            for stack in (one.done, one.undone)
+            for _, changes in stack
+        )
+
     def read(self, event: Any) -> Change:  # noqa: ANN401  (any JSON value)
         """The change that an event of a log, or a new one, makes at this point.
 

@@ -16,8 +16,10 @@ _PARTED = 500  # images that are parted by their looks
 _STEP = 100  # decisions after which these are chosen anew
 _OF_AN_IMAGE = ("review/", "result/")  # keys that go on with a content hash
 _OF_FRESHNESS = {"plan", "learnt", "student"}  # what they change is which masks are out of date
-_OF_NEITHER = {"mask", "file", "targets", "active", "draft", "order"}
-_OF_NEITHER |= {"export", "pushed", "pulled", "categories", "label studio"}
+_OF_NEITHER = {
+    *("mask", "file", "targets", "active", "draft", "order"),
+    *("export", "pushed", "pulled", "categories", "label studio"),
+}
 # Keys of other kinds change what all images depend on.
 _KNOWN = {"review", "result"} | _OF_FRESHNESS | _OF_NEITHER
 _PENDING = 1

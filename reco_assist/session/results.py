@@ -123,7 +123,7 @@ def forget_files(session: Session, content_hashes: Collection[str]) -> None:
 def _reopen(session: Session, content_hash: str, concept: str, scores: NDArray[np.uint8]) -> None:
     """Take back what was decided about another mask than this map (H, W) uint8 gives, for good."""
     key = f"review/{content_hash}/{concept}"
-    if session.store.get(key) is None and key not in session.store.within_reach:
+    if session.store.get(key) is None and not session.store.reaches(key):
         return
     threshold = session.masks.adjustment(content_hash, concept).threshold
     now = apply_edits(scores, threshold, session.masks.strokes(content_hash, concept))

@@ -131,7 +131,7 @@ class Store:
             changes = {
                 key: (state.get(key), value) for key, value in values.items() if state.get(key) != value
             }
-            gone = sorted(self._fold.within_reach.intersection(forget)) if forget else []
+            gone = sorted(filter(self._fold.reaches, set(forget)))
             if changes or gone:
                 self._write({"what": what, "scope": scope, "forget": gone or None, "changes": changes})
 
@@ -157,6 +157,11 @@ class Store:
         """Keys that undo and redo may touch."""
         with self.mutex:
             return self._fold.within_reach
+
+    def reaches(self, key: str) -> bool:
+        """Whether undo or redo may touch a key."""
+        with self.mutex:
+            return self._fold.reaches(key)
 
     def log(self) -> Iterator[dict[str, Any]]:
         """All lines of the log."""
