@@ -497,6 +497,25 @@ def test_what_could_not_be_saved_is_saved_without_a_prediction(concept, photos, 
     assert saved(tmp_path) == {"thing.concept": made._known_by("7").concepts["thing"].to_bytes()}
 
 
+def test_an_encoder_that_cannot_be_loaded_is_tried_again_without_a_prediction(concept, photos, monkeypatch):
+    monkeypatch.setattr(pending.Pause, "begin", lambda one: setattr(one, "until", time.monotonic() + 0.05))
+    asked = []
+
+    def fails_twice(_):
+        asked.append(1)
+        if len(asked) <= 2:
+            raise EncoderError("no weights")
+        return FakeEncoder()
+
+    monkeypatch.setattr(serving_models, "load_encoder", fails_twice)
+    made = ProjectModels([concept], ImageStore((photos,)))
+    made.note(event(5))
+    with asking(create_app(made, token="s3cret")):
+        within(lambda: not made.pending.waits("7"))
+    assert made.version("7") == taught(models(concept, photos), event(5)).version("7")
+    assert len(asked) == 3
+
+
 def test_what_comes_while_images_fail_is_tried(tmp_path):
     waiting = Pending(CorrectionLog(tmp_path))
     waiting.add(*(event(number) for number in range(1, 5)))

@@ -25,7 +25,7 @@ from reco_assist.serving.events import project_number, read_webhook
 from reco_assist.serving.guard import Guard, refusal
 from reco_assist.serving.marks import Region, check_regions
 from reco_assist.serving.models import ProjectModels
-from reco_assist.serving.pending import FIRST_PAUSE, BusyError
+from reco_assist.serving.pending import BusyError, Pause
 
 _LOG = logging.getLogger(__name__)
 _LARGEST = 64 << 20  # bytes of a request
@@ -75,6 +75,7 @@ class _Backend:
         self._count = 0  # requests that wait for the model
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="model")
         self._learns = False  # whether learning waits for the model, once for all projects
+        self._pause = Pause()  # after which the encoder, if that cannot be loaded, is tried again
         self._alarm: asyncio.TimerHandle | None = None  # when to learn again what could not be learnt
         self._open = True
 
@@ -135,26 +136,21 @@ class _Backend:
     def _learn(self) -> None:
         """Learn a little, and the rest after what has come meanwhile; what goes wrong is logged."""
         self._learns = False
-        pause = 0.0
         try:
             self._models.learn_next()
-        except RecoAssistError as error:
-            pause = FIRST_PAUSE
-            _LOG.warning("%s", error)
-        except Exception:  # noqa: BLE001  (nobody waits for it who could be told; the log says all)
-            pause = FIRST_PAUSE
-            _LOG.exception("learning failed")
-        self._learn_when_due(pause)
+        except Exception as error:  # noqa: BLE001  (nobody waits for it who could be told; the log says all)
+            known = isinstance(error, RecoAssistError)
+            _LOG.warning("nothing is learnt now: %s", error if known else repr(error), exc_info=not known)
+            self._pause.begin()
+        else:
+            self._pause = Pause()
+        self._learn_when_due()
 
-    def _learn_when_due(self, least: float = 0.0) -> None:
-        """Learn when there is something to be learnt next; called by the model's thread.
-
-        Args:
-            least: Seconds until then.
-        """
+    def _learn_when_due(self) -> None:
+        """Learn when there is something to be learnt next; called by the model's thread."""
         due = self._models.due()
         if due is not None:
-            self._loop.call_soon_threadsafe(self._learn_in, max(due, least))
+            self._loop.call_soon_threadsafe(self._learn_in, max(due, self._pause.left))
 
     def _learn_in(self, seconds: float) -> None:
         if self._alarm is not None:

@@ -19,10 +19,7 @@ from reco_assist.serving.marks import labels_of
 
 _LOG = logging.getLogger(__name__)
 _NAME = "corrections.jsonl"
-FIRST_PAUSE = 5.0
-"""Seconds before what failed is tried again; twice as many after each failure."""
-
-_LONGEST = 300.0  # of these pauses
+_PAUSE, _LONGEST = 5.0, 300.0  # seconds before what failed is tried again
 _IN_A_ROW = 3  # failures after which the rest waits, untried
 
 
@@ -99,7 +96,7 @@ def _readable(path: Path) -> Iterator[None]:
 class Pause:
     """The time until something that failed is tried again: twice as long after each failure."""
 
-    seconds: float = FIRST_PAUSE
+    seconds: float = _PAUSE
     until: float = 0.0
 
     @property
