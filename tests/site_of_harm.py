@@ -25,7 +25,7 @@ class Site:
                 pass
 
             def handle_one(self):
-                self.rfile.read(int(self.headers.get("content-length") or 0))
+                self.body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 site.seen.append((self.path, self.headers.get("authorization")))
                 answer = site.answers.get(self.path.partition("?")[0], (404, {}, b"{}"))
                 if callable(answer):
@@ -51,10 +51,11 @@ class Site:
         self._http.server_close()
 
 
-def reply(handler, value, status=200):
+def reply(handler, value, status=200, headers=()):
     body = json.dumps(value).encode()
     handler.send_response(status)
-    handler.send_header("content-length", str(len(body)))
+    for name, one in {**dict(headers), "content-length": str(len(body))}.items():
+        handler.send_header(name, one)
     handler.end_headers()
     handler.wfile.write(body)
 
@@ -62,13 +63,22 @@ def reply(handler, value, status=200):
 def chatty(token, config, tasks):
     """Answers to all that a push and a pull of project 7 ask for, each with the token in its headers."""
     project = {"id": 7, "title": "rare", "label_config": config, "model_version": ""}
+    echo = {"x-token": token, "set-cookie": f"session={token}"}
+    tasks = list(tasks)
+
+    def take(handler):
+        for new in json.loads(handler.body):
+            number = len(tasks) + 1
+            tasks.append({"id": number, "total_predictions": len(new["predictions"]), **new})
+        reply(handler, {"detail": token}, headers=echo)
+
+    def listed(handler):
+        reply(handler, {"tasks": tasks, "total": len(tasks)}, headers=echo)
+
     bodies = {
         "/api/token/refresh/": {"access": "access-5ecre7"},
         "/api/current-user/whoami": {"token": token},
         "/api/projects/7/": {**project, "token": token},
-        "/api/projects/7/import": {"detail": token},
-        "/api/projects/7/import/predictions": {"detail": token},
-        "/api/tasks/": {"tasks": tasks, "total": len(tasks)},
     }
-    echo = {"x-token": token, "set-cookie": f"session={token}"}
-    return {path: (200, echo, json.dumps(body).encode()) for path, body in bodies.items()}
+    same = {path: (200, echo, json.dumps(body).encode()) for path, body in bodies.items()}
+    return {**same, "/api/projects/7/import": take, "/api/tasks/": listed}
