@@ -16,13 +16,13 @@ import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatch
-from hashlib import sha256
+from hashlib import file_digest, sha256
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
-from reco_assist.errors import Damage, InputError, RecoAssistError, StorageError
+from reco_assist.errors import Damage, FormatError, InputError, RecoAssistError, StorageError
 
 OUTPUT_MARKER = ".reco-output"
 """Name of the empty file that tells `list_images` that a folder holds results, not input."""
@@ -243,6 +243,45 @@ def inside(folder: Path, name: str, *, links: bool = False) -> Path:
     if climbs or not (links or place.resolve().is_relative_to(folder.resolve())):
         raise InputError(f"The file name {name!r} leads out of {folder}; rename the file, or leave it out.")
     return place
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """The bytes of a file that anybody may have written; no memory is taken for one that is too large.
+
+    Args:
+        path: Of the file.
+        most: Bytes that it may have.
+
+    Raises:
+        FormatError: It is larger, or no file: a pipe, or a device, might never end.
+        OSError: It is missing, or cannot be read.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):  # before it is opened: a pipe waits for a writer
+        raise FormatError(f"{path} cannot be read: it is no file; restore it, or leave it out.")
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise FormatError(
+                f"{path} is larger than {_amount(most)}, the most that is read of a file of its kind; "
+                "restore it, or leave it out."
+            )
+        return file.read(size)  # Python takes memory for all that is asked for at once
+
+
+def _amount(count: int) -> str:
+    """A number of bytes, in words."""
+    unit = next((one for one in (30, 20, 10) if count >> one), 0)
+    return f"{count >> unit} {({30: 'GiB', 20: 'MiB', 10: 'KiB'}).get(unit, 'bytes')}"
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal.
+
+    Raises:
+        OSError: It is missing, or cannot be read.
+    """
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

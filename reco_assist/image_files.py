@@ -4,8 +4,6 @@ Pillow's own opener tries every format that it knows, by content: one of them st
 reader is chosen by signature among those that were asked for.
 """
 
-import os
-import stat
 from collections.abc import Callable, Collection
 from io import BytesIO
 from pathlib import Path
@@ -23,7 +21,8 @@ from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from reco_assist.errors import ImageError
+from reco_assist.errors import FormatError, ImageError, InputError
+from reco_assist.files import read_bounded
 
 MAX_PIXELS = 175_000_000
 """Pixels an image may have by default: above any camera's (151 million), some 1 GB while it is decoded."""
@@ -152,7 +151,7 @@ def load_image(
         MemoryShortError: Memory is too small for it at the moment.
     """
     name = "The image" if isinstance(source, bytes) else str(source)
-    data = source if isinstance(source, bytes) else _read(source)
+    data = source if isinstance(source, bytes) else read_image(source)
     with open_image(name, data, formats=formats, max_pixels=max_pixels) as image:
         try:
             image.load()
@@ -186,6 +185,26 @@ def load_map(path: Path, *, height: int, width: int) -> NDArray[np.uint8]:
     return np.array(image, np.uint8)  # (H, W)
 
 
+def shown_bytes(path: Path, kind: str, *, max_pixels: int = 16 << 20) -> bytes | None:
+    """The bytes of a picture of ours, to be shown; None where there is none that can be.
+
+    Its folder may come from a stranger: a link in it would show what is the user's own.
+
+    Args:
+        path: Of the file.
+        kind: The format that we write it in.
+        max_pixels: That it may have.
+    """
+    if path.is_symlink() or path.parent.is_symlink():
+        return None
+    try:
+        data = read_bounded(path, 4 * max_pixels)
+        load_image(data, formats=(kind,), max_pixels=max_pixels)
+    except (InputError, OSError):
+        return None
+    return data
+
+
 def memory_short(name: str, image: Image.Image) -> MemoryShortError:
     """The error for an image that takes more memory than is free."""
     return MemoryShortError(
@@ -199,14 +218,15 @@ def damage(error: Exception) -> str:
     return str(error).strip().rstrip(".")[:120] or type(error).__name__
 
 
-def _read(path: Path) -> bytes:
+def read_image(path: Path) -> bytes:
+    """The bytes of an image on this machine.
+
+    Raises:
+        ImageError: The file is missing, unreadable or larger than `MAX_BYTES`.
+    """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would never end
-            raise ImageError(f"{path} is no file; restore it, or make it again.")
-        with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > MAX_BYTES:
-                raise ImageError(f"{path} is larger than 1 GiB, which no supported image is; leave it out.")
-            return file.read(size)  # Python takes memory for all that is asked for at once
+        return read_bounded(path, MAX_BYTES)
+    except FormatError as error:
+        raise ImageError(str(error)) from error
     except OSError as error:
         raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error

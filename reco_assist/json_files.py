@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from reco_assist.errors import FormatError, StorageError
-from reco_assist.files import storage_error, unlinked
+from reco_assist.files import read_bounded, storage_error, unlinked
 
 _LARGEST_NUMBER = sys.float_info.max
+_LONGEST = 256 << 20  # bytes of a line of a log
 
 
 def parse_json(data: bytes | str, what: object, *, finite: bool = False) -> Any:  # noqa: ANN401  (any JSON value)
@@ -32,6 +33,20 @@ def parse_json(data: bytes | str, what: object, *, finite: bool = False) -> Any:
     except ValueError as error:
         said = str(error)[:80].rstrip(".")
         raise FormatError(f"{what} is no valid JSON ({said}); restore it, or write it again.") from None
+
+
+def read_json(path: Path, most: int) -> Any:  # noqa: ANN401  (any JSON value)
+    """The value of a JSON file that anybody may have written.
+
+    Args:
+        path: Of the file.
+        most: Bytes that it may have.
+
+    Raises:
+        FormatError: It is no JSON, or too large; see `files.read_bounded`.
+        OSError: It is missing, or cannot be read.
+    """
+    return parse_json(read_bounded(path, most), path)
 
 
 def text(value: object) -> str:
@@ -89,6 +104,7 @@ class JsonLog:
 
     Raises:
         StorageError: The path leads through a link; see `files.unlinked`.
+        FormatError: A line is longer than any of ours.
         OSError: The file is there and cannot be read.
     """
 
@@ -99,9 +115,14 @@ class JsonLog:
         if not path.is_file():
             return
         with path.open("rb") as file:
-            if file.readline() != head if head else False:
+            if file.read(len(head)) != head:
                 return
-            for line in file:
+            while line := file.readline(_LONGEST + 1):
+                if len(line) > _LONGEST:
+                    raise FormatError(
+                        f"A line of {path} is longer than {_LONGEST >> 20} MiB, which none of ours is; "
+                        "restore it from a copy."
+                    )
                 if line.endswith(b"\n"):
                     self._ends.append(self._ends[-1] + len(line))
 
@@ -115,8 +136,13 @@ class JsonLog:
         After an error none of them is there; a kill, or a power cut, may leave the first of them.
 
         Raises:
-            StorageError: They cannot be written; what was there stays.
+            StorageError: They cannot be written, or read again; what was there stays.
         """
+        if any(len(line) > _LONGEST for line in lines):
+            raise StorageError(
+                f"Cannot write {self.path}: a line of more than {_LONGEST >> 20} MiB could not be read "
+                "again; do less at once."
+            )
         unlinked(self.path)
         try:
             # Unbuffered: a buffer that a full disk did not take would hinder cutting the file back.

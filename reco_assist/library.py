@@ -14,7 +14,7 @@ from reco_assist.archive import Archive
 from reco_assist.concepts import Concept, rename_concept
 from reco_assist.errors import ArchiveError, ImageError, InputError, RecoAssistError
 from reco_assist.files import link_or_copy, make_folder, remove_file, rename, unlinked, write_bytes
-from reco_assist.image_files import THUMBNAIL_PIXELS, load_image
+from reco_assist.image_files import THUMBNAIL_PIXELS, shown_bytes
 from reco_assist.images import decode
 from reco_assist.masks import rle
 from reco_assist.masks.colours import palette
@@ -106,7 +106,7 @@ class Library:
         before, after = pictures / _picture(old), pictures / _picture(renamed)
         # A kill between two of these steps loses nothing, and the same again completes them, but for the
         # last: an old picture may stay, which nobody shows.
-        if before != after and _is_picture(before):
+        if before != after and _shown(before):
             link_or_copy(before, after)
         renamed.save(path)  # not to the new file: what is private stays private
         target = rename(path, target)
@@ -160,28 +160,26 @@ class Library:
         except RecoAssistError as error:
             return Item(path, None, str(error), None)
         thumbnail = self.folder / _THUMBNAILS / _picture(concept)
-        return Item(path, concept, "", thumbnail if _is_picture(thumbnail) else None)
+        return Item(
+            path,
+            concept,
+            "",
+            thumbnail if _shown(thumbnail) else None,
+        )
 
     def _thumbnails(self) -> Path:
         """Where to write thumbnails. The library may come from a stranger, and this be a link."""
         return unlinked(self.folder / _THUMBNAILS)
 
 
+def _shown(thumbnail: Path) -> bytes | None:
+    return shown_bytes(thumbnail, "JPEG", max_pixels=THUMBNAIL_PIXELS)
+
+
 def file_name(name: str) -> str:
     """The file of a concept in a library: its name, without what file systems refuse."""
     safe = "".join("-" if letter in _UNSAFE else letter for letter in name.strip()).replace(" ", "-")
     return (safe.strip(".").encode()[:120].decode(errors="ignore") or "concept") + SUFFIX
-
-
-def _is_picture(thumbnail: Path) -> bool:
-    """Whether a file is a thumbnail, and no link: a stranger's would show what is the user's own."""
-    if thumbnail.is_symlink() or thumbnail.parent.is_symlink():
-        return False
-    try:
-        load_image(thumbnail, formats=("JPEG",), max_pixels=THUMBNAIL_PIXELS)
-    except ImageError:
-        return False
-    return True
 
 
 def _picture(concept: Concept) -> str:
@@ -217,8 +215,9 @@ def _card(item: Item) -> str:
     picture = (
         '<div style="width:160px;height:160px;background:rgba(128,128,128,.15);border-radius:4px"></div>'
     )
-    if item.thumbnail is not None:
-        data = b64encode(item.thumbnail.read_bytes()).decode()
+    shown = None if item.thumbnail is None else _shown(item.thumbnail)
+    if shown is not None:
+        data = b64encode(shown).decode()
         picture = f'<img alt="" width="160" style="border-radius:4px" src="data:image/jpeg;base64,{data}">'
     return (
         f'<div style="width:160px;overflow-wrap:anywhere">{picture}<div><b>{escape(name)}</b></div>'

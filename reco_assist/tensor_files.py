@@ -4,7 +4,6 @@ What is read is bounded, of the kinds that were written, and finite; so nothing 
 some work. No code in a file is ever run.
 """
 
-import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from reco_assist.errors import FormatError, StorageError
+from reco_assist.files import read_bounded
 from reco_assist.json_files import parse_json
 
 KEY = "reco_assist"
@@ -55,11 +55,7 @@ def read_tensors(
         FormatError: It is no such file, too large, or has tensors of other kinds or that are not finite.
         OSError: It cannot be opened.
     """
-    with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
-        raw = file.read(min(size, largest) + 1)  # a buffer of that size is taken at once
-    if len(raw) > largest:
-        raise FormatError(f"{path} is not {what}: it is larger than {largest >> 20} MiB")
+    raw = read_bounded(path, largest)
     lost = f"{path} is not {what}, or it is damaged: {remedy}"
     text = _metadata(raw).get(key)
     if not isinstance(text, str):

@@ -5,8 +5,9 @@ import zlib
 from pathlib import Path
 
 from reco_assist.errors import FormatError, InputError
+from reco_assist.files import read_bounded
 
-_MOST = 4 << 30  # bytes of an unpacked file; a million masks have half of one
+_MOST = 4 << 30  # bytes of a file, packed or not; a million masks have half of one
 _GZIP = b"\x1f\x8b"
 
 
@@ -18,7 +19,7 @@ def read_plain(path: Path) -> bytes:
         FormatError: It is packed and damaged, or too large.
     """
     try:
-        data = path.read_bytes()
+        data = read_bounded(path, _MOST)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): check its name") from error
     if not data.startswith(_GZIP):

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from reco_assist.encoders.weights import Source, file_hash, verify
+from reco_assist.encoders.weights import Source, verify
 from reco_assist.errors import EncoderError
+from reco_assist.files import file_hash
 
 DATA = b"weights" * 100
 DIGEST = sha256(DATA).hexdigest()

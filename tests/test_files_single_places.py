@@ -1,4 +1,4 @@
-"""Every write, removal, rename and lock in the package goes through `files` and `json_files`."""
+"""Every write, removal, rename, lock and whole read in the package goes through `files` and `json_files`."""
 
 import ast
 from pathlib import Path
@@ -51,14 +51,22 @@ ALLOWED = {
 """What cannot go through them, and why it is safe."""
 
 
-def sites():
-    """(module, call) of everything in the package that changes a disk by itself."""
+READ_WHOLE = {
+    ("archive/decoding.py", "readline"): "of our own process's answers",
+    ("cli/demo.py", "read_text"): "of the package's own samples",
+    ("cli/lab.py", "read_bytes"): "of the package's own notebooks",
+}
+"""What is read without a bound, and why it is safe."""
+
+
+def sites(seen):
+    """(module, call) of everything in the package that does something by itself."""
     found = set()
     for path in PACKAGE.rglob("*.py"):
         module = path.relative_to(PACKAGE).as_posix()
         if module not in SINGLE:
             calls = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
-            found |= {(module, name) for call in calls if (name := changing(call))}
+            found |= {(module, name) for call in calls if (name := seen(call))}
     return found
 
 
@@ -85,11 +93,42 @@ def writes(call):
     return any(set("wax+") & set(mode) for mode in modes)
 
 
+def whole(call):
+    """Name of a call that reads all there is, however much; None of any other."""
+    name = getattr(call.func, "attr", None)
+    if getattr(getattr(call.func, "value", None), "id", None) == "json":
+        return f"json.{name}" if name == "load" else None
+    reads = name in {"read", "readall", "readline", "readlines", "read_bytes", "read_text"}
+    return name if reads and not call.args and name is not None else None
+
+
 def test_the_disk_is_changed_in_single_places_only():
-    found = sites()
+    found = sites(changing)
     known = set(ALLOWED)
     assert sorted(found - known) == [], "write, remove and rename through files.py or json_files.py"
     assert sorted(known - found) == [], "take what is gone off the list"
+
+
+def test_files_are_read_whole_in_one_place_only():
+    found = sites(whole)
+    assert sorted(found - set(READ_WHOLE)) == [], "read by files.read_bounded or json_files.read_json"
+    assert sorted(set(READ_WHOLE) - found) == [], "take what is gone off the list"
+
+
+def test_what_reads_whole_is_seen():
+    samples = {
+        "path.read_bytes()": "read_bytes",
+        "(folder / RUN).read_text(encoding='utf-8')": "read_text",
+        "file.read()": "read",
+        "file.readline()": "readline",
+        "json.load(file)": "json.load",
+        "file.read(most)": None,
+        "read_bounded(path, most)": None,
+        "read_bytes(path)": None,
+        "_Asked.read(data)": None,
+    }
+    for sample, expected in samples.items():
+        assert whole(ast.parse(sample).body[0].value) == expected, sample
 
 
 def test_what_changes_a_disk_is_seen():

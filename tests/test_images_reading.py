@@ -276,7 +276,7 @@ def test_reading_files(tmp_path, monkeypatch):
     for missing in (tmp_path / "b.png", tmp_path):
         with pytest.raises(ImageError, match="cannot be read"):
             read_bytes(missing)
-    monkeypatch.setattr("reco_assist.images.reading.MAX_BYTES", len(PNG) - 1)
+    monkeypatch.setattr("reco_assist.image_files.MAX_BYTES", len(PNG) - 1)
     with pytest.raises(ImageError, match="larger than"):
         read_bytes(path)
 

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from reco_assist.archive.table import Shape
 from reco_assist.errors import ArchiveError, FormatError, unknown_format
 from reco_assist.files import ARCHIVE_HEADER, write_bytes
-from reco_assist.json_files import parse_json
+from reco_assist.json_files import read_json
 
 FORMAT = 1
 """Number of the archive format that this code reads and writes."""
 
 _LARGEST = 1 << 20  # of a vector; encoders make some thousand numbers
+_LARGEST_FILE = 32 << 20  # bytes; hundreds of thousands of folders
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ def _read(folder: Path) -> dict[str, Any]:
             f"{folder} is no archive, having no {ARCHIVE_HEADER}; give the path of a .reco folder."
         )
     try:
-        content = parse_json(path.read_bytes(), path)
+        content = read_json(path, _LARGEST_FILE)
     except OSError as error:
         raise ArchiveError(f"The archive {folder} cannot be read: {error.strerror}.") from error
     except FormatError as error:

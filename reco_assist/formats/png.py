@@ -16,11 +16,12 @@ from reco_assist.formats.file_paths import leftovers, paths_for
 from reco_assist.formats.legends import LEGEND, Colour
 from reco_assist.formats.stream import dumps
 from reco_assist.image_files import load_image
-from reco_assist.json_files import parse_json
+from reco_assist.json_files import read_json
 from reco_assist.masks import rle
 from reco_assist.masks.colours import colours_of, css, palette
 
 _LIST = ".images.json"  # in a folder of label maps: the images that it has maps of
+_LARGEST_LIST = 512 << 20  # bytes; some millions of names
 _MOST = 255  # concepts that a palette of 256 entries has room for
 
 
@@ -140,7 +141,7 @@ def _list(folder: Path, names: Iterable[str]) -> None:
 def _listed(folder: Path) -> list[str]:
     """The images that the folder has maps of, as its list says; what no list can say counts as not said."""
     try:
-        found = parse_json((folder / _LIST).read_bytes(), _LIST)
+        found = read_json(folder / _LIST, _LARGEST_LIST)
     except (OSError, FormatError):
         return []
     names = [name for name in found if isinstance(name, str)] if isinstance(found, list) else []

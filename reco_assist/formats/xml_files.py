@@ -4,6 +4,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from reco_assist.errors import FormatError, InputError
+from reco_assist.files import read_bounded
 
 _MOST = 1 << 30  # bytes; CVAT writes some 200 for a box
 
@@ -16,9 +17,7 @@ def parse_xml(path: Path) -> ET.Element:
         FormatError: It is no XML, too large, or has a document type.
     """
     try:
-        if path.stat().st_size > _MOST:
-            raise FormatError(f"{path} has more than {_MOST >> 30} GiB: export it in parts")
-        data = path.read_bytes()
+        data = read_bounded(path, _MOST)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): name an XML file") from error
     if b"<!DOCTYPE" in data.replace(b"\0", b""):  # UTF-16 has zeros between its letters

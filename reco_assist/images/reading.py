@@ -1,7 +1,5 @@
 """From the bytes of an image file to upright RGB pixels."""
 
-import os
-import stat
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -11,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reco_assist.errors import ImageError, InputError
-from reco_assist.image_files import MAX_BYTES, MAX_PIXELS, damage, memory_short, open_image
+from reco_assist.image_files import MAX_BYTES, MAX_PIXELS, damage, memory_short, open_image, read_image
 from reco_assist.images.places import address, is_remote, open_file, part, reason
 from reco_assist.images.shards import read_member
 
@@ -56,26 +54,19 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         ImageError: The file is missing, unreadable or larger than `MAX_BYTES`.
     """
+    if not is_remote(path) and part(path) is None:
+        return read_image(path)
     try:
-        data = _read(path)
+        if part(path) is not None:
+            data = read_member(path, MAX_BYTES)
+        else:
+            with open_file(path) as file:
+                data = file.read(MAX_BYTES + 1)  # of an object, memory is taken for what there is
     except OSError as error:
         raise ImageError(f"{address(path)} cannot be read: {reason(error)}.") from error
     if len(data) > MAX_BYTES:
         raise ImageError(f"{address(path)} is larger than 1 GiB, which no supported image is; leave it out.")
     return data
-
-
-def _read(path: Path) -> bytes:
-    """At most one byte more than an image may have."""
-    if part(path) is not None:
-        return read_member(path, MAX_BYTES)
-    with open_file(path) as file:
-        if is_remote(path):
-            return file.read(MAX_BYTES + 1)
-        status = os.fstat(file.fileno())
-        # Python takes memory for all that is asked for at once; a pipe does not tell its size.
-        size = min(status.st_size, MAX_BYTES) if stat.S_ISREG(status.st_mode) else MAX_BYTES
-        return file.read(size + 1)
 
 
 def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS, reduce_to: int | None = None) -> Decoded:

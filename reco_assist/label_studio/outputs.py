@@ -11,10 +11,12 @@ from reco_assist.errors import FormatError, InputError
 from reco_assist.files import write_bytes
 from reco_assist.formats import read_coco, to_predictions
 from reco_assist.images import absolute, address, is_remote
-from reco_assist.json_files import parse_json
+from reco_assist.json_files import read_json
 
 RUN = "run.json"
 """Where a run keeps what is of this machine only: the folder of its images."""
+
+_LARGEST_NOTE = 1 << 16  # bytes of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def note_images(folder: Path, images: Path) -> None:
 def images_of(folder: Path) -> Path | None:
     """Where the images of a run are; None where nothing tells, or they are there no more."""
     try:
-        images = Path(parse_json((folder / RUN).read_bytes(), folder / RUN)["images"])
+        images = Path(read_json(folder / RUN, _LARGEST_NOTE)["images"])
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
     return images if is_remote(images) or images.is_dir() else None

@@ -12,7 +12,7 @@ from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
 from reco_assist.errors import FormatError, InputError, short
 from reco_assist.formats.label_studio_regions import Drawn
 from reco_assist.formats.stream import dumps
-from reco_assist.json_files import parse_json
+from reco_assist.json_files import read_json
 from reco_assist.label_studio.tasks import LSTask, from_json, to_json
 from reco_assist.masks import rle
 
@@ -24,6 +24,7 @@ STATE = "pulled.json"
 """Everything that was pulled, decoded; the next pull goes on from it."""
 
 _FORMAT = 1
+_LARGEST = 4 << 30  # bytes; like a data set
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def state(pulled: Pulled, source: str) -> str:
 def _load(path: Path) -> tuple[Pulled, str]:
     """What was pulled, and where from."""
     try:
-        data = parse_json(path.read_bytes(), path)
+        data = read_json(path, _LARGEST)
         if data["format"] != _FORMAT or data["policy"] not in POLICIES:
             raise ValueError
         return Pulled(

@@ -19,6 +19,7 @@ from reco_assist.reproduction.labels import (
     KITTI_STEP,
     VOID,
 )
+from reco_assist.text_files import read_text
 
 _CROP = 320  # COCO-Stuff and Cityscapes: the shorter side is resized to this, and the centre is scored
 
@@ -113,7 +114,7 @@ def _central(image: Image.Image, side: int) -> Image.Image:
 def _coco_stuff(root: Path) -> Iterator[Sample]:
     images, maps = root / "images" / "val2017", root / "annotations" / "val2017"
     curated = root / "curated" / "val2017" / "Coco164kFull_Stuff_Coarse.txt"
-    listed = set(curated.read_text().split()) if curated.is_file() else None
+    listed = set(read_text(curated).split()) if curated.is_file() else None
     for labels in maps.glob("*.png"):
         image = images / f"{labels.stem}.jpg"
         if image.is_file() and (listed is None or labels.stem in listed):

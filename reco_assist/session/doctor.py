@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 from reco_assist.errors import Damage, FormatError, ImageError, InputError
-from reco_assist.files import temporary_leftovers, write_bytes
+from reco_assist.files import atomic_write, link_or_copy, temporary_leftovers
 from reco_assist.image_files import load_map
 from reco_assist.json_files import json_line, parse_json
 from reco_assist.session.fold import Fold
@@ -60,8 +60,9 @@ def _log(folder: Path, *, repair: bool) -> Iterator[Damage]:
         return
     aside = _unused(folder)
     if repair:
-        write_bytes(aside, log.path.read_bytes(), like=log.path)
-        write_bytes(log.path, b"".join(sound))
+        link_or_copy(log.path, aside)  # the same file under two names, until one is written anew
+        with atomic_write(log.path) as file:
+            file.writelines(sound)
     yield Damage(
         f"{len(bad)} of {len(log) + 1} lines of {log.path.name} are damaged, the first being line {bad[0]}.",
         f"leave them out by --repair; the log as it was stays in {aside.name}",

@@ -24,6 +24,7 @@ from reco_assist.errors import FormatError, StorageError, unknown_format
 from reco_assist.files import (
     make_output_folder,
     only_writer,
+    read_bounded,
     storage_error,
     uninterrupted,
     unlinked,
@@ -38,6 +39,8 @@ FORMAT = 1
 
 LOG = "audit.jsonl"
 _SNAPSHOT = "snapshot.json"
+_LARGEST_SNAPSHOT = 1 << 30  # bytes; a larger one is not believed, and the log read instead
+_LONGEST_HEAD = 1 << 10  # bytes of the first line of the log
 _LOCK = "session.lock"
 _SNAPSHOT_AFTER = 1 << 20  # bytes of the log, at least; and as many as the last snapshot has
 _RECENT = 1000  # changes whose keys are remembered
@@ -218,7 +221,7 @@ class Store:
         """What the snapshot holds; nothing if there is none or it is not of this log."""
         try:
             path = unlinked(self.folder / _SNAPSHOT)
-            data = path.read_bytes()
+            data = read_bounded(path, _LARGEST_SNAPSHOT)
             fold = Fold.of(parse_json(data, path), self._log.lines())
         except (OSError, FormatError):
             return Fold()
@@ -258,10 +261,10 @@ def open_log(folder: Path) -> JsonLog:
         opened, first = JsonLog(path, head), b""
         if not len(opened) and path.is_file():
             with path.open("rb") as file:
-                first = file.readline()
+                first = file.readline(_LONGEST_HEAD)
     except OSError as error:
         raise storage_error(path, error) from error
-    if first == head or not first.endswith(b"\n"):  # new, or killed while this was written
+    if head.startswith(first):  # new, or killed while this was written
         return opened
     try:
         said = unknown_format(f"The session {folder}", parse_json(first, path)["format"], FORMAT)

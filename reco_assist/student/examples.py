@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reco_assist.errors import FormatError, ImageError, InputError
-from reco_assist.files import make_output_folder, write_bytes
+from reco_assist.files import file_hash, make_output_folder, write_bytes
 from reco_assist.formats import name_key, read_coco
 from reco_assist.formats.photographs import check_size
 from reco_assist.image_files import load_image
@@ -101,7 +101,7 @@ def read_corrections(path: Path, concepts: Sequence[str]) -> Corrections:
 
     files = frozenset(name_key(found.name(image)) for image in found.images.values())
     blank = len(read.document["annotations"]) - len(found.document["annotations"])
-    return Corrections(files, sha256(path.read_bytes()).hexdigest(), masks, blank)
+    return Corrections(files, file_hash(path), masks, blank)
 
 
 class Examples:

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Subset
 
 from reco_assist.errors import InputError
 from reco_assist.evaluation import confusion, mean_iou
-from reco_assist.files import make_output_folder
+from reco_assist.files import file_hash, make_output_folder
 from reco_assist.student.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from reco_assist.student.examples import Example, Examples
 from reco_assist.student.network import Design, Network, build
@@ -289,7 +289,7 @@ def _identity(
         asdict(design),
         asdict(replace(recipe, iterations=1) if minutes is not None else recipe),
         minutes,
-        None if weights is None else sha256(weights.read_bytes()).hexdigest(),
+        None if weights is None else file_hash(weights),
         None if start is None else start.digest,
     ]
     return sha256(repr(facts).encode()).hexdigest()

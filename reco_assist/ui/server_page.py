@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import ipywidgets as w
 
 from reco_assist.errors import InputError
+from reco_assist.image_files import shown_bytes
 from reco_assist.label_studio import TOKEN, Comparison, compare, read_pulled
 from reco_assist.session import ConceptSpec, ExemplarSpec
 from reco_assist.session.labelling import CORRECTIONS, PICTURE, pull, push
@@ -205,8 +206,8 @@ class ServerPage:
             result = None
         self.table.value = "" if result is None else _table(result)
         picture = folder / PICTURE
-        if result is not None and result.annotated and picture.is_file():
-            self.picture.value = picture.read_bytes()
+        if result is not None and result.annotated and (shown := shown_bytes(picture, "PNG")) is not None:
+            self.picture.value = shown
         show(self.picture, visible=bool(self.picture.value))
         show(self.table, visible=bool(self.table.value))
 
