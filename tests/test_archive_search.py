@@ -403,3 +403,80 @@ def test_a_grown_archive_continues_its_index(tmp_path, monkeypatch):
     archive.remove(grown[0].content_hash)
     assert grown[0].content_hash not in {hit.content_hash for hit in hits_of(archive.path)}
     assert made[-2:] == [("_extended", False), ("_built", True)]
+
+
+def _change_ids(change):
+    def damage(codes):
+        home = max(range(codes.nlist), key=codes.invlists.list_size)
+        change(faiss.rev_swig_ptr(codes.invlists.get_ids(home), codes.invlists.list_size(home)), codes.ntotal)
+
+    return damage
+
+
+def _outside(ids, total):
+    ids[0] = total
+
+
+def _far_outside(ids, total):
+    ids[:] += 1 << 40
+
+
+def _negative(ids, total):
+    ids[0] = -2
+
+
+def _twice(ids, total):
+    ids[:] = ids[0]
+
+
+def _of_other_images(codes):
+    codes.ntotal -= 1
+
+
+def _of_another_metric(codes):
+    codes.metric_type = faiss.METRIC_L2
+
+
+def _without_origins(codes):
+    faiss.downcast_index(codes.quantizer).reset()
+
+
+def _of_another_range(codes):
+    if isinstance(codes, faiss.IndexIVFScalarQuantizer):
+        faiss.copy_array_to_vector(np.full(2 * codes.d, np.nan, np.float32), codes.sq.trained)
+    else:
+        codes.rabitq.d += 8
+
+
+def _of_another_center(codes):
+    if isinstance(codes, faiss.IndexIVFScalarQuantizer):
+        codes.by_residual = True
+    else:
+        faiss.downcast_index(codes.quantizer).add(np.ones((1, codes.d), np.float32))
+
+
+@pytest.mark.parametrize("part", ["embedding", "language", "dense"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *map(_change_ids, (_outside, _far_outside, _negative, _twice)),
+        *(_of_other_images, _of_another_metric, _without_origins, _of_another_range, _of_another_center),
+    ],
+    ids=["outside", "far outside", "negative", "twice", "count", "metric", "origins", "ranges", "centre"],
+)
+def test_inverted_lists_of_a_stranger_are_made_anew(archive, monkeypatch, damage, part):
+    """An id twice hides an image, and one outside is none."""
+    monkeypatch.setattr("reco_assist.archive.search._FIRST_CANDIDATES", 20)
+    monkeypatch.setattr("reco_assist.archive.ivf.FLAT_MOST", 50)
+    monkeypatch.setattr("reco_assist.archive.ivf._PROBED", 1)
+    query = {"language": vector(1, 32)} if part != "dense" else {"dense": vector(1, 16)}
+    before = archive.search(k=10, **query)
+    (home,) = (archive.path / "index").iterdir()
+    path = home / f"{part}.faiss"
+    whole = path.read_bytes()
+    codes = faiss.read_index(str(path))
+    damage(codes)
+    faiss.write_index(codes, str(path))
+    assert path.read_bytes() != whole
+    assert Archive.open(archive.path).search(k=10, **query) == before
+    assert path.read_bytes() == whole

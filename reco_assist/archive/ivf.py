@@ -110,14 +110,7 @@ class VectorIndex:
         if flat:
             return cls(coding, codes, None)
         centres = faiss.read_index(str(_centres_of(path)))
-        kind: Any = faiss.IndexIVFScalarQuantizer if coding == "bytes" else faiss.IndexIVFRaBitQ
-        if not isinstance(codes, kind) or not isinstance(centres, faiss.IndexFlatIP):
-            raise RuntimeError("it is an index of another kind")
-        if (codes.d, codes.ntotal) != (dimensions, vectors) or (centres.d, centres.ntotal) != (
-            dimensions,
-            codes.nlist,
-        ):
-            raise RuntimeError("it is an index of other vectors")
+        _check_lists(coding, codes, centres, dimensions=dimensions, vectors=vectors)
         return cls(coding, codes, centres)
 
     def save(self, path: Path) -> None:
@@ -240,6 +233,41 @@ def _is_flat(path: Path, empty: VectorIndex, vectors: int) -> bool:
     if size != at + 8 + vectors * step + end or head != wanted or tail != model[len(model) - end :]:
         raise RuntimeError("it is another index than it should be")
     return True
+
+
+def _check_lists(coding: Coding, codes: Any, centres: Any, *, dimensions: int, vectors: int) -> None:  # noqa: ANN401
+    """Refuse inverted lists that are not ours: FAISS believes what it reads, and answers with any id in them.
+
+    Raises:
+        RuntimeError: They are others.
+    """
+    kind: Any = faiss.IndexIVFScalarQuantizer if coding == "bytes" else faiss.IndexIVFRaBitQ
+    origins: Any = faiss.downcast_index(codes.quantizer) if isinstance(codes, faiss.IndexIVF) else None
+    flat = faiss.IndexFlatIP
+    if not isinstance(codes, kind) or not isinstance(origins, flat) or not isinstance(centres, flat):
+        raise RuntimeError("it is an index of another kind")
+    sizes = (codes.d, codes.ntotal, centres.d, centres.ntotal, origins.d, origins.ntotal)
+    if sizes != (dimensions, vectors, dimensions, codes.nlist, dimensions, codes.nlist):
+        raise RuntimeError("it is an index of other vectors")
+    model = VectorIndex.empty(coding, dimensions, np.zeros((1, dimensions), np.float32), 0).codes
+    coded = (codes.code_size, codes.metric_type) == (model.code_size, model.metric_type)
+    if coding == "bytes":
+        ranges = faiss.vector_to_array(codes.sq.trained)
+        same = (codes.sq.qtype, codes.sq.d, len(ranges)) == (model.sq.qtype, dimensions, 2 * dimensions)
+        coded = coded and same and not codes.by_residual and bool(np.isfinite(ranges).all())
+    else:
+        coded = coded and (codes.rabitq.d, codes.rabitq.metric_type) == (dimensions, model.metric_type)
+    if not coded or faiss.vector_to_array(origins.codes).any():
+        raise RuntimeError("its codes are others than ours")
+    seen = np.zeros(vectors, bool)
+    for home in range(codes.nlist):
+        if size := codes.invlists.list_size(home):
+            ids = faiss.rev_swig_ptr(codes.invlists.get_ids(home), size)
+            if not 0 <= ids.min() <= ids.max() < vectors:
+                raise RuntimeError("it has ids of no vector")
+            seen[ids] = True
+    if not seen.all() or sum(map(codes.invlists.list_size, range(codes.nlist))) != vectors:
+        raise RuntimeError("it has not each vector once")
 
 
 def _centres_of(path: Path) -> Path:
