@@ -7,6 +7,7 @@ write outside its memory. pycocotools writes the text and rasterises polygons.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from reco_assist.errors import FormatError, InputError
 
 _MAX_PIXELS = 1 << 28  # more than any image we decode; a mask takes a byte for each
 _MAX_OUTLINE = 5_000_000  # pixels; pycocotools takes some 60 bytes for each while it fills a polygon
+_LETTERS = bytes(range(48, 112))  # of compressed counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,14 +245,15 @@ def _from_polygons(polygons: Sequence[object], height: int, width: int) -> Rle:
         reach = np.abs(points.reshape(-1, 2) - (width / 2, height / 2)) <= (1.5 * width, 1.5 * height)
         if not reach.all():
             raise FormatError(f"A polygon lies outside its image of {width} x {height} pixels.")
-        corners = points.reshape(-1, 2)  # (n, 2)
-        outlines += float(np.abs(np.roll(corners, -1, 0) - corners).max(1).sum())
+        steps = np.abs(np.diff(points.reshape(-1, 2), axis=0, append=points[None, :2]))  # (n, 2)
+        outlines += float(np.maximum(steps[:, 0], steps[:, 1]).sum())
         if outlines > _MAX_OUTLINE:
             raise FormatError(
                 f"A mask's polygons have outlines of more than {_MAX_OUTLINE:,} pixels; simplify them."
             )
         checked.append(points.tolist())
-    merged = coco.merge(coco.frPyObjects(checked, height, width))
+    drawn = coco.frPyObjects(checked, height, width)
+    merged = drawn[0] if len(drawn) == 1 else coco.merge(drawn)
     return Rle(height, width, merged["counts"].decode("ascii"))
 
 
@@ -277,22 +280,25 @@ def _compress(counts: NDArray[Any], height: int, width: int) -> Rle:
     return Rle(height, width, packed["counts"].decode("ascii"))
 
 
+@lru_cache(maxsize=4)  # whoever reads a mask asks at once for its area and its box
 def _counts(rle: Rle) -> NDArray[np.int64]:
     """Read COCO's text: five bits a character, lowest first, 32 marks more to come, 16 of the last the sign.
 
-    From the fourth on, each count is the difference from the one before the last.
+    From the fourth on, each count is the difference from the one before the last. The array is read-only.
     """
-    text = np.frombuffer(rle.counts.encode("latin-1", "replace"), np.uint8).astype(np.int64) - 48  # (n,)
-    last = (text & 32) == 0  # (n,)
-    if not text.size or text.min() < 0 or text.max() > 63 or not last[-1]:
+    letters = rle.counts.encode("latin-1", "replace")
+    text = np.frombuffer(letters, np.uint8).astype(np.int64) - 48  # (n,)
+    ends = np.flatnonzero((text & 32) == 0)  # (counts,)
+    if letters.translate(None, _LETTERS) or not ends.size or ends[-1] != text.size - 1:
         raise FormatError(
             "RLE counts must be COCO's compressed text; these have other characters or end early."
         )
-    ends = np.flatnonzero(last)  # (counts,)
-    starts = np.append(0, ends[:-1] + 1)  # (counts,)
-    if int((ends - starts).max()) > 6:
+    starts = np.zeros_like(ends)  # (counts,)
+    starts[1:] = ends[:-1] + 1
+    lengths = ends - starts  # (counts,)
+    if int(lengths.max()) > 6:
         raise FormatError("RLE counts hold a number beyond 32 bits; the text is damaged.")
-    place = 5 * (np.arange(text.size) - np.repeat(starts, ends - starts + 1))  # (n,)
+    place = 5 * (np.arange(text.size) - np.repeat(starts, lengths + 1))  # (n,)
     values = np.add.reduceat((text & 31) << place, starts)  # (counts,)
     values -= ((text[ends] & 16) >> 4) << (place[ends] + 5)
     values[1::2] = np.cumsum(values[1::2])
@@ -301,4 +307,5 @@ def _counts(rle: Rle) -> NDArray[np.int64]:
     within = min(rle.height, rle.width) > 0 and values.min() >= 0 and values.max() <= pixels
     if not within or int(values.sum()) != pixels:
         raise FormatError(f"RLE counts do not fill a mask of {rle.width} x {rle.height} pixels.")
+    values.flags.writeable = False
     return values
