@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 LABEL_STUDIO := .venv-label-studio
 BIN := $(VENV)/bin
-# Two at a time: a file's tests stay together, so that what they share is made once.
-TWO := --numprocesses 2 --dist loadfile
+# Two at a time, of one thread each: a file's tests stay together, so that what they share is made once.
+TWO := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test test-fast check widgets docs lab soak bench clean label-studio
@@ -13,11 +13,11 @@ demo: $(VENV)/.ready
 	$(BIN)/reco-assist demo --out demo
 
 test: $(VENV)/.ready-dev $(VENV)/.browser label-studio
-	$(BIN)/python -m pytest -m "not soak" -rs $(TWO)
+	$(TWO) -m "not soak" -rs
 
 # What needs no browser, no server and no command line, for the time between two edits.
 test-fast: $(VENV)/.ready-dev
-	$(BIN)/python -m pytest -m "not soak and not slow" $(TWO)
+	$(TWO) -m "not soak and not slow"
 
 check: $(VENV)/.ready-dev
 	$(BIN)/ruff check .
