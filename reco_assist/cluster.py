@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from reco_assist.encoders import Encoder, load_encoder
-from reco_assist.errors import EncoderError, InputError
+from reco_assist.errors import EncoderError, InputError, reason
 
 log = logging.getLogger("reco_assist")
 
@@ -59,7 +59,7 @@ class Cluster:
             ray.init(self.address, logging_level=logging.WARNING)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise InputError(
-                f"There is no Ray cluster at {self.address!r} ({_first_line(error)}); start one, or leave "
+                f"There is no Ray cluster at {self.address!r} ({reason(error)}); start one, or leave "
                 "the address out for a Ray on this machine."
             ) from error
 
@@ -91,7 +91,7 @@ def worker_errors(ray: Any) -> Iterator[None]:  # noqa: ANN401
         yield
     except ray.exceptions.RayError as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise EncoderError(f"A worker of the Ray cluster failed: {lines[-1]}") from error
+        raise EncoderError(f"A worker of the Ray cluster failed: {lines[-1][:200]}") from error
 
 
 def _start(ray: Any) -> None:  # noqa: ANN401
@@ -104,16 +104,12 @@ def _start(ray: Any) -> None:  # noqa: ANN401
             ray.shutdown()
             if not left:
                 raise InputError(
-                    f"Ray did not start on this machine ({_first_line(error)}); try again when it is less "
+                    f"Ray did not start on this machine ({reason(error)}); try again when it is less "
                     "busy, or start Ray by 'ray start --head' and give --ray-address auto."
                 ) from error
-            log.info("Ray did not start (%s); it is tried again.", _first_line(error))
+            log.info("Ray did not start (%s); it is tried again.", reason(error))
         else:
             return
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _load(make: Callable[[], Encoder], weights: str) -> Encoder:

@@ -71,6 +71,20 @@ def short(said: object, most: int = 80) -> str:
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
+def reason(error: BaseException, most: int = 120) -> str:
+    """What an error says, in a line, for a sentence of ours: a system's words, never Python's.
+
+    Args:
+        error: Of a library, of the system, or ours.
+        most: Letters.
+    """
+    said = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    if isinstance(error, KeyError) and error.args:  # its text is the key's, in quotes
+        said = f"it has no {error.args[0]!r}"
+    first = next((line for line in said[: 100 * most].splitlines() if line.strip()), type(error).__name__)
+    return short(first.strip().rstrip("."), most)
+
+
 def unknown_format(what: object, found: object, newest: int) -> str:
     """The sentence about stored data whose format number this release does not know.
 

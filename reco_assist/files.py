@@ -22,7 +22,7 @@ from typing import BinaryIO
 
 from filelock import FileLock, Timeout
 
-from reco_assist.errors import Damage, FormatError, InputError, RecoAssistError, StorageError
+from reco_assist.errors import Damage, FormatError, InputError, RecoAssistError, StorageError, reason
 
 OUTPUT_MARKER = ".reco-output"
 """Name of the empty file that tells `list_images` that a folder holds results, not input."""
@@ -62,8 +62,8 @@ def storage_error(path: Path, error: OSError) -> StorageError:
     Returns:
         An error to raise from `error`; it carries the same `errno`.
     """
-    reason = _REMEDIES.get(error.errno or 0, f"{error.strerror or error}; choose another place")
-    mapped = StorageError(f"Cannot write {path}: {reason}.")
+    cause = _REMEDIES.get(error.errno or 0, f"{reason(error)}; choose another place")
+    mapped = StorageError(f"Cannot write {path}: {cause}.")
     mapped.errno = error.errno
     return mapped
 
@@ -444,7 +444,7 @@ def _pieces(source: Path) -> Iterator[bytes]:
             while data := file.read(_PIECE):
                 yield data
     except OSError as error:
-        raise InputError(f"{source} cannot be read: {error.strerror or error}.") from error
+        raise InputError(f"{source} cannot be read: {reason(error)}.") from error
 
 
 def remove_file(path: Path) -> bool:

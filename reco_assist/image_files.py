@@ -21,7 +21,7 @@ from PIL.PpmImagePlugin import PpmImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from reco_assist.errors import FormatError, ImageError, InputError
+from reco_assist.errors import FormatError, ImageError, InputError, reason
 from reco_assist.files import read_bounded
 
 MAX_PIXELS = 175_000_000
@@ -104,7 +104,7 @@ def open_image(
     try:
         image = known[1](BytesIO(data))
     except Exception as error:
-        raise ImageError(f"{name} is damaged: its header cannot be read ({damage(error)}).") from error
+        raise ImageError(f"{name} is damaged: its header cannot be read ({reason(error)}).") from error
     width, height = image.size
     if width * height > max_pixels:
         image.close()
@@ -159,7 +159,7 @@ def load_image(
         except MemoryError as error:
             raise memory_short(name, image) from error
         except Exception as error:
-            raise ImageError(f"{name} is damaged or cut short ({damage(error)}).") from error
+            raise ImageError(f"{name} is damaged or cut short ({reason(error)}).") from error
 
 
 def load_map(path: Path, *, height: int, width: int) -> NDArray[np.uint8]:
@@ -213,11 +213,6 @@ def memory_short(name: str, image: Image.Image) -> MemoryShortError:
     )
 
 
-def damage(error: Exception) -> str:
-    """What a decoder says, in a line."""
-    return str(error).strip().rstrip(".")[:120] or type(error).__name__
-
-
 def read_image(path: Path) -> bytes:
     """The bytes of an image on this machine.
 
@@ -229,4 +224,4 @@ def read_image(path: Path) -> bytes:
     except FormatError as error:
         raise ImageError(str(error)) from error
     except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error.strerror or error}.") from error
+        raise ImageError(f"{path} cannot be read: {reason(error)}.") from error

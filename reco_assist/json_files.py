@@ -8,7 +8,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from reco_assist.errors import FormatError, StorageError
+from reco_assist.errors import FormatError, StorageError, reason
 from reco_assist.files import read_bounded, storage_error, unlinked
 
 _LARGEST_NUMBER = sys.float_info.max
@@ -31,7 +31,7 @@ def parse_json(data: bytes | str, what: object, *, finite: bool = False) -> Any:
     except RecursionError:
         raise FormatError(f"{what} is nested too deeply; give a file that a tool wrote.") from None
     except ValueError as error:
-        said = str(error)[:80].rstrip(".")
+        said = reason(error, 80)
         raise FormatError(f"{what} is no valid JSON ({said}); restore it, or write it again.") from None
 
 

@@ -4,7 +4,7 @@ import json
 import zlib
 from pathlib import Path
 
-from reco_assist.errors import FormatError, InputError
+from reco_assist.errors import FormatError, InputError, reason
 from reco_assist.files import read_bounded
 
 _MOST = 4 << 30  # bytes of a file, packed or not; a million masks have half of one
@@ -21,14 +21,14 @@ def read_plain(path: Path) -> bytes:
     try:
         data = read_bounded(path, _MOST)
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): check its name") from error
+        raise InputError(f"{path} cannot be read ({reason(error)}): check its name") from error
     if not data.startswith(_GZIP):
         return data
     try:
         unpacker = zlib.decompressobj(wbits=31)
         unpacked = unpacker.decompress(data, _MOST)
     except zlib.error as error:
-        raise FormatError(f"{path} cannot be unpacked ({error}): copy it anew") from error
+        raise FormatError(f"{path} cannot be unpacked ({reason(error)}): copy it anew") from error
     if not unpacker.eof:
         raise FormatError(f"{path} is cut short, or has more than {_MOST >> 30} GiB: copy it anew")
     return unpacked

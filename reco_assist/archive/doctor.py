@@ -13,7 +13,7 @@ import lance
 from reco_assist.archive.archive import TABLE, writing
 from reco_assist.archive.header import Header
 from reco_assist.archive.table import Row, Shape, Table
-from reco_assist.errors import ArchiveError, Damage
+from reco_assist.errors import ArchiveError, Damage, reason
 from reco_assist.files import temporary_leftovers
 from reco_assist.images import STORES_VARIABLE, address, is_there, unnamed_store
 
@@ -47,7 +47,7 @@ def _findings(folder: Path, header: Header, *, repair: bool) -> Iterator[Damage]
     try:
         data = lance.dataset(str(folder / TABLE))
     except (OSError, ValueError) as error:
-        yield Damage(f"The table cannot be opened ({str(error).splitlines()[0]}).", _ANEW)
+        yield Damage(f"The table cannot be opened ({reason(error)}).", _ANEW)
         return
     if not data.schema.equals(header.shape.schema()):
         yield Damage("The table's columns are not those that the header states.", _ANEW)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from reco_assist.encoders.batches import encode_files
 from reco_assist.encoders.protocols import Encoder
-from reco_assist.errors import ImageError, InputError
+from reco_assist.errors import ImageError, InputError, reason
 from reco_assist.files import atomic_folder, is_vacant, make_folder
 from reco_assist.images import address
 
@@ -202,7 +202,7 @@ def _part(vectors: Path, metadata: Path) -> _Part:
         values = np.load(vectors, mmap_mode="r", allow_pickle=False)
         described = pq.read_metadata(metadata)
     except (OSError, ValueError) as error:
-        raise InputError(f"{vectors} and {metadata} cannot be read ({error}).") from error
+        raise InputError(f"{vectors} and {metadata} cannot be read ({reason(error)}).") from error
     if values.ndim != 2 or values.dtype.kind != "f":
         raise InputError(
             f"{vectors} holds {values.dtype} of shape {values.shape}; rows of floating-point numbers, one an "

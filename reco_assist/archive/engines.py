@@ -20,7 +20,7 @@ from reco_assist.archive.table import Vectors
 from reco_assist.encoders.batches import encode_within_memory
 from reco_assist.encoders.compact import compact_cells
 from reco_assist.encoders.protocols import Encoder
-from reco_assist.errors import ImageError
+from reco_assist.errors import ImageError, reason
 from reco_assist.images import (
     MemoryShortError,
     Shard,
@@ -29,7 +29,6 @@ from reco_assist.images import (
     is_shard,
     note,
     open_shard,
-    reason,
     status,
 )
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reco_assist.archive.table import Shape
-from reco_assist.errors import ArchiveError, FormatError, unknown_format
+from reco_assist.errors import ArchiveError, FormatError, reason, unknown_format
 from reco_assist.files import ARCHIVE_HEADER, write_bytes
 from reco_assist.json_files import read_json
 
@@ -136,7 +136,7 @@ def _read(folder: Path) -> dict[str, Any]:
     try:
         content = read_json(path, _LARGEST_FILE)
     except OSError as error:
-        raise ArchiveError(f"The archive {folder} cannot be read: {error.strerror}.") from error
+        raise ArchiveError(f"The archive {folder} cannot be read: {reason(error)}.") from error
     except FormatError as error:
         raise _damaged(folder, ARCHIVE_HEADER) from error
     if not isinstance(content, dict):

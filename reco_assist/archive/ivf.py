@@ -13,6 +13,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from reco_assist.errors import reason
+
 Coding = Literal["bytes", "bits"]
 
 FLAT_MOST = 4_000_000
@@ -220,7 +222,7 @@ def _is_flat(path: Path, empty: VectorIndex, vectors: int) -> bool:
             file.seek(max(0, size - end))
             tail = file.read(end)
     except OSError as error:
-        raise RuntimeError(f"it cannot be read: {error.strerror}") from error
+        raise RuntimeError(f"it cannot be read: {reason(error)}") from error
     if vectors > FLAT_MOST and head[:4] != model[:4]:
         return False
     if empty.coding == "bytes":

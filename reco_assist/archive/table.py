@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from reco_assist.encoders.compact import Codes, CompactCells
-from reco_assist.errors import ArchiveError, StorageError
+from reco_assist.errors import ArchiveError, StorageError, reason
 from reco_assist.files import storage_error
 
 _FRAGMENTS = 64  # reading from more files than this is noticeably slower
@@ -327,7 +327,7 @@ class Table:
 
     def _read_error(self, error: Exception) -> ArchiveError:
         return ArchiveError(
-            f"{self._path} cannot be read ({str(error).splitlines()[0]}); if another process has changed the "
+            f"{self._path} cannot be read ({reason(error)}); if another process has changed the "
             f"archive, open it again, else run 'reco-assist doctor {self._path.parent}'."
         )
 

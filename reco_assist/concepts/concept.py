@@ -15,7 +15,7 @@ from reco_assist.concepts.presence import Presence
 from reco_assist.concepts.quality import Quality
 from reco_assist.cosegment import LabelledCells
 from reco_assist.encoders import identity
-from reco_assist.errors import EncoderError, FormatError, InputError, unknown_format
+from reco_assist.errors import EncoderError, FormatError, InputError, reason, unknown_format
 from reco_assist.files import write_bytes
 from reco_assist.json_files import number, text, whole
 from reco_assist.tensor_files import pack_tensors, read_tensors
@@ -182,7 +182,7 @@ class Concept:
         try:
             return cls._from(data, read.tensors)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise FormatError(f"{path} is damaged ({str(error)[:120]}): {_AGAIN}") from error
+            raise FormatError(f"{path} is damaged ({reason(error)}): {_AGAIN}") from error
 
     @classmethod
     def _from(cls, data: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Self:

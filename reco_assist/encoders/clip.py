@@ -22,7 +22,7 @@ from reco_assist.encoders.protocols import TextEmbedding
 from reco_assist.encoders.towers import Dense, tower_of
 from reco_assist.encoders.weights import canonical, check_hub, source_of, weight_file
 from reco_assist.encoders.windows import check_sizes, slide
-from reco_assist.errors import EncoderError, InputError
+from reco_assist.errors import EncoderError, InputError, reason
 from reco_assist.files import file_hash
 
 log = logging.getLogger("reco_assist")
@@ -167,7 +167,7 @@ def _load(name: ModelName) -> tuple[nn.Module, str, Mapping[str, Any]]:
     except _UNFIT as error:
         raise EncoderError(
             f"{file} does not hold weights of the open_clip model {name.model}: give its checkpoint as "
-            f"safetensors or as a plain state dict ({str(error).strip().splitlines()[0][:120]})"
+            f"safetensors or as a plain state dict ({reason(error)})"
         ) from error
     frozen: nn.Module = model.eval().requires_grad_(requires_grad=False)
     defaults = {"mean": open_clip.OPENAI_DATASET_MEAN, "std": open_clip.OPENAI_DATASET_STD}

@@ -17,7 +17,7 @@ from reco_assist.encoders.names import ModelName
 from reco_assist.encoders.pixels import Precision, Preparation, autocast
 from reco_assist.encoders.weights import check_timm, weight_file
 from reco_assist.encoders.windows import check_sizes
-from reco_assist.errors import EncoderError
+from reco_assist.errors import EncoderError, reason
 from reco_assist.files import file_hash
 
 _UNFIT = (
@@ -113,11 +113,9 @@ class VitEncoder:
         try:
             self._black()
         except (AssertionError, RuntimeError, TypeError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise EncoderError(
                 f"{model} cannot be run at size={self.input_size} with blocks {self._blocks} "
-                f"({reason[:120]}): "
-                "give other blocks, or leave the size out"
+                f"({reason(error)}): give other blocks, or leave the size out"
             ) from error
 
 
@@ -177,9 +175,9 @@ def _fill(net: nn.Module, file: Path, model: str) -> None:
             state = filtered(dict(state), net)
         missing, unexpected = net.load_state_dict(state, strict=False)
     except _UNFIT as error:
-        reason = str(error).strip().splitlines()[0][:120]
         raise EncoderError(
-            f"{file} does not hold weights of {model} ({reason}): give a safetensors file or a state dict"
+            f"{file} does not hold weights of {model} ({reason(error)}): give a safetensors file or a "
+            "state dict"
         ) from error
     strangers = [key for key in unexpected if not key.startswith(_HEADS)]
     if missing or strangers:

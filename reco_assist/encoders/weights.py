@@ -18,7 +18,7 @@ from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 from open_clip.pretrained import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 
 from reco_assist.encoders.names import ModelName
-from reco_assist.errors import EncoderError
+from reco_assist.errors import EncoderError, reason
 from reco_assist.files import make_folder
 
 _PATIENCE = 5.0  # seconds to wait for the hub's first answer; its own client would retry for half a minute
@@ -121,7 +121,7 @@ def weight_file(name: ModelName) -> Path:
     except Exception as error:  # the hub's client raises errors of several libraries
         raise EncoderError(
             f"the weights of {name} are not in {source.cache} and cannot be downloaded "
-            f"({_reason(error)}): copy them into that cache, name a file by "
+            f"({reason(error, 100)}): copy them into that cache, name a file by "
             f"{name.kind}:{name.model}@FILE, or use the encoder 'offline'"
         ) from error
 
@@ -235,9 +235,3 @@ def _unknown(library: str, model: str, models: list[str]) -> str:
     near = difflib.get_close_matches(model.partition(".")[0], models, n=3)
     hint = f": did you mean {', '.join(near)}?" if near else ""
     return f"{library} has no model {model!r}{hint}"
-
-
-def _reason(error: Exception) -> str:
-    """The first words of what went wrong, without the client's advice."""
-    cause = str(error).strip().split("\n")[0].rstrip(".")
-    return cause[:100] or type(error).__name__

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from reco_assist.errors import FormatError
+from reco_assist.errors import FormatError, reason
 from reco_assist.formats.dataset import Dataset
 from reco_assist.formats.fields import cut
 from reco_assist.formats.names import name_key
@@ -110,9 +110,9 @@ def named(what: str) -> Iterator[None]:
     try:
         yield
     except FormatError as error:
-        raise FormatError(f"{what}: {str(error)[:160]}") from None
+        raise FormatError(f"{what}: {reason(error, 160)}") from None
     except KeyError as error:
         raise FormatError(f"{what} has no {cut(error.args[0])}: export it anew") from None
     except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
-        said = str(error)[:80] or type(error).__name__
+        said = reason(error, 80)
         raise FormatError(f"{what} is not as its tool writes it ({said}): export it anew") from None

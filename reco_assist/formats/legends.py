@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reco_assist.errors import FormatError
+from reco_assist.errors import FormatError, reason
 from reco_assist.json_files import parse_json
 from reco_assist.text_files import read_text
 
@@ -72,7 +72,7 @@ def read_names(folder: Path) -> LabelNames | None:
                 AttributeError,
                 OverflowError,
             ) as error:
-                raise FormatError(f"{path} does not name classes ({error!r}): write it anew") from error
+                raise FormatError(f"{path} does not name classes ({reason(error)}): write it anew") from error
     return None
 
 

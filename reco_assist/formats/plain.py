@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from reco_assist.errors import FormatError
+from reco_assist.errors import FormatError, reason
 from reco_assist.formats.fields import FIELDS, RECOMPUTED, cut, finite
 from reco_assist.formats.regions import has_mask, region
 from reco_assist.masks import Rle, rle
@@ -123,7 +123,7 @@ def _sizes(images: list[Record], source: str) -> dict[Id, tuple[int, int]]:
         try:
             rle.check_size(one["height"], one["width"])
         except FormatError as error:
-            said = str(error).rstrip(".")
+            said = reason(error, 200)
             raise FormatError(f"{named(one, 'image')} of {source} has no usable size: {said}") from None
     return {one["id"]: (one["height"], one["width"]) for one in images}
 
@@ -178,7 +178,7 @@ def masked(one: Record, size: tuple[int, int], source: str) -> Rle:
         return region(one, *size)
     except (FormatError, OverflowError) as error:
         raise FormatError(
-            f"{named(one, 'annotation')} of {source} has no usable mask ({str(error)[:140].rstrip('.')}): "
+            f"{named(one, 'annotation')} of {source} has no usable mask ({reason(error, 140)}): "
             "write it anew, or leave it out"
         ) from error
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reco_assist.annotations import Prediction
-from reco_assist.errors import FormatError, ImageError, InputError
+from reco_assist.errors import FormatError, ImageError, InputError, reason
 from reco_assist.files import inside, make_folder, make_output_folder, remove_file, write_bytes
 from reco_assist.formats.checks import Concepts, check_prediction, number_concepts
 from reco_assist.formats.file_paths import leftovers, paths_for
@@ -41,7 +41,7 @@ def read_label_map(path: Path, colours: Mapping[Colour, int] | None = None) -> N
     try:
         pixels = np.asarray(load_image(path, formats=("PNG",)))
     except ImageError as error:
-        said = str(error).rstrip(".")
+        said = reason(error, 200)
         raise FormatError(f"A label map cannot be read: {said}; write it as PNG again.") from error
     if pixels.ndim == 3 and pixels.dtype == np.uint8 and colours:
         return _by_colour(path, pixels[:, :, :3], colours)

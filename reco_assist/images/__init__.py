@@ -14,7 +14,6 @@ from reco_assist.images.places import (
     is_remote,
     note,
     noted,
-    reason,
     unnamed_store,
 )
 from reco_assist.images.reading import Decoded, content_hash, decode, read_bytes
@@ -55,7 +54,6 @@ __all__ = [
     "perceptual_hash",
     "read_bytes",
     "read_stamp",
-    "reason",
     "say_unread",
     "squash",
     "stamp",

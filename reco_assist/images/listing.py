@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from reco_assist.errors import ImageError, InputError, RecoAssistWarning
+from reco_assist.errors import ImageError, InputError, RecoAssistWarning, reason
 from reco_assist.files import OUTPUT_MARKER
 from reco_assist.image_files import HEAD, is_photograph
-from reco_assist.images.places import address, entries, is_folder, is_remote, note, reason
+from reco_assist.images.places import address, entries, is_folder, is_remote, note
 from reco_assist.images.shards import SUFFIXES, is_shard, open_shard
 
 ARCHIVE_SUFFIX = ".reco"
@@ -104,7 +104,7 @@ def _checked(path: Path) -> list[Path]:
         try:
             os.scandir(path).close()
         except OSError as error:
-            raise InputError(f"The folder {path} cannot be listed: {error.strerror}.") from error
+            raise InputError(f"The folder {path} cannot be listed: {reason(error)}.") from error
     elif not path.is_file():
         raise InputError(f"{path} is neither a file nor a folder; check the path.")
     return [path]
@@ -200,7 +200,7 @@ def _entries(folder: Path, seen: set[tuple[int, int]], unread: Counter[str]) -> 
                     continue
                 names.append(entry.name)
     except OSError as error:
-        message = f"The folder {folder} cannot be listed and was left out: {error.strerror}."
+        message = f"The folder {folder} cannot be listed and was left out: {reason(error)}."
         warnings.warn(message, RecoAssistWarning, stacklevel=3)
         return
     names.sort()

@@ -10,8 +10,9 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from reco_assist.errors import reason
 from reco_assist.images.parquet_pages import pages_of, row_groups, unpacked_size
-from reco_assist.images.places import Note, open_buffered, open_file, reason
+from reco_assist.images.places import Note, open_buffered, open_file
 
 if TYPE_CHECKING:
     from pyarrow import ChunkedArray

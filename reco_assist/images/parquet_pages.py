@@ -8,6 +8,7 @@ import errno
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from reco_assist.errors import reason
 from reco_assist.images.thrift import CutShortError, StructReader
 
 _MAGIC = b"PAR1"
@@ -49,7 +50,7 @@ def row_groups(file: BinaryIO, size: int) -> list[dict[int, Any]]:
     try:
         return list(StructReader(_footer(file, size)).struct(_FOOTER).get(4, []))
     except ValueError as error:
-        raise OSError(errno.EIO, f"it is damaged ({error})") from error
+        raise OSError(errno.EIO, f"it is damaged ({reason(error)})") from error
 
 
 def pages_of(groups: list[dict[int, Any]], size: int, column: tuple[str, ...]) -> list[Pages]:
@@ -67,7 +68,7 @@ def pages_of(groups: list[dict[int, Any]], size: int, column: tuple[str, ...]) -
     try:
         return [_pages(group, name, size) for group in groups]
     except ValueError as error:
-        raise OSError(errno.EIO, f"it is damaged ({error})") from error
+        raise OSError(errno.EIO, f"it is damaged ({reason(error)})") from error
 
 
 def unpacked_size(file: BinaryIO, pages: Pages) -> int:
@@ -90,7 +91,7 @@ def unpacked_size(file: BinaryIO, pages: Pages) -> int:
             total += unpacked
             at += length + packed
     except ValueError as error:
-        raise OSError(errno.EIO, f"it is damaged ({error})") from error
+        raise OSError(errno.EIO, f"it is damaged ({reason(error)})") from error
     return total
 
 

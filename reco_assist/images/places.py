@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from urllib.parse import unquote
 
-from reco_assist.errors import InputError, short
+from reco_assist.errors import InputError, reason, short
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem
@@ -97,7 +97,7 @@ def absolute(path: str | Path) -> Path:
         try:
             _root(given)
         except OSError as error:
-            raise InputError(f"{address(given)} cannot be read: {error.strerror}.") from error
+            raise InputError(f"{address(given)} cannot be read: {reason(error)}.") from error
         return Path(address(given))
     return Path(os.path.abspath(given))  # noqa: PTH100  (resolve() would follow links)
 
@@ -133,7 +133,7 @@ def _said_store(said: str) -> str:
             return _root(Path(said))
         what = f"{short(said, 60)!r}, which is no store"
     except OSError as error:  # it may hold a key, so it is not repeated
-        what = f"a store that cannot be read: {error.strerror}"
+        what = f"a store that cannot be read: {reason(error)}"
     raise InputError(f"{STORES_VARIABLE} holds {what}; write stores such as s3://bucket.")
 
 
@@ -314,12 +314,6 @@ class _Raw(io.RawIOBase):
         data = self._file.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
-
-
-def reason(error: BaseException) -> str:
-    """What an error of the system or of Arrow says, in a line."""
-    said = (error.strerror if isinstance(error, OSError) else None) or str(error)
-    return said.splitlines()[0].strip().rstrip(".")[:200] if said.strip() else type(error).__name__
 
 
 def _note_of(path: Path, info: "FileInfo") -> Note:

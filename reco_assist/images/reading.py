@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from reco_assist.errors import ImageError, InputError
-from reco_assist.image_files import MAX_BYTES, MAX_PIXELS, damage, memory_short, open_image, read_image
-from reco_assist.images.places import address, is_remote, open_file, part, reason
+from reco_assist.errors import ImageError, InputError, reason
+from reco_assist.image_files import MAX_BYTES, MAX_PIXELS, memory_short, open_image, read_image
+from reco_assist.images.places import address, is_remote, open_file, part
 from reco_assist.images.shards import read_member
 
 _BACKDROP = (128, 128, 128)
@@ -112,7 +112,7 @@ def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS, reduce_to: int
         except MemoryError as error:
             raise memory_short(name, image) from error
         except Exception as error:
-            raise ImageError(f"{name} is damaged or cut short ({damage(error)}).") from error
+            raise ImageError(f"{name} is damaged or cut short ({reason(error)}).") from error
     if orientation in _LYING:
         width, height = height, width
     return Decoded(pixels, width, height)

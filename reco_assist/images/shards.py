@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from reco_assist.errors import ImageError
+from reco_assist.errors import ImageError, reason
 from reco_assist.images.parquet_files import parquet_images
-from reco_assist.images.places import Note, address, file_status, is_remote, noted, open_file, part, reason
+from reco_assist.images.places import Note, address, file_status, is_remote, noted, open_file, part
 from reco_assist.images.tar_files import contents
 
 _ROW = ".img"  # every image has an ending, which exports put their own in the place of

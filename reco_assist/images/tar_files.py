@@ -7,7 +7,8 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from reco_assist.images.places import Note, open_buffered, reason
+from reco_assist.errors import reason
+from reco_assist.images.places import Note, open_buffered
 
 _AHEAD = 1 << 22  # bytes a look for headers reads at once: stores answer few large questions better than many
 _LARGEST_HEADER = 1 << 20  # bytes before a member; long names and attributes take some kilobytes

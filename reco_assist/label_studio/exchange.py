@@ -137,7 +137,7 @@ class Line:
         except TimeoutError:
             raise ExchangeError(f"no whole answer in {self._seconds:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ExchangeError(type(error).__name__) from None
+            raise ExchangeError(type(error).__name__) from None  # its text may quote a header
         finally:
             self._http.cookies.clear()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reco_assist.annotations import Prediction
-from reco_assist.errors import FormatError, InputError
+from reco_assist.errors import FormatError, InputError, reason
 from reco_assist.files import write_bytes
 from reco_assist.formats import read_coco, to_predictions
 from reco_assist.images import absolute, address, is_remote
@@ -69,7 +69,7 @@ def read_output(folder: Path) -> Output:
         version = _version(dataset.document["info"])
     except (KeyError, TypeError, AttributeError) as error:
         raise FormatError(
-            f"{path} was not written by reco-assist ({error!r}); segment the images again."
+            f"{path} was not written by reco-assist ({reason(error)}); segment the images again."
         ) from error
     return Output(to_predictions(dataset), tuple(dataset.concepts), version, images_of(folder))
 

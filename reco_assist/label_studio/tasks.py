@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from reco_assist.annotations import ImageRef
-from reco_assist.errors import FormatError, short
+from reco_assist.errors import FormatError, reason, short
 from reco_assist.formats.label_studio_regions import Drawn, read_regions
 from reco_assist.label_studio.project import Project
 from reco_assist.masks import rle
@@ -109,7 +109,7 @@ def read_task(task: Mapping[str, Any], project: Project, notes: Counter[str]) ->
         number = short(task.get("id") if isinstance(task, Mapping) else None, 20)
         raise FormatError(
             f"The task {number} of the project {project.title!r} is not of the form that Label Studio gives "
-            f"tasks ({type(error).__name__}: {short(error)}); mend or delete it there."
+            f"tasks ({reason(error)}); mend or delete it there."
         ) from error
 
 

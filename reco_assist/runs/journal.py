@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Self
 
-from reco_assist.errors import FormatError
+from reco_assist.errors import FormatError, reason
 from reco_assist.files import make_folder
 from reco_assist.images import Stamp
 from reco_assist.json_files import JsonLog, json_line
@@ -94,7 +94,7 @@ class Journal:
                 yield Batch.of(record)
             except (KeyError, TypeError, ValueError) as error:
                 raise FormatError(
-                    f"Batch {number} of {self._log.path} is damaged ({str(error)[:80]}); remove that file "
+                    f"Batch {number} of {self._log.path} is damaged ({reason(error)}); remove that file "
                     "and run again."
                 ) from error
 

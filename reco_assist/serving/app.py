@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from reco_assist.errors import FormatError, RecoAssistError, StorageError
+from reco_assist.errors import FormatError, RecoAssistError, StorageError, reason
 from reco_assist.json_files import parse_json
 from reco_assist.serving.events import project_number, read_webhook
 from reco_assist.serving.guard import Guard, refusal
@@ -140,7 +140,7 @@ class _Backend:
             self._models.learn_next()
         except Exception as error:  # noqa: BLE001  (nobody waits for it who could be told; the log says all)
             known = isinstance(error, RecoAssistError)
-            _LOG.warning("nothing is learnt now: %s", error if known else repr(error), exc_info=not known)
+            _LOG.warning("nothing is learnt now: %s", reason(error, 300), exc_info=not known)
             self._pause.begin()
         else:
             self._pause = Pause()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from reco_assist.errors import FormatError, InputError
+from reco_assist.errors import FormatError, InputError, reason
 from reco_assist.json_files import text, whole
 from reco_assist.label_studio.config import Config
 from reco_assist.serving.marks import Region, check_regions
@@ -95,7 +95,7 @@ def read_record(record: object, what: object = "a logged correction") -> Event:
             _moment(record.get("updated")),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"{what} is no correction ({error}): it teaches nothing.") from None
+        raise FormatError(f"{what} is no correction ({reason(error)}): it teaches nothing.") from None
 
 
 def read_webhook(data: Mapping[str, Any]) -> list[Event]:

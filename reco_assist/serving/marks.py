@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reco_assist.errors import FormatError
+from reco_assist.errors import FormatError, reason
 from reco_assist.formats.label_studio_regions import KINDS, read_region
 from reco_assist.json_files import number, text, whole
 from reco_assist.masks import polygons, rle
@@ -31,7 +31,7 @@ def check_regions(found: object) -> tuple[Region, ...]:
             _check(region)
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(
-                f"region {place} cannot be read ({error}): send what Label Studio sent"
+                f"region {place} cannot be read ({reason(error)}): send what Label Studio sent"
             ) from None
     return tuple(found)
 

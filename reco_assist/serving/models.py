@@ -9,7 +9,7 @@ from typing import Any
 from reco_assist.concepts import Concept
 from reco_assist.concepts.corrections import Correction
 from reco_assist.encoders import Encoder, load_encoder
-from reco_assist.errors import ImageError, InputError, RecoAssistError
+from reco_assist.errors import ImageError, InputError, RecoAssistError, reason
 from reco_assist.formats.label_studio import pre_annotation
 from reco_assist.label_studio.config import Config
 from reco_assist.serving.events import Event
@@ -206,7 +206,7 @@ class ProjectModels:
             _LOG.warning(
                 "project %s has learnt what is not saved, and is tried again: %s",
                 project,
-                error if known else repr(error),
+                reason(error, 300),
                 exc_info=not known,
             )
             self._unpublished.setdefault(project, Pause()).begin()
@@ -221,7 +221,7 @@ class ProjectModels:
         except Exception as error:  # noqa: BLE001  (one event must not keep the others from being learnt)
             if not isinstance(error, InputError) or isinstance(error, ImageError):
                 known = isinstance(error, RecoAssistError)
-                told = error if known else repr(error)
+                told = reason(error, 300)
                 _LOG.warning("%s is not learnt yet, and is tried again: %s", source, told, exc_info=not known)
                 return False
             found, problems = {}, [str(error)]  # of what was drawn, which stays as it is

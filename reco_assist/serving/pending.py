@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic
 
-from reco_assist.errors import FormatError, RecoAssistError, StorageError
+from reco_assist.errors import FormatError, RecoAssistError, StorageError, reason
 from reco_assist.files import make_output_folder
 from reco_assist.json_files import JsonLog, json_line, parse_json
 from reco_assist.serving.events import MOST, Event, read_record
@@ -89,7 +89,7 @@ def _readable(path: Path) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, RecoAssistError):
             raise
-        raise StorageError(f"{path} cannot be read ({error.strerror or error}): restore it.") from error
+        raise StorageError(f"{path} cannot be read ({reason(error)}): restore it.") from error
 
 
 @dataclass(slots=True)

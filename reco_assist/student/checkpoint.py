@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from reco_assist.errors import FormatError
+from reco_assist.errors import FormatError, reason
 from reco_assist.files import write_bytes
 from reco_assist.json_files import number, whole
 from reco_assist.tensor_files import pack_tensors, peek, read_tensors
@@ -96,7 +96,7 @@ def load_checkpoint(path: Path, identity: str) -> Checkpoint | None:
         step, iterations = whole(data["step"]), whole(data["iterations"])
         stopped = data["stopped"] is True
     except (KeyError, TypeError, ValueError) as error:
-        raise FormatError(f"{path} is damaged ({str(error)[:120]}): {remedy}") from error
+        raise FormatError(f"{path} is damaged ({reason(error)}): {remedy}") from error
     return Checkpoint(identity, step, iterations, scores, losses, stopped, read.tensors)
 
 

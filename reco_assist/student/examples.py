@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from reco_assist.errors import FormatError, ImageError, InputError
+from reco_assist.errors import FormatError, ImageError, InputError, reason
 from reco_assist.files import file_hash, make_output_folder, write_bytes
 from reco_assist.formats import name_key, read_coco
 from reco_assist.formats.photographs import check_size
@@ -256,7 +256,7 @@ class Examples:
             if example.key != _key(example.file_name):
                 raise ValueError(f"{example.key} is not the key of {example.file_name}")
         except (TypeError, ValueError, AttributeError) as error:
-            said = str(error)[:120]
+            said = reason(error)
             raise FormatError(f"{self._log.path} is damaged ({said}): remove it and start again") from error
         return example
 

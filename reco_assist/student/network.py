@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from reco_assist.encoders.offline import trunk
-from reco_assist.errors import EncoderError, InputError
+from reco_assist.errors import EncoderError, InputError, reason
 
 OFFLINE = "offline"
 """The encoder whose weights are installed with reco-assist: EfficientNet-Lite0, ImageNet."""
@@ -143,7 +143,7 @@ def _fetched(name: str) -> dict[str, Tensor]:
     except Exception as error:  # whatever the hub's client says, the remedy is the same
         raise EncoderError(
             f"the weights of the encoder {name!r} are not on this machine and could not be fetched "
-            f"({type(error).__name__}): give --weights FILE, or take the encoder 'offline'"
+            f"({reason(error)}): give --weights FILE, or take the encoder 'offline'"
         ) from error
     return state
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from reco_assist.errors import FormatError, InputError
+from reco_assist.errors import FormatError, InputError, reason
 from reco_assist.files import write_bytes
 from reco_assist.json_files import text, whole
 from reco_assist.student.network import Design, Network
@@ -95,7 +95,7 @@ class Student:
             _check_shapes(made, read.tensors)
             return cls(made, read.tensors, dict(data["provenance"]))
         except (KeyError, TypeError, ValueError, RuntimeError, OverflowError) as error:
-            raise FormatError(f"{path} is damaged ({str(error)[:120]}): train the student again") from error
+            raise FormatError(f"{path} is damaged ({reason(error)}): train the student again") from error
 
 
 def _check_shapes(design: Design, state: Mapping[str, Tensor]) -> None:

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 
-from reco_assist.errors import RecoAssistError, gpu_failure
+from reco_assist.errors import RecoAssistError, gpu_failure, reason
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def in_words(error: Exception) -> str:
         return sentence(failure)
     _log.error("unexpected error", exc_info=error)
     return (
-        f"Something unexpected went wrong ({type(error).__name__}: {error}); your work is saved, and the "
+        f"Something unexpected went wrong ({reason(error)}); your work is saved, and the "
         "details are in the notebook's log."
     )
 
