@@ -7,18 +7,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reco_assist.errors import InputError
+from reco_assist.errors import FormatError, InputError
 from reco_assist.formats.dataset import Dataset
 from reco_assist.formats.file_paths import LABEL_MAP, find_files
-from reco_assist.formats.legends import VOC_CLASSES, VOC_OBJECTS, VOID, LabelNames, mask_folder, read_names
+from reco_assist.formats.legends import (
+    VOC_CLASSES,
+    VOC_IMAGES,
+    VOC_OBJECTS,
+    VOID,
+    LabelNames,
+    mask_folder,
+    read_names,
+    with_voc_colours,
+)
 from reco_assist.formats.photographs import read_photograph
-from reco_assist.formats.png import read_label_map
+from reco_assist.formats.png import read_label_map, read_object_map
 from reco_assist.formats.regions import annotation
 from reco_assist.formats.stream import Numbers
 from reco_assist.images import SUFFIXES
 from reco_assist.masks import encode_labels, label, rle
-
-VOC_IMAGES = "JPEGImages"
 
 
 def read_label_maps(
@@ -30,10 +37,10 @@ def read_label_maps(
 ) -> Dataset:
     """Read a folder of label maps as a data set; they are named after their images as `file_paths` says.
 
-    Category ids are the maps' numbers. Each connected part is an annotation, or each object where a VOC-style
-    folder has maps of objects. What is not known (255) becomes a crowd of each concept that the image shows,
-    of all where it shows none, so that no score counts it. A map whose image is missing, damaged or
-    of another size is left out, and named in `skipped`.
+    Category ids are the maps' numbers. Each connected part is an annotation; in a VOC-style folder each
+    object of its maps of objects, and what is of none is one region of its class. What is not known (255)
+    becomes a crowd of each concept that the image shows, of all where it shows none, so that no score counts
+    it. A map whose image is missing, damaged or of another size is left out, and named in `skipped`.
 
     Args:
         folder: Of the maps, or of a VOC-style data set.
@@ -47,11 +54,14 @@ def read_label_maps(
         FormatError: A map is damaged.
     """
     maps = mask_folder(folder)
-    known = read_names(maps) or LabelNames(dict(names or {}))
+    known = read_names(maps) or LabelNames(names or {})
     if not known.names:
         raise InputError(
             f"nothing names the numbers of {maps}: add legend.json, a list of id and name, or labelmap.txt"
         )
+    in_voc = maps.name == VOC_CLASSES
+    if in_voc and not known.colours:
+        known = with_voc_colours(known.names)
     classes = {number: name for number, name in known.names.items() if number and number not in VOID}
     records: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
@@ -59,7 +69,7 @@ def read_label_maps(
     place = _place(folder, images, files)
     skipped: list[tuple[str, str]] = []
     for path, file in _pairs(maps, place, files):
-        labels = read_label_map(path, known.colours)
+        labels = read_label_map(path, known)
         size = {"height": labels.shape[0], "width": labels.shape[1]}
         digest = file or ""
         if place is not None:
@@ -72,9 +82,8 @@ def read_label_maps(
         number = image_ids.take(digest)
         known_by = {} if place is None else {"reco_hash": digest}
         records.append({"id": number, "file_name": file, **size, **known_by})
-        objects = maps.parent / VOC_OBJECTS / path.relative_to(maps)
-        parts = read_label_map(objects) if maps.name == VOC_CLASSES and objects.is_file() else None
-        for category, mask, crowd in _regions(labels, parts, classes):
+        objects = _objects(maps, path, labels.shape) if in_voc else None
+        for category, mask, crowd in _regions(labels, objects, classes):
             own = ids.take(digest, category, crowd, mask.counts)
             annotations.append(annotation(own, number, category, mask, crowd=crowd))
     if skipped and not records:
@@ -127,6 +136,18 @@ def _photograph(place: Path, file: str | None, path: Path, shape: tuple[int, ...
     return read_photograph(place / file, file, (shape[0], shape[1]), str(folder), reduce_to=1).content_hash
 
 
+def _objects(maps: Path, path: Path, shape: tuple[int, ...]) -> NDArray[np.int32]:
+    """The number of the object that each pixel of a VOC-style map is of (H, W); 0 where it is of none."""
+    place = maps.parent / VOC_OBJECTS / path.relative_to(maps)
+    if not place.is_file():
+        return np.zeros(shape, np.int32)
+    objects = read_object_map(place)
+    if objects.shape != shape:
+        sizes = [f"{width} x {height}" for height, width in (objects.shape, shape)]
+        raise FormatError(f"{place} has {sizes[0]} pixels, and {path} {sizes[1]}: export them anew")
+    return np.where(np.isin(objects, VOID), 0, objects)
+
+
 def _regions(
     labels: NDArray[np.int32], objects: NDArray[np.int32] | None, classes: Mapping[int, str]
 ) -> Iterator[tuple[int, rle.Rle, int]]:
@@ -135,12 +156,7 @@ def _regions(
     present = [number for number in np.unique(labels[~void]).tolist() if number in classes]
     for number in present:
         mask = labels == number  # (H, W)
-        parts = label(mask)
-        if objects is not None:
-            # An object's own number, where it has one; what has none is parted by connection.
-            own = np.where(mask & ~np.isin(objects, (0, *VOID)), objects, 0)
-            rest = label(mask & (own == 0))
-            parts = np.where(own > 0, own, np.where(rest > 0, rest + own.max(initial=0), 0))
+        parts = label(mask) if objects is None else np.where(mask, objects + 1, 0)
         _, dense = np.unique(np.append(0, parts), return_inverse=True)  # numbers without gaps, 0 stays 0
         for one in encode_labels(dense[1:].reshape(parts.shape).astype(np.int32)):
             yield number, one, 0

@@ -1,8 +1,9 @@
 """Label maps: PNG files whose pixels are class numbers, read and written; and their legend."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,56 +14,97 @@ from reco_assist.errors import FormatError, ImageError, InputError, reason
 from reco_assist.files import inside, make_folder, make_output_folder, remove_file, write_bytes
 from reco_assist.formats.checks import Concepts, check_prediction, number_concepts
 from reco_assist.formats.file_paths import leftovers, paths_for
-from reco_assist.formats.legends import LEGEND, Colour
+from reco_assist.formats.legends import LEGEND, LabelNames
 from reco_assist.formats.stream import dumps
 from reco_assist.image_files import load_image
 from reco_assist.json_files import read_json
 from reco_assist.masks import rle
-from reco_assist.masks.colours import colours_of, css, palette
+from reco_assist.masks.colours import Colour, colours_of, css, palette, voc_colour
 
 _LIST = ".images.json"  # in a folder of label maps: the images that it has maps of
 _LARGEST_LIST = 512 << 20  # bytes; some millions of names
 _MOST = 255  # concepts that a palette of 256 entries has room for
 
 
-def read_label_map(path: Path, colours: Mapping[Colour, int] | None = None) -> NDArray[np.int32]:
+def read_label_map(path: Path, known: LabelNames | None = None) -> NDArray[np.int32]:
     """The numbers of a label map.
 
     Args:
         path: A PNG file of single whole numbers, with or without a palette, or in colour.
-        colours: The number of each colour; without them a map in colour is refused.
+        known: What they mean, and the number of each colour; without these a map in colour is refused.
 
     Returns:
         (H, W) int32.
 
     Raises:
-        FormatError: It cannot be read, is a picture, or has a colour that means nothing.
+        FormatError: It cannot be read, is a picture, or has a colour or numbers that mean nothing.
     """
-    try:
-        pixels = np.asarray(load_image(path, formats=("PNG",)))
-    except ImageError as error:
-        said = reason(error, 200)
-        raise FormatError(f"A label map cannot be read: {said}; write it as PNG again.") from error
-    if pixels.ndim == 3 and pixels.dtype == np.uint8 and colours:
-        return _by_colour(path, pixels[:, :, :3], colours)
+    pixels = _pixels(path)
+    if known is not None and known.colours and _in_colour(pixels):
+        return _by_colour(path, pixels, known)
     if pixels.ndim != 2 or pixels.dtype.kind not in "iub":
         raise FormatError(f"{path} is a picture, not a label map: its pixels must be single whole numbers")
+    if known is not None and not known.indexed:
+        raise FormatError(
+            f"{path} is not in colour, and {known.source} does not have the background as its first line: "
+            "what its numbers mean cannot be told; export the maps in colour"
+        )
     return pixels.astype(np.int32)
 
 
-def _by_colour(path: Path, pixels: NDArray[np.uint8], colours: Mapping[Colour, int]) -> NDArray[np.int32]:
-    packed = pixels.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)  # (H, W)
+def read_object_map(path: Path) -> NDArray[np.int32]:
+    """The numbers of the objects in a map that tells them apart by numbers or by any colours.
+
+    Returns:
+        (H, W) int32: 0 for no object, `VOID` for "not known".
+
+    Raises:
+        FormatError: It cannot be read, or is no such map.
+    """
+    pixels = _pixels(path)
+    if not _in_colour(pixels):
+        return read_label_map(path)
+    packed = _packed(pixels)  # (H, W)
+    numbers = {_code(voc_colour(number)): number for number in range(256)}
     found, place = np.unique(packed, return_inverse=True)  # (n,), (H*W,)
-    numbers = []
-    for value in found.tolist():
-        colour = (value >> 16, value >> 8 & 255, value & 255)
-        if colour not in colours:
+    objects = np.array([numbers.get(code, code + 256) for code in found.tolist()], np.int32)
+    return objects[place].reshape(packed.shape)
+
+
+def _pixels(path: Path) -> NDArray[Any]:
+    try:
+        return np.asarray(load_image(path, formats=("PNG",)))
+    except ImageError as error:
+        said = reason(error, 200)
+        raise FormatError(f"A label map cannot be read: {said}; write it as PNG again.") from error
+
+
+def _in_colour(pixels: NDArray[Any]) -> bool:
+    return pixels.ndim == 3 and pixels.dtype == np.uint8 and pixels.shape[2] >= 3
+
+
+def _code(colour: Colour) -> int:
+    return colour[0] << 16 | colour[1] << 8 | colour[2]
+
+
+def _packed(pixels: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """The `_code` of each pixel (H, W) int32; transparency plays no part."""
+    return pixels[:, :, :3].astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+
+
+def _by_colour(path: Path, pixels: NDArray[np.uint8], known: LabelNames) -> NDArray[np.int32]:
+    packed = _packed(pixels)  # (H, W)
+    numbers = {_code(colour): number for colour, number in known.colours.items()}
+    found, place = np.unique(packed, return_inverse=True)  # (n,), (H*W,)
+    for code in found.tolist():
+        if code not in numbers:
+            colour = (code >> 16, code >> 8 & 255, code & 255)
             raise FormatError(
-                f"{path} has the colour {colour}, which labelmap.txt does not name: add its line"
+                f"{path} has the colour {colour}, which {known.source} does not name: "
+                "give labelmap.txt its line"
             )
-        numbers.append(colours[colour])
-    labels: NDArray[np.int32] = np.array(numbers, np.int32)[place].reshape(packed.shape)  # (H, W)
-    return labels
+    labels: NDArray[np.int32] = np.array([numbers[code] for code in found.tolist()], np.int32)[place]
+    return labels.reshape(packed.shape)  # (H, W)
 
 
 def label_map(prediction: Prediction, concepts: Concepts) -> NDArray[np.uint8]:

@@ -1,11 +1,12 @@
 """The one way in for data sets, of whatever kind."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from reco_assist.errors import FormatError, InputError
 from reco_assist.formats.coco import read_coco, read_json
 from reco_assist.formats.cvat import read_cvat
+from reco_assist.formats.darknet import DARKNET_FILE, read_darknet
 from reco_assist.formats.dataset import Dataset
 from reco_assist.formats.groups import GROUP_TABLE, read_group
 from reco_assist.formats.label_maps import read_label_maps
@@ -14,6 +15,7 @@ from reco_assist.formats.labelme import is_labelme, read_labelme
 from reco_assist.formats.legends import VOC_CLASSES
 from reco_assist.formats.panoptic import is_panoptic, read_panoptic
 from reco_assist.formats.voc import read_voc
+from reco_assist.formats.voc_folder import read_voc_folder
 from reco_assist.formats.xml_files import parse_xml
 from reco_assist.formats.yolo_reading import YOLO_FILE, read_yolo
 
@@ -42,30 +44,40 @@ def read_dataset(
         FormatError: It is damaged.
     """
     place, folder = Path(path), None if images is None else Path(images)
-    if (place / "coco.json").is_file():
-        return read_coco(place / "coco.json", images=folder)
-    if (place / GROUP_TABLE).is_file():
-        return read_group(place)
-    if (place / YOLO_FILE).is_file():
-        return read_yolo(place / YOLO_FILE, images=folder)
+    for name, reader in _NAMED.items():
+        if (place / name).is_file():
+            return reader(place / name, folder)
     if place.is_dir():
-        if drawn := _foreign_folder(place, folder):
-            return drawn
-        return read_label_maps(place, images=folder, files=files, names=names)
+        return _folder(place, folder, files, names)
     if place.is_file():
         return _file(place, folder)
     raise InputError(
-        f"{place} is no data set: name a COCO file, or a folder with coco.json, {YOLO_FILE}, {GROUP_TABLE} "
-        "or label maps"
+        f"{place} is no data set: name a COCO file, or a folder with {', '.join(_NAMED)} or label maps"
     )
 
 
+_NAMED: Mapping[str, Callable[[Path, Path | None], Dataset]] = {
+    "coco.json": lambda file, images: read_coco(file, images=images),
+    GROUP_TABLE: lambda file, _: read_group(file.parent),
+    YOLO_FILE: lambda file, images: read_yolo(file, images=images),
+    DARKNET_FILE: lambda file, images: read_darknet(file, images=images),
+}
+"""The files that say what the folder they are in is."""
+
+
+def _folder(
+    place: Path, images: Path | None, files: Collection[str], names: Mapping[int, str] | None
+) -> Dataset:
+    if any(map(_is_labelme_file, documents := _visible(place, "**/*.json"))):
+        return read_labelme(place, documents, images=images)
+    if (boxes := _voc_files(place)) or (place / VOC_CLASSES).is_dir():
+        return read_voc_folder(place, boxes, images=images, only=files, names=names)
+    return read_label_maps(place, images=images, files=files, names=names)
+
+
 def _file(place: Path, images: Path | None) -> Dataset:
-    match place.suffix.lower():
-        case ".xml":
-            return _xml(place, images)
-        case ".yaml" | ".yml":
-            return read_yolo(place, images=images)
+    if reader := _ENDINGS.get(place.suffix.lower()):
+        return reader(place, images)
     document = read_json(place)
     if is_labelme(document):
         return read_labelme(place.parent, [place], images=images)
@@ -83,15 +95,20 @@ def _xml(place: Path, images: Path | None) -> Dataset:
     return read_cvat(root, place, images=images)
 
 
-def _foreign_folder(place: Path, images: Path | None) -> Dataset | None:
-    """The data set of a folder whose files are labelme's or VOC's; None where they are not."""
-    if any(map(_is_labelme_file, documents := _visible(place, "**/*.json"))):
-        return read_labelme(place, documents, images=images)
-    beside_maps = (place / VOC_CLASSES).is_dir()
-    for folder in (place,) if beside_maps else (place, place / "Annotations"):
-        if any(map(_is_voc_file, boxes := _visible(folder, "*.xml"))):
-            return read_voc(folder, boxes, images=images)
-    return None
+_ENDINGS: Mapping[str, Callable[[Path, Path | None], Dataset]] = {
+    ".xml": _xml,
+    ".yaml": _NAMED[YOLO_FILE],
+    ".yml": _NAMED[YOLO_FILE],
+    ".data": _NAMED[DARKNET_FILE],
+}
+
+
+def _voc_files(place: Path) -> list[Path]:
+    """The XML files of a folder's boxes; none where they are not VOC's."""
+    for files in (_visible(place / "Annotations", "**/*.xml"), _visible(place, "*.xml")):
+        if any(map(_is_voc_file, files)):
+            return files
+    return []
 
 
 def _visible(folder: Path, pattern: str) -> list[Path]:
@@ -103,9 +120,10 @@ def _visible(folder: Path, pattern: str) -> list[Path]:
 
 def _is_voc_file(path: Path) -> bool:
     try:
-        return parse_xml(path).tag == "annotation"
+        root = parse_xml(path)
     except FormatError:
         return False
+    return root.tag == "annotation" and root.find("imagesize") is None  # which LabelMe, the web tool, writes
 
 
 def _is_labelme_file(path: Path) -> bool:

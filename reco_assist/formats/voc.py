@@ -11,6 +11,7 @@ from reco_assist.errors import FormatError
 from reco_assist.formats.dataset import Dataset
 from reco_assist.formats.document import Document, named
 from reco_assist.formats.fields import number, whole
+from reco_assist.formats.legends import VOC_IMAGES
 from reco_assist.formats.xml_files import parse_xml
 
 
@@ -19,21 +20,21 @@ def read_voc(folder: Path, files: list[Path], *, images: Path | None = None) -> 
 
     Args:
         folder: What messages name.
-        files: The XML files.
-        images: Folder of the photographs; `JPEGImages` beside the folder, or else the folder itself, if None.
+        files: The XML files, somewhere below it.
+        images: Folder of the photographs; if None `JPEGImages` in the folder or beside it, or the folder.
 
     Raises:
         FormatError: A file is damaged, in one sentence that names it.
     """
     made = Document(str(folder))
     for file in files:
-        root, what = parse_xml(file), f"{file.name} of {folder}"
+        root, what = parse_xml(file), f"{file.relative_to(folder).as_posix()} of {folder}"
         if root.tag != "annotation":
             raise FormatError(f"{what} is no VOC file, which the others are: take it out of the folder")
         with named(what):
             _read(made, root, file)
-    beside = folder.parent / "JPEGImages"
-    return made.dataset(images or (beside if beside.is_dir() else folder))
+    places = [place / VOC_IMAGES for place in (folder, folder.parent)]
+    return made.dataset(images or next((place for place in places if place.is_dir()), folder))
 
 
 def _read(made: Document, root: ET.Element, file: Path) -> None:

@@ -18,6 +18,9 @@ _FIRST = (
 )
 _GOLDEN = 0.6180339887498949
 
+Colour = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
+
 
 def palette(count: int) -> NDArray[np.uint8]:
     """Colours of the first concepts: seven that the colour-blind can tell apart, then evenly spread hues.
@@ -36,7 +39,18 @@ def colours_of(numbers: Iterable[int]) -> NDArray[np.uint8]:
     return np.array([_colour(number - 1) for number in numbers], np.uint8).reshape(-1, 3)  # (n, 3)
 
 
-def _colour(index: int) -> tuple[int, int, int]:
+def voc_colour(number: int) -> Colour:
+    """The colour of a number, 0 to 255, in the colour map of VOC's development kit.
+
+    The bits of the number go to red, green and blue in turn, the lowest to the highest of each colour.
+    """
+    red, green, blue = (
+        sum((number >> 3 * place + channel & 1) << 7 - place for place in range(3)) for channel in range(3)
+    )
+    return red, green, blue
+
+
+def _colour(index: int) -> Colour:
     if index < len(_FIRST):
         return _FIRST[index]
     hue = index * _GOLDEN % 1  # golden-ratio steps never come close to a hue just used
