@@ -27,9 +27,8 @@ def darknet(root, data="classes = 2\ntrain = data/train.txt\nnames = data/obj.na
         (labels / f"{name}.txt").write_text(text)
     (root / "obj.data").write_text(data)
     (root / "obj.names").write_text("mug\nfire extinguisher\n")
-    (root / "train.txt").write_text(
-        "".join(f"data/obj_train_data/{name}.jpg\n" for name in ("sub/b", "a", "c"))
-    )
+    lines = [f"data/obj_train_data/{name}.jpg\n" for name in ("sub/b", "a", "c")]
+    (root / "train.txt").write_text("".join(lines))
     return root
 
 
@@ -76,40 +75,38 @@ def test_several_parts_are_one_data_set(tmp_path):
     (root / "valid.txt").write_text("data/obj_valid_data/d.jpg\n")
     found = read_dataset(root)
     assert len(found.images) == 4
-    assert list(masks(found, "d.jpg")) == ["fire extinguisher"]
+    assert list(masks(found, "obj_valid_data/d.jpg")) == ["fire extinguisher"]
+    assert all(found.photograph(one).is_file() for one in found.images.values())
+    elsewhere = read_dataset(root, images=tmp_path / "photos")
+    assert list(masks(elsewhere, "d.jpg")) == ["fire extinguisher"]
 
 
 @pytest.mark.parametrize(
     ("file", "text", "words"),
     [
-        ("obj.data", "classes = 2\nnames = data/obj.names\n", r"obj\.data names no list of images"),
-        ("obj.data", "train = data/train.txt\n", r"obj\.data names no file of names"),
-        (
-            "obj.data",
-            "train = data/train.txt\nnames = none.names\n",
-            r"obj\.data: .*'none\.names'.* not below",
-        ),
+        ("obj.data", "classes = 2\nnames = data/obj.names\n", r"obj\.data.* names no list of images"),
+        ("obj.data", "train = data/train.txt\n", r"obj\.data.* names no file of names"),
+        ("obj.data", "train = data/train.txt\nnames = none.names\n", r"obj\.data: .*'none\.names', which"),
         ("obj.data", "train = ../../train.txt\nnames = /etc/none.names\n", r"obj\.data: .*not below"),
-        (
-            "obj.data",
-            "train = data/none.txt\nnames = obj.names\n",
-            r"obj\.data: .*'data/none\.txt'.* not below",
-        ),
+        ("obj.data", "train = data/none.txt\nnames = obj.names\n", r"obj\.data: .*'data/none\.txt', which"),
         ("obj.names", "\n", r"obj\.names names no class"),
         ("obj.names", "mug\n", r"line 2 of .*a\.txt.*class '1'"),
         ("train.txt", "\n", r"has no image that can be used"),
-        (
-            "train.txt",
-            "data/obj_train_data/a.jpg\ndata/obj_valid_data/a.jpg\n",
-            r"would both be called 'a\.jpg'",
-        ),
         ("train.txt", "../../a.jpg\n", r"has no image that can be used.*a\.jpg is missing"),
     ],
 )
 def test_what_is_damaged_is_one_sentence(tmp_path, file, text, words):
     root = darknet(tmp_path)
-    photo(root / "obj_valid_data" / "a.jpg")
     (root / file).write_text(text)
     with pytest.raises(RecoAssistError, match=words) as raised:
         read_dataset(root)
     assert len(str(raised.value).replace(str(tmp_path), "")) < 300
+
+
+def test_photographs_of_one_name_below_images_are_refused(tmp_path):
+    root = darknet(tmp_path)
+    photo(root / "obj_valid_data" / "a.jpg")
+    (root / "train.txt").write_text("data/obj_train_data/a.jpg\ndata/obj_valid_data/a.jpg\n")
+    assert len(read_dataset(root).images) == 2
+    with pytest.raises(RecoAssistError, match=r"would both be called 'a\.jpg'"):
+        read_dataset(root, images=tmp_path / "photos")

@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from reco_assist.errors import FormatError
 from reco_assist.formats.dataset import Dataset
@@ -19,7 +19,7 @@ _PARTS = ("train", "valid", "test")
 
 
 def read_darknet(file: Path, *, images: Path | None = None) -> Dataset:
-    """Read a Darknet folder; see `read_pictures`. An image is called as below the folder of its part.
+    """Read a Darknet folder; see `read_pictures`. An image is called as `read_yolo` says.
 
     Args:
         file: Its obj.data. What it names is looked for below its folder, whatever stands before it.
@@ -42,7 +42,10 @@ def read_darknet(file: Path, *, images: Path | None = None) -> Dataset:
     if not names:
         raise FormatError(f"{classes} names no class: give a name a line")
     listed = dict.fromkeys(line.strip() for path in lists for line in read_text(path).splitlines())
-    return read_pictures(file, names, _pictures(root, filter(None, listed), images), images or root)
+    places = [_place(root, said) for said in listed if said]
+    parts = {place.parts[0] if len(place.parts) > 1 else "" for place in places}
+    whole = root / parts.pop() if len(parts) == 1 else root
+    return read_pictures(file, names, _pictures(root, whole, places, images), images or whole)
 
 
 def _line(line: str) -> tuple[str, str]:
@@ -57,14 +60,16 @@ def _below(root: Path, said: str) -> Path:
     return found
 
 
-def _pictures(root: Path, listed: Iterator[str], images: Path | None) -> Iterator[Picture]:
-    for said in listed:
-        path = moved(root, said, lambda place: place.is_file() or place.with_suffix(".txt").is_file())
-        place = Path(clean_name(said)) if path is None else path.relative_to(root)
-        part = place.parts[0] if len(place.parts) > 1 else ""
+def _place(root: Path, said: str) -> PurePath:
+    """Where an image of a list is, or was, below the data set's folder."""
+    found = moved(root, said, lambda place: place.is_file() or place.with_suffix(".txt").is_file())
+    return PurePath(clean_name(said)) if found is None else found.relative_to(root)
+
+
+def _pictures(root: Path, whole: Path, places: list[PurePath], images: Path | None) -> Iterator[Picture]:
+    for place in places:
         path = root / place
-        name = picture_name(path, root / part, images)
-        elsewhere = images is not None and not path.is_file()
-        yield Picture(
-            find_image(images, name) if images and elsewhere else path, name, path.with_suffix(".txt")
-        )
+        part = whole if images is None else root / place.parts[0] if len(place.parts) > 1 else root
+        name = picture_name(path, part, images)
+        photo = path if images is None or path.is_file() else find_image(images, name)
+        yield Picture(photo, name, path.with_suffix(".txt"))

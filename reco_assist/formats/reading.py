@@ -29,9 +29,9 @@ def read_dataset(
 ) -> Dataset:
     """Read a data set of any kind.
 
-    A file may be COCO's, a panoptic one, Label Studio's JSON export, CVAT's XML for images, YOLO's data.yaml,
-    or one of labelme or Pascal VOC; a folder one with coco.json or data.yaml, a group, label maps, or the
-    files of labelme or Pascal VOC.
+    A file may be COCO's, a panoptic one, Label Studio's JSON export, CVAT's XML for images, YOLO's data.yaml
+    or obj.data, or one of labelme or Pascal VOC; a folder one with coco.json, data.yaml or obj.data, a group,
+    label maps, or the files of labelme or Pascal VOC.
 
     Args:
         path: What to read.

@@ -81,7 +81,7 @@ def read_pictures(
 
 
 def picture_name(path: Path, part: Path, images: Path | None) -> str:
-    """A photograph's name: as below the folder of all photographs where that has it, else below its part's."""
+    """A photograph's name: as below `images` where that has it, else as below the folder of its part."""
     absolute = path.absolute()
     if images is not None and absolute.is_relative_to(images.absolute()):
         return absolute.relative_to(images.absolute()).as_posix()
