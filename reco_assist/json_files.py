@@ -184,7 +184,7 @@ class JsonLog:
         """
         for number, line in enumerate(self.lines(), 1 + bool(self._head)):
             try:
-                yield parse_json(line, f"Line {number} of {self.path}")
+                yield parse_json(line, f"Line {number} of {self.path}", finite=True)
             except FormatError as error:
                 if damaged is None:
                     raise

@@ -114,7 +114,9 @@ def one(whole: Path, place: Path, seed: int, counts: Counter[str]) -> list[str]:
             said = str(error).replace(str(place), "")
             if len(said) > 500:  # paths and names of the file are quoted in it
                 found.append(f"{name}: a sentence of {len(said)} letters after {told}")
-        except Exception:  # noqa: BLE001  (any other is the finding)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:  # noqa: BLE001  (any other is the finding, and a panic of Lance is no `Exception`)
             last = traceback.format_exc().splitlines()
             found.append(f"{name}: {' | '.join(last[-4:])} after {told}")
         else:

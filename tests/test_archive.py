@@ -12,6 +12,7 @@ from filelock import FileLock
 
 import reco_assist
 from reco_assist.archive import Archive
+from reco_assist.archive.doctor import examine_archive
 from reco_assist.archive.header import common_parent
 from reco_assist.errors import ArchiveError, InputError, StorageError
 
@@ -78,7 +79,9 @@ def test_nothing_is_overwritten(tmp_path, archive, kind):
         ("not json", "archive.json cannot be used"),
         ("not an object", "archive.json cannot be used"),
         ("half a header", "archive.json cannot be used"),
+        ("a size of none", "archive.json cannot be used"),
         ("no table", "cannot be read"),
+        ("a panic of Lance", "cannot be read"),
     ],
 )
 def test_what_is_not_an_archive_is_refused(tmp_path, archive, case, message):
@@ -100,11 +103,19 @@ def test_what_is_not_an_archive_is_refused(tmp_path, archive, case, message):
     elif case == "half a header":
         del content["mean"]
         header.write_text(json.dumps(content))
+    elif case == "a size of none":
+        content["shape"]["language_cells"] = None
+        header.write_text(json.dumps(content))
+    elif case == "a panic of Lance":
+        (manifest,) = (path / "images.lance" / "_versions").glob("*.manifest")
+        manifest.write_bytes(manifest.read_bytes().replace(b"int32", b"int3G"))
     else:
         (path / "images.lance").rename(tmp_path / "elsewhere")
     with pytest.raises(ArchiveError, match=message) as caught:
         Archive.open(path)
     assert str(path) in str(caught.value)
+    if case == "a panic of Lance":
+        assert [one.mended for one in examine_archive(path)] == [False]
 
 
 @pytest.mark.parametrize("other", [FakeEncoder(name="other"), FakeEncoder(seed=1)], ids=["name", "weights"])

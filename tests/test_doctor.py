@@ -141,7 +141,10 @@ def test_a_damaged_line_is_left_out_and_the_rest_kept(session):
     opened.close()
 
 
-@pytest.mark.parametrize("bad", [b"\xff" * 9, b'{"changes":{}}\r{}', b"[" * 99_999, None])
+INFINITE = b'{"n":9,"at":"","who":"","what":"x","scope":null,"forget":null,"changes":{"x":[null,Infinity]}}'
+
+
+@pytest.mark.parametrize("bad", [b"\xff" * 9, b'{"changes":{}}\r{}', b"[" * 99_999, INFINITE, None])
 def test_whatever_the_store_refuses_the_doctor_mends(session, bad):
     """None stands for a change that the next line undoes."""
     opened = Session.open(session)

@@ -230,6 +230,12 @@ def test_damaged_bytes_of_a_shard_are_one_sentence(tmp_path, kind):
     assert all(len(one) < 300 and "\n" not in one for one in said)
 
 
+def test_a_list_of_another_kind_in_a_footer_is_refused():
+    """Found by fuzzing."""
+    with pytest.raises(ImageError, match="another kind"):
+        open_shard(Path(__file__).parent / "expected" / "columns-of-bools.parquet")
+
+
 def test_a_footer_that_ends_arrow_is_refused(tmp_path):
     """Found by fuzzing: Arrow ends the process over it when it is asked about the column."""
     data = (Path(__file__).parent / "expected" / "arrow-abort.parquet").read_bytes()

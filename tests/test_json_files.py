@@ -110,3 +110,12 @@ def test_a_log_that_is_gone_or_cut_is_not_begun_anew(tmp_path):
 def test_a_log_of_no_record_can_be_made(tmp_path):
     JsonLog(tmp_path / "log", b"head\n").append()
     assert (tmp_path / "log").read_bytes() == b"head\n"
+
+
+@pytest.mark.parametrize("value", ["Infinity", "-Infinity", "NaN", "1e999"])
+def test_a_record_with_a_number_that_json_does_not_have_is_damaged(tmp_path, value):
+    """It could not be written again."""
+    path = tmp_path / "log"
+    path.write_text(f'{{"a": 1}}\n{{"a": {value}}}\n')
+    with pytest.raises(FormatError, match="no valid JSON"):
+        list(JsonLog(path).records())

@@ -12,7 +12,7 @@ import lance
 
 from reco_assist.archive.archive import TABLE, writing
 from reco_assist.archive.header import Header
-from reco_assist.archive.table import Row, Shape, Table
+from reco_assist.archive.table import Row, Shape, Table, open_data, without_panic
 from reco_assist.errors import ArchiveError, Damage, reason
 from reco_assist.files import temporary_leftovers
 from reco_assist.images import STORES_VARIABLE, address, is_there, unnamed_store
@@ -45,11 +45,11 @@ def examine_archive(path: str | Path, *, repair: bool = False) -> list[Damage]:
 
 def _findings(folder: Path, header: Header, *, repair: bool) -> Iterator[Damage]:
     try:
-        data = lance.dataset(str(folder / TABLE))
+        data, schema = open_data(folder / TABLE)
     except (OSError, ValueError) as error:
         yield Damage(f"The table cannot be opened ({reason(error)}).", _ANEW)
         return
-    if not data.schema.equals(header.shape.schema()):
+    if not schema.equals(header.shape.schema()):
         yield Damage("The table's columns are not those that the header states.", _ANEW)
         return
     yield from _unreadable(data, repair=repair)
@@ -92,8 +92,9 @@ def _unreadable(data: lance.LanceDataset, *, repair: bool) -> Iterator[Damage]:
     sound, lost = [], 0
     for fragment in data.get_fragments():
         try:
-            for _ in fragment.to_batches():
-                pass
+            with without_panic():
+                for _ in fragment.to_batches():
+                    pass
             sound.append(fragment.metadata)
         except (OSError, ValueError):
             lost += fragment.metadata.num_rows

@@ -108,7 +108,8 @@ class Header:
         )
         if not all(isinstance(one, str) for one in texts):
             raise ValueError("a text is none")
-        sizes = [size for size in asdict(self.shape).values() if size is not None]
+        shape = self.shape
+        sizes = (shape.language, shape.language_cells, shape.dense, shape.dense_cells, shape.embedding)
         if not all(isinstance(size, int) and 0 < size <= _LARGEST for size in sizes):
             raise ValueError("a size cannot be")
         if self.mean.values.shape != (self.shape.embedding,) or not np.isfinite(self.mean.values).all():

@@ -7,6 +7,7 @@ import errno
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -151,12 +152,12 @@ class Table:
     def __init__(self, path: Path, shape: Shape) -> None:
         self._path = path
         try:
-            self._data = lance.dataset(str(path))
+            self._data, schema = open_data(path)
         except (OSError, ValueError) as error:
             raise ArchiveError(
                 f"The table {path} cannot be read; run 'reco-assist doctor {path.parent}'."
             ) from error
-        if not self._data.schema.equals(shape.schema()):
+        if not schema.equals(shape.schema()):
             raise ArchiveError(
                 f"The table {path} has other columns than its archive states; run 'reco-assist doctor "
                 f"{path.parent}'."
@@ -259,12 +260,10 @@ class Table:
         Raises:
             ArchiveError: The table changed so much since it was opened that this version is gone.
         """
-        try:
+        with self._reading():
             yield from self._data.to_batches(
                 columns=columns, batch_size=batch_size, offset=start or None, scan_in_order=True
             )
-        except _UNREADABLE as error:
-            raise self._read_error(error) from error
 
     def positions(self, condition: str | None, *, without: Collection[str] = ()) -> NDArray[np.int64]:
         """Positions of the rows that a condition holds for, ascending.
@@ -277,10 +276,8 @@ class Table:
             ArchiveError: The table changed so much since it was opened that this version is gone.
         """
         columns = ["_rowoffset", "content_hash"] if without else ["_rowoffset"]
-        try:
+        with self._reading():
             found = self._data.to_table(columns=columns, filter=condition)
-        except _UNREADABLE as error:
-            raise self._read_error(error) from error
         if without:
             known = pa.array(without, pa.string())
             found = found.filter(pc.invert(pc.is_in(found["content_hash"], value_set=known)))
@@ -293,10 +290,8 @@ class Table:
         Raises:
             ArchiveError: The table changed so much since it was opened that this version is gone.
         """
-        try:
+        with self._reading():
             return self._data.take([int(position) for position in positions], columns=columns)
-        except _UNREADABLE as error:
-            raise self._read_error(error) from error
 
     def spread(self, most: int) -> NDArray[np.int64]:
         """Positions of all images, or of so many of them, in order of content hash.
@@ -316,20 +311,50 @@ class Table:
             ArchiveError: The table changed so much since it was opened that this version is gone.
         """
         wanted = ["content_hash", *(name for name in columns if name != "content_hash")]
-        try:
+        with self._reading():
             return {
                 values["content_hash"]: values
                 for part in _parts(hashes)
                 for values in self._data.to_table(columns=wanted, filter=_among(part)).to_pylist()
             }
-        except _UNREADABLE as error:
-            raise self._read_error(error) from error
 
-    def _read_error(self, error: Exception) -> ArchiveError:
-        return ArchiveError(
-            f"{self._path} cannot be read ({reason(error)}); if another process has changed the "
-            f"archive, open it again, else run 'reco-assist doctor {self._path.parent}'."
-        )
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            with without_panic():
+                yield
+        except _UNREADABLE as error:
+            raise ArchiveError(
+                f"{self._path} cannot be read ({reason(error)}); if another process has changed the "
+                f"archive, open it again, else run 'reco-assist doctor {self._path.parent}'."
+            ) from error
+
+
+def open_data(path: Path) -> tuple[lance.LanceDataset, pa.Schema]:
+    """A table of Lance and its columns.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It cannot be read.
+    """
+    with without_panic():
+        data = lance.dataset(str(path))
+        return data, data.schema
+
+
+@contextmanager
+def without_panic() -> Iterator[None]:
+    """Turn a panic of Lance into an error: damaged data may end in one, and it is no `Exception`.
+
+    Raises:
+        OSError: There was a panic.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # its class cannot be imported
+            raise
+        raise OSError(errno.EIO, f"Lance gave up: {reason(error)}") from error
 
 
 def cells_of(rows: pa.Table | pa.RecordBatch) -> CompactCells:

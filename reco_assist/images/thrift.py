@@ -78,6 +78,8 @@ class StructReader:
         if count > len(self._data) - self.at:  # each takes a byte at least
             raise CutShortError("a header is cut short")
         one = wanted[0] if wanted else None
+        if count and isinstance(one, Mapping) != (kind == _STRUCT) and one:
+            raise ValueError("a header holds a list of another kind than it should")
         if kind in (_TRUE, _FALSE):  # which are bytes in lists
             return [self._byte() for _ in range(count)]
         values = (self._value(kind, one, depth + 1) for _ in range(count))

@@ -52,7 +52,7 @@ def _log(folder: Path, *, repair: bool) -> Iterator[Damage]:
     fold, sound, bad = Fold(), [json_line({"format": FORMAT})], []
     for number, line in enumerate(log.lines(), 2):
         try:
-            fold.add(fold.read(parse_json(line, log.path)), line)
+            fold.add(fold.read(parse_json(line, log.path, finite=True)), line)
             sound.append(line)
         except FormatError:
             bad.append(number)

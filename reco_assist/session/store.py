@@ -208,7 +208,7 @@ class Store:
         fold = self._remembered()
         for line in self._log.lines(fold.count):
             try:
-                fold.add(fold.read(parse_json(line, self._log.path)), line)
+                fold.add(fold.read(parse_json(line, self._log.path, finite=True)), line)
             except FormatError as error:
                 raise FormatError(
                     f"Line {fold.count + 2} of {self._log.path} is damaged; run 'reco-assist doctor "
@@ -222,7 +222,7 @@ class Store:
         try:
             path = unlinked(self.folder / _SNAPSHOT)
             data = read_bounded(path, _LARGEST_SNAPSHOT)
-            fold = Fold.of(parse_json(data, path), self._log.lines())
+            fold = Fold.of(parse_json(data, path, finite=True), self._log.lines())
         except (OSError, FormatError):
             return Fold()
         self._snapshot_size = len(data)
