@@ -239,3 +239,27 @@ def test_explain_of_odd_kinds_of_values_is_one_sentence(change):
     with pytest.raises(RecoAssistError) as caught:
         run("explain", "out", "a.jpg")
     assert len(str(caught.value)) < 300
+
+
+LABEL_ME = """<annotation><filename>a.jpg</filename><imagesize><nrows>48</nrows><ncols>64</ncols></imagesize>
+<object><name>mug</name><polygon><pt><x>1</x><y>2</y></pt></polygon></object></annotation>"""
+
+
+@pytest.mark.parametrize("kind", ["LabelMe's XML", "COCO's in a folder", "pictures", "nothing"])
+def test_a_folder_of_no_known_kind_is_told_what_was_looked_for(kind):
+    folder = Path("in" * 60)
+    (folder / "Annotations" / "train").mkdir(parents=True)
+    if kind == "LabelMe's XML":
+        (folder / "Annotations" / "train" / "a.xml").write_text(LABEL_ME)
+    elif kind == "COCO's in a folder":
+        (folder / "annotations.json").write_text(json.dumps(document("a.jpg")))
+    elif kind == "pictures":
+        Image.new("RGB", (64, 48)).save(folder / "a.png")
+    with pytest.raises(InputError) as caught:
+        read_dataset(folder, images=".")
+    said = str(caught.value)
+    for one in ("legend.json", "labelmap.txt", "class_names.txt", "coco.json", "data.yaml", "obj.data"):
+        assert one in said
+    for one in ("labelme", "Pascal VOC", "CVAT", "Label Studio"):
+        assert one in said
+    assert len(said) < 300

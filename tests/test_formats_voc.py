@@ -169,6 +169,35 @@ def test_masks_win_and_boxes_stand_for_images_without_a_map(tmp_path):
     assert found.photograph(found.images[found.find("sub/two.jpg")]).is_file()
 
 
+@pytest.mark.parametrize(
+    ("corners", "rows", "columns"),
+    [
+        ((11, 6, 30, 20), slice(5, 20), slice(10, 30)),
+        ((11.0, 6.0, 30.0, 20.0), slice(6, 20), slice(11, 30)),
+        ((0.0, 0.0, 50.0, 40.0), slice(0, 40), slice(0, 50)),
+        (("45.70000076293945", 6, 50, 20), slice(5, 20), slice(45, 50)),  # of VOC2012
+    ],
+)
+def test_corners_are_pixels_from_one_or_places_from_zero(tmp_path, corners, rows, columns):
+    folder(tmp_path)
+    boxed(tmp_path, "one")
+    path = tmp_path / "Annotations" / "one.xml"
+    text = path.read_text()
+    for side, old, new in zip(("xmin", "ymin", "xmax", "ymax"), (11, 6, 30, 20), corners, strict=True):
+        text = text.replace(f"<{side}>{old}<", f"<{side}>{new}<")
+    path.write_text(text)
+    box = np.zeros((HEIGHT, WIDTH), bool)
+    box[rows, columns] = True
+    assert regions(read_dataset(tmp_path)) == [("cup", box.tobytes())]
+
+
+def test_an_empty_folder_of_maps_says_nothing_about_boxes(tmp_path):
+    folder(tmp_path)
+    boxed(tmp_path, "one")
+    (tmp_path / "SegmentationClass").mkdir()
+    assert [name for name, _ in regions(read_dataset(tmp_path))] == ["cup"]
+
+
 def test_a_map_whose_photograph_is_missing_is_not_replaced_by_its_boxes(tmp_path):
     whole(tmp_path)
     folder(tmp_path, name="five")

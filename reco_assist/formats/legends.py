@@ -8,7 +8,7 @@ The numbers are named by a file in the maps' folder or the one above it:
 - `class_names.txt`, of labelme: a name a line, numbered in order; `__ignore__` before the first is void
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -72,9 +72,8 @@ def read_names(folder: Path) -> LabelNames | None:
     Raises:
         FormatError: The file that names them is damaged, in a sentence that names it.
     """
-    readers = {LEGEND: _legend, _COLOUR_TABLE: _colour_table, "class_names.txt": _name_list}
     for place in (folder, folder.parent):
-        for name, reader in readers.items():
+        for name, reader in LABEL_NAMES.items():
             path = place / name
             if not path.is_file():
                 continue
@@ -166,3 +165,11 @@ def _name_list(text: str) -> LabelNames:
         raise FormatError("names no class: give a name a line")
     first = -1 if lines[0] == "__ignore__" else 0
     return LabelNames({number: name for number, name in enumerate(lines, start=first) if number >= 0})
+
+
+LABEL_NAMES: Mapping[str, Callable[[str], LabelNames]] = {
+    LEGEND: _legend,
+    _COLOUR_TABLE: _colour_table,
+    "class_names.txt": _name_list,
+}
+"""The files that name the numbers of label maps, and what reads their text."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
-from reco_assist.errors import FormatError, InputError
+from reco_assist.errors import FormatError, InputError, short
 from reco_assist.formats.coco import read_coco, read_json
 from reco_assist.formats.cvat import read_cvat
 from reco_assist.formats.darknet import DARKNET_FILE, read_darknet
@@ -12,7 +12,7 @@ from reco_assist.formats.groups import GROUP_TABLE, read_group
 from reco_assist.formats.label_maps import read_label_maps
 from reco_assist.formats.label_studio_export import is_export, read_export
 from reco_assist.formats.labelme import is_labelme, read_labelme
-from reco_assist.formats.legends import VOC_CLASSES
+from reco_assist.formats.legends import LABEL_NAMES, VOC_CLASSES, read_names
 from reco_assist.formats.panoptic import is_panoptic, read_panoptic
 from reco_assist.formats.voc import read_voc
 from reco_assist.formats.voc_folder import read_voc_folder
@@ -72,6 +72,13 @@ def _folder(
         return read_labelme(place, documents, images=images)
     if (boxes := _voc_files(place)) or (place / VOC_CLASSES).is_dir():
         return read_voc_folder(place, boxes, images=images, only=files, names=names)
+    if not names and read_names(place) is None:
+        *others, last = LABEL_NAMES
+        raise InputError(
+            f"nothing names the numbers of label maps in {short(place, 50)} ({', '.join(others)} or {last}), "
+            f"and there is no {', '.join(_NAMED)}, labelme or Pascal VOC file: add one, or name a COCO, CVAT "
+            "or Label Studio file itself"
+        )
     return read_label_maps(place, images=images, files=files, names=names)
 
 

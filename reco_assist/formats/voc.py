@@ -1,6 +1,7 @@
 """A folder of Pascal VOC files: one XML for each photograph, with the boxes of its objects.
 
-Corners are numbers of pixels, counted from 1, both inside the box (VOC2012 development kit, section 7).
+Whole corners are numbers of pixels, counted from 1, both inside the box (VOC2012 development kit, section 7).
+CVAT and datumaro write places instead, from 0 at the edge of the image: of these each has a decimal point.
 What is marked `difficult` is a region to ignore, as in VOC's own evaluation.
 """
 
@@ -41,10 +42,10 @@ def _read(made: Document, root: ET.Element, file: Path) -> None:
     width, height = (whole(_text(root, f"size/{side}")) for side in ("width", "height"))
     image = made.image(root.findtext("filename") or f"{file.stem}.jpg", width, height)
     for one in root.findall("object"):
-        left, top, right, bottom = (
-            number(_text(one, f"bndbox/{side}")) for side in ("xmin", "ymin", "xmax", "ymax")
-        )
-        x, y = max(0.0, left - 1), max(0.0, top - 1)
+        corners = [_text(one, f"bndbox/{side}") for side in ("xmin", "ymin", "xmax", "ymax")]
+        left, top, right, bottom = map(number, corners)
+        first = 0 if all("." in corner for corner in corners) else 1
+        x, y = max(0.0, left - first), max(0.0, top - first)
         box = (x, y, min(right, width) - x, min(bottom, height) - y)
         ignored = {"ignore": 1} if (one.findtext("difficult") or "0").strip() == "1" else {}
         made.add_box(image, _text(one, "name"), box, **ignored)

@@ -6,7 +6,7 @@ from typing import Any
 
 from reco_assist.errors import InputError
 from reco_assist.formats.dataset import Dataset
-from reco_assist.formats.file_paths import find_files
+from reco_assist.formats.file_paths import LABEL_MAP, find_files
 from reco_assist.formats.label_maps import read_label_maps
 from reco_assist.formats.legends import VOC_CLASSES, voc_names
 from reco_assist.formats.photographs import read_photograph
@@ -44,7 +44,7 @@ def read_voc_folder(
     """
     boxes = read_voc(folder, files, images=images)
     maps = folder / VOC_CLASSES
-    if maps.is_dir():
+    if not files or any(maps.rglob(f"*{LABEL_MAP}")):  # CVAT and datumaro leave empty folders
         known = voc_names(boxes.concepts) or names
         drawn = read_label_maps(folder, images=images, files=only, names=known)
         mapped = find_files([boxes.name(one) for one in boxes.images.values()], maps)
