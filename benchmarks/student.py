@@ -52,7 +52,7 @@ from reco_assist.student import (
     Recipe,
     Student,
     StudentSegmenter,
-    read_corrections,
+    read_corrected_masks,
     train,
 )
 
@@ -154,7 +154,7 @@ def taught(
 ) -> tuple[Student, float]:
     """A trained student and the seconds of processor time that labelling and training took."""
     began = time.process_time()
-    corrections = [] if corrected is None else [read_corrections(corrected, job.names)]
+    corrections = [] if corrected is None else [read_corrected_masks(corrected, job.names)]
     place = out if corrected is not None else out.parent
     examples = Examples(
         place / "examples", concepts=job.names, side=side, teacher=teacher.digests, corrections=corrections

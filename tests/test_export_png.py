@@ -8,7 +8,7 @@ from predictions import CONCEPTS, image_ref, predictions
 from reco_assist.annotations import Prediction, Region
 from reco_assist.errors import InputError, StorageError
 from reco_assist.formats import label_map, write_label_map, write_legend
-from reco_assist.images import is_output
+from reco_assist.images.listing import is_output
 from reco_assist.masks import rle
 from reco_assist.masks.colours import css, palette
 

@@ -13,7 +13,7 @@ from reco_assist.errors import ImageError, InputError
 from reco_assist.formats import read_dataset
 from reco_assist.formats.photographs import open_photograph, photographed
 from reco_assist.segmenter import Target
-from reco_assist.student import Examples, read_corrections
+from reco_assist.student import Examples, read_corrected_masks
 
 SQUARE = [10, 10, 30, 10, 30, 30, 10, 30]
 
@@ -108,7 +108,7 @@ class Nobody:
 
 
 def test_corrections_of_it_teach_nothing(place):
-    read = read_corrections(Path("coco.json"), ["mug"])
+    read = read_corrected_masks(Path("coco.json"), ["mug"])
     examples = Examples(Path("out"), concepts=["mug"], side=64, teacher={"mug": "none"}, corrections=[read])
     targets = [Target(Path("photos") / name, name) for name in ("bad.jpg", "good.jpg")]
     for _ in examples.add(Nobody(), targets):

@@ -118,8 +118,8 @@ def test_a_few_bytes_for_each_of_many_rows_take_the_memory_of_one(tmp_path, nest
     pool = pa.default_memory_pool()
     before = pool.bytes_allocated()
     found = open_shard(tmp_path / "x.parquet").members
-    assert len(found) == rows
-    assert read_bytes(found[0][0]) == read_bytes(found[rows - 1][0]) == value
+    assert found.count == rows
+    assert read_bytes(found.make(0)[0]) == read_bytes(found.make(rows - 1)[0]) == value
     assert pool.bytes_allocated() - before < 32 * MEGABYTE
 
 
@@ -133,7 +133,8 @@ def test_rows_are_listed_one_by_one(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 20 * MEGABYTE
     finally:
         tracemalloc.stop()
-    last = open_shard(tmp_path / "x.parquet").members[-1][0]
+    found = open_shard(tmp_path / "x.parquet").members
+    last = found.make(found.count - 1)[0]
     assert last.name == f"x.parquet#{rows - 1}.img"
     assert read_bytes(last) == b"x"
 
@@ -168,7 +169,7 @@ def test_what_the_footer_says_of_a_page_is_not_believed(tmp_path, monkeypatch):
     assert pq.read_metadata(shard).row_group(0).column(0).total_uncompressed_size == 100
     before = pa.default_memory_pool().bytes_allocated()
     with pytest.raises(ImageError, match="exceed 1 GiB"):
-        read_bytes(open_shard(shard).members[0][0])
+        read_bytes(next(iter(open_shard(shard).members))[0])
     assert pa.default_memory_pool().bytes_allocated() - before < 32 * MEGABYTE
 
 
@@ -179,7 +180,7 @@ def test_values_that_repeat_the_one_before_are_refused(tmp_path):
     options = {"use_dictionary": False, "column_encoding": "DELTA_BYTE_ARRAY", "write_statistics": False}
     pq.write_table(pa.table({"image": column}), tmp_path / "x.parquet", **options)
     with pytest.raises(ImageError, match="plain values"):
-        read_bytes(open_shard(tmp_path / "x.parquet").members[0][0])
+        read_bytes(next(iter(open_shard(tmp_path / "x.parquet").members))[0])
 
 
 @pytest.mark.parametrize("version", ["1.0", "2.0"])
@@ -255,7 +256,7 @@ def test_arrow_parses_a_footer_once_and_only_one_that_is_bounded(tmp_path, monke
 
     monkeypatch.setattr(pq.core, "ParquetReader", Watched)
     pq.write_table(pa.table({"image": [b"x"]}), tmp_path / "x.parquet")
-    assert len(open_shard(tmp_path / "x.parquet").members) == 1
+    assert len(list(open_shard(tmp_path / "x.parquet").members)) == 1
     assert [one is None for one in seen] == [True, False]
     seen.clear()
     monkeypatch.setattr(parquet_pages, "_LARGEST_FOOTER", 10)

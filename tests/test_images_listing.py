@@ -8,7 +8,8 @@ import pytest
 
 from reco_assist.errors import InputError, RecoAssistWarning
 from reco_assist.files import OUTPUT_MARKER, make_output_folder
-from reco_assist.images import is_output, list_images
+from reco_assist.images import list_images
+from reco_assist.images.listing import is_output
 
 
 def touch(root: Path, *names: str) -> None:

@@ -19,7 +19,7 @@ from reco_assist.cosegment import paper_probability, text_saliency
 from reco_assist.errors import InputError
 from reco_assist.images import squash
 from reco_assist.refine import PAPER_CRF, label_crf
-from reco_assist.reproduction import BENCHMARKS, Run
+from reco_assist.reproduction import BENCHMARKS, Reproduction
 from reco_assist.reproduction import labels as known
 
 
@@ -132,7 +132,7 @@ def test_the_table_is_what_a_hand_computes(trees, archive, monkeypatch, capsys, 
     monkeypatch.setattr("reco_assist.reproduction.protocol.PAPER_CRF", CRF)
     report = run(monkeypatch, capsys, name, trees / name, archive.path, tmp_path / "out", "--json")
     assert (report["images"], report["paper"]["miou"]) == (COUNTS[name], benchmark.paper)
-    references = Run.open(benchmark, archive, tmp_path / "out", k=2).references()
+    references = Reproduction.open(benchmark, archive, tmp_path / "out", k=2).references()
     truths, plain, refined = [], [], []
     for sample in benchmark.samples(trees / name):
         image, truth = benchmark.read(sample)
@@ -216,31 +216,31 @@ def test_a_stopped_run_goes_on(trees, archive, tmp_path):
     """A line that was cut short is made again, what was whole is not; another k begins anew."""
     benchmark = BENCHMARKS["kitti-step"]
     samples = benchmark.samples(trees / "kitti-step")
-    first = Run.open(benchmark, archive, tmp_path / "out", k=2)
-    references, journal = first.references(), first.journal()
+    first = Reproduction.open(benchmark, archive, tmp_path / "out", k=2)
+    references, log = first.references(), first.log()
     for sample in samples:
-        first.score(sample, references, journal)
-    total = journal.total("crf", 19)
+        first.score(sample, references, log)
+    total = log.total("crf", 19)
     path = tmp_path / "out" / "images.jsonl"
     path.write_text(path.read_text()[:-20])
     archive.encoder.batches.clear()
-    again = Run.open(benchmark, archive, tmp_path / "out", k=2)
+    again = Reproduction.open(benchmark, archive, tmp_path / "out", k=2)
     same = again.references()
     assert torch.equal(same.visual, references.visual)
     assert archive.encoder.batches == []
-    journal = again.journal()
-    assert list(journal.done) == [samples[0].name]
+    log = again.log()
+    assert list(log.done) == [samples[0].name]
     for sample in samples:
-        again.score(sample, same, journal)
-    assert np.array_equal(journal.total("crf", 19), total)
-    assert not Run.open(benchmark, archive, tmp_path / "out", k=3).journal().done
+        again.score(sample, same, log)
+    assert np.array_equal(log.total("crf", 19), total)
+    assert not Reproduction.open(benchmark, archive, tmp_path / "out", k=3).log().done
 
 
 def test_references_are_the_papers(archive, tmp_path):
     """Contexts keep their own reference, and vegetation has the tree's, as in the released code."""
     from reco_assist.concepts import PAPER_CONTEXTS, learn_concept
 
-    found = Run.open(BENCHMARKS["cityscapes"], archive, tmp_path / "out", k=3).references()
+    found = Reproduction.open(BENCHMARKS["cityscapes"], archive, tmp_path / "out", k=3).references()
     words = BENCHMARKS["cityscapes"].words
     car = learn_concept(archive, "car", k=3, method="paper", contexts=PAPER_CONTEXTS)
     assert torch.allclose(found.visual[words.index("car")], car.foreground, atol=1e-6)

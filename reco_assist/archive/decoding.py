@@ -41,7 +41,7 @@ class _GoneError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class DecodedFile:
     """A decoded image, ready for the encoder.
 
     Attributes:
@@ -96,7 +96,7 @@ class DecodeProcess:
         self._ask([str(path), None if known is None else astuple(known)])
         return str(self._reply()["hash"])
 
-    def decode(self) -> Picture:
+    def decode(self) -> DecodedFile:
         """Decode the file that was hashed last.
 
         Raises:
@@ -105,7 +105,7 @@ class DecodeProcess:
         self._ask(None)
         header = self._reply()
         pixels = np.frombuffer(self._read(3 * self._side**2), np.uint8).reshape(self._side, self._side, 3)
-        return Picture(pixels, header["width"], header["height"], self._read(header["thumbnail"]))
+        return DecodedFile(pixels, header["width"], header["height"], self._read(header["thumbnail"]))
 
     def kill(self) -> None:
         """End the process, whatever it is doing; a waiting reader gets an error."""

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reco_assist.archive.decoding import DecodePool, DecodeProcess, DecoderCrashError, Picture
+from reco_assist.archive.decoding import DecodedFile, DecodePool, DecodeProcess, DecoderCrashError
 from reco_assist.archive.table import Vectors
 from reco_assist.encoders.batches import encode_within_memory
 from reco_assist.encoders.compact import compact_cells
@@ -68,7 +68,7 @@ class Examined:
     bytes: int = 0
     mtime_ns: int = 0
     content_hash: str | None = None
-    picture: Picture | None = None
+    picture: DecodedFile | None = None
     encoded: Encoded | None = None
     reason: str | None = None
 

@@ -12,7 +12,7 @@ from reco_assist.errors import InputError
 
 if TYPE_CHECKING:
     from reco_assist.archive import Archive
-    from reco_assist.reproduction import Benchmark, Journal
+    from reco_assist.reproduction import Benchmark, ScoreLog
 
 
 def reproduce(
@@ -46,7 +46,7 @@ def reproduce(
     """
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.encoders import load_encoder
-    from reco_assist.reproduction import BENCHMARKS, Run
+    from reco_assist.reproduction import BENCHMARKS, Reproduction
 
     if dataset not in BENCHMARKS:
         raise InputError(f"there is no data set {dataset!r}: choose one of {', '.join(BENCHMARKS)}")
@@ -59,16 +59,16 @@ def reproduce(
     if archive is None:
         say("no --archive: words are learnt from the data set's own images, unlike in the paper", quiet=quiet)
     learnt = _archive(archive, folder, [sample.image for sample in samples], model, progress=not quiet)
-    run = Run.open(benchmark, learnt, folder, k=k)
+    run = Reproduction.open(benchmark, learnt, folder, k=k)
     off = True if quiet else None
     with tqdm(unit="word", desc="learn", disable=off) as bar:
         references = run.references(lambda _: bar.update())
-    journal = run.journal()
+    log = run.log()
     with tqdm(total=len(samples), unit="image", desc="segment", disable=off) as bar:
         for sample in samples:
-            run.score(sample, references, journal)
+            run.score(sample, references, log)
             bar.update()
-    report = _report(benchmark, journal, [sample.name for sample in samples])
+    report = _report(benchmark, log, [sample.name for sample in samples])
     if json:
         print_json(report)
         return
@@ -96,13 +96,13 @@ def _archive(
     return opened
 
 
-def _report(benchmark: "Benchmark", journal: "Journal", names: list[str]) -> dict[str, Any]:
+def _report(benchmark: "Benchmark", log: "ScoreLog", names: list[str]) -> dict[str, Any]:
     from reco_assist.evaluation import class_ious, mean_iou, pixel_accuracy
 
-    journal.done = {name: journal.done[name] for name in names}
+    log.done = {name: log.done[name] for name in names}
     rows: dict[str, dict[str, Any]] = {}
     for key in ("plain", "crf"):
-        matrix = journal.total(key, len(benchmark.classes))
+        matrix = log.total(key, len(benchmark.classes))
         ious = class_ious(matrix)
         rows[key] = {
             "miou": _percent(mean_iou(matrix)),

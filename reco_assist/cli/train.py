@@ -65,7 +65,7 @@ def train(
         Student,
         export_onnx,
         load_predictor,
-        read_corrections,
+        read_corrected_masks,
     )
     from reco_assist.student import train as learn
 
@@ -79,7 +79,7 @@ def train(
     if minutes is not None:
         recipe = replace(recipe, check_every=50, patience=0)  # how long to train was said
     targets = list_targets(images, out=out)
-    corrections = [read_corrections(path, names) for path in corrected or ()]
+    corrections = [read_corrected_masks(path, names) for path in corrected or ()]
     for path, one in zip(corrected or (), corrections, strict=True):
         say_blank(path, one.blank, quiet=quiet)
     with only_writer(make_output_folder(out)):

@@ -61,7 +61,7 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Figure:
     """A mask to look at: a JPEG as text, and what is said below it."""
 
     jpeg: str
@@ -99,8 +99,8 @@ class Section:
     score: float | None
     charts: tuple[Chart, ...]
     positions: tuple[tuple[float, ...], ...]
-    typical: tuple[Picture, ...]
-    doubtful: tuple[Picture, ...]
+    typical: tuple[Figure, ...]
+    doubtful: tuple[Figure, ...]
     doubt: str
 
 
@@ -191,7 +191,7 @@ def _section(
         charts.append(Chart("Score", tenths, _binned(scores, [tenth / 10 for tenth in range(1, 10)])))
     typical, doubtful, doubt = _choose(masks)
 
-    def examples(chosen: Sequence[_Mask]) -> tuple[Picture, ...]:
+    def examples(chosen: Sequence[_Mask]) -> tuple[Figure, ...]:
         if folder is None:
             return ()
         drawn = (_example(dataset, one, colour, folder, problems) for one in chosen)
@@ -253,7 +253,7 @@ def _choose(masks: Sequence[_Mask]) -> tuple[list[_Mask], list[_Mask], str]:
 
 def _example(
     dataset: Dataset, one: _Mask, colour: NDArray[np.uint8], folder: Path, problems: list[str]
-) -> Picture | None:
+) -> Figure | None:
     """A mask with its surroundings, half its size on each side."""
     image = dataset.image(one.annotation)
     try:
@@ -272,7 +272,7 @@ def _example(
     overlay(pixels[window], labels, colour[None], _ROOM).save(buffer, "JPEG", quality=82)
     size = f"{_percent(one.share)} of the image"
     caption = size if one.score is None else f"score {one.score:.2f}, {size}"
-    return Picture(b64encode(buffer.getvalue()).decode(), str(image["file_name"]), caption)
+    return Figure(b64encode(buffer.getvalue()).decode(), str(image["file_name"]), caption)
 
 
 def _remarks(masks: Sequence[_Mask], sections: Sequence[Section], problems: Sequence[str]) -> list[str]:

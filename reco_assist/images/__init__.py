@@ -1,8 +1,8 @@
 """Image files: find, identify, decode upright, resize."""
 
-from reco_assist.image_files import MAX_BYTES, MAX_PIXELS, MemoryShortError
+from reco_assist.image_files import MAX_PIXELS, MemoryShortError
 from reco_assist.images.fingerprint import NEAR_DUPLICATE, near_duplicate_groups, perceptual_hash
-from reco_assist.images.listing import folder_of, is_output, list_images, say_unread
+from reco_assist.images.listing import folder_of, list_images, say_unread
 from reco_assist.images.places import (
     STORES,
     STORES_VARIABLE,
@@ -22,7 +22,6 @@ from reco_assist.images.shards import SUFFIXES, Shard, hint, is_shard, is_there,
 from reco_assist.images.stamps import Stamp, is_of, read_stamp, stamp
 
 __all__ = [
-    "MAX_BYTES",
     "MAX_PIXELS",
     "NEAR_DUPLICATE",
     "STORES",
@@ -42,7 +41,6 @@ __all__ = [
     "folder_of",
     "hint",
     "is_of",
-    "is_output",
     "is_remote",
     "is_shard",
     "is_there",

@@ -4,7 +4,7 @@ A member has the bytes that it would have as a file of its own, and so the same 
 """
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -35,12 +35,6 @@ class Members:
     count: int
     make: Callable[[int], tuple[Path, Note]]
 
-    def __len__(self) -> int:
-        return self.count
-
-    def __getitem__(self, number: int) -> tuple[Path, Note]:
-        return self.make(range(self.count)[number])
-
     def __iter__(self) -> Iterator[tuple[Path, Note]]:
         return map(self.make, range(self.count))
 
@@ -54,7 +48,7 @@ class Shard:
         fault: What is wrong with the rest of it, in one sentence.
     """
 
-    members: Members | tuple[()]
+    members: Iterable[tuple[Path, Note]]
     fault: str | None = None
 
 

@@ -78,7 +78,7 @@ class References:
         return product
 
 
-class Journal:
+class ScoreLog:
     """Confusion matrices of finished images, one line each; a run with other settings begins a new one.
 
     Args:
@@ -115,7 +115,7 @@ class Journal:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Reproduction:
     """One reproduction in an output folder.
 
     Attributes:
@@ -167,22 +167,22 @@ class Run:
         visual, text = zip(*(found[name] for name in self.benchmark.words), strict=True)
         return References(torch.stack(visual), torch.stack(text))
 
-    def journal(self) -> Journal:
+    def log(self) -> ScoreLog:
         """What this run has scored already.
 
         Raises:
             StorageError: The folder cannot be written.
         """
-        return Journal(self.out / "images.jsonl", self._settings())
+        return ScoreLog(self.out / "images.jsonl", self._settings())
 
-    def score(self, sample: Sample, references: References, journal: Journal) -> None:
+    def score(self, sample: Sample, references: References, log: ScoreLog) -> None:
         """Segment a sample, without and with CRF, and enter its confusion matrices if they are not there.
 
         Raises:
             ImageError: The sample cannot be read.
-            StorageError: The journal cannot be written.
+            StorageError: The log cannot be written.
         """
-        if sample.name in journal.done:
+        if sample.name in log.done:
             return
         image, truth = self.benchmark.read(sample)
         maps = references.probabilities(self.archive.encoder, image)  # (K, H, W)
@@ -193,7 +193,7 @@ class Run:
             key: confusion(truth, class_of[one.argmax(0)], classes, ignore=(VOID,))
             for key, one in (("plain", maps), ("crf", refined))
         }
-        journal.add(sample.name, matrices)
+        log.add(sample.name, matrices)
 
     def _settings(self) -> dict[str, Any]:
         encoder = self.archive.encoder

@@ -3,7 +3,7 @@
 Needs the extra `train`: pip install 'reco-assist[train]'.
 """
 
-from reco_assist.student.examples import Examples, read_corrections
+from reco_assist.student.examples import Examples, read_corrected_masks
 from reco_assist.student.network import Design
 from reco_assist.student.onnx import export_onnx
 from reco_assist.student.predictor import StudentSegmenter, load_predictor
@@ -25,6 +25,6 @@ __all__ = [
     "export_onnx",
     "load_predictor",
     "pseudo_label",
-    "read_corrections",
+    "read_corrected_masks",
     "train",
 ]

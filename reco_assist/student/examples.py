@@ -50,7 +50,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
-class Corrections:
+class CorrectedMasks:
     """Masks that somebody has corrected, read when asked for.
 
     Attributes:
@@ -66,7 +66,7 @@ class Corrections:
     blank: int
 
 
-def read_corrections(path: Path, concepts: Sequence[str]) -> Corrections:
+def read_corrected_masks(path: Path, concepts: Sequence[str]) -> CorrectedMasks:
     """Corrected masks of a COCO file: of a session's export, pulled from Label Studio, or anybody's.
 
     Every image of the file counts as corrected: what is not outlined in it is not there. A file of ours names
@@ -101,7 +101,7 @@ def read_corrections(path: Path, concepts: Sequence[str]) -> Corrections:
 
     files = frozenset(name_key(found.name(image)) for image in found.images.values())
     blank = len(read.document["annotations"]) - len(found.document["annotations"])
-    return Corrections(files, file_hash(path), masks, blank)
+    return CorrectedMasks(files, file_hash(path), masks, blank)
 
 
 class Examples:
@@ -126,7 +126,7 @@ class Examples:
         concepts: Sequence[str],
         side: int,
         teacher: Mapping[str, str],
-        corrections: Sequence[Corrections] = (),
+        corrections: Sequence[CorrectedMasks] = (),
     ) -> None:
         self.folder, self.side, self.concepts = make_output_folder(folder), side, tuple(concepts)
         self._corrections = {file: one for one in corrections for file in one.files}
