@@ -329,6 +329,7 @@ def scene(tmp_path_factory):
     return folder / "photos", archive
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX")
 @pytest.mark.parametrize(
     "seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(5, 50))]

@@ -252,6 +252,7 @@ def reco(*arguments, cache, endpoint):
     return run(command, capture_output=True, text=True, check=False, env=environment)
 
 
+@pytest.mark.slow
 def test_models_fetch_downloads_and_verifies(hub, tmp_path):
     """From a server that answers as the hub does; a damaged file in the cache is noticed."""
     name = "vit:test_vit.r160_in1k"
@@ -266,6 +267,7 @@ def test_models_fetch_downloads_and_verifies(hub, tmp_path):
     assert "is damaged" in done.stderr
 
 
+@pytest.mark.slow
 def test_missing_weights_and_no_hub_is_one_sentence(tmp_path):
     done = reco(
         "index",

@@ -281,6 +281,7 @@ def job(concepts, photos, tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX")
 @pytest.mark.parametrize(
     "seed", [*range(5), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(5, 50))]
@@ -304,6 +305,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(job, tmp_path, seed):
     assert (tmp_path / "out" / "journal.jsonl").read_bytes() == journal
 
 
+@pytest.mark.slow
 def test_a_torn_line_and_changed_files_are_made_again(job, tmp_path):
     photos, concept, calm, journal = job
     out = tmp_path / "out"
@@ -320,6 +322,7 @@ def test_a_torn_line_and_changed_files_are_made_again(job, tmp_path):
     assert outputs(out) == calm
 
 
+@pytest.mark.slow
 def test_the_coco_file_lists_every_readable_image(job):
     _, _, calm, _ = job
     coco = json.loads(calm[Path("coco.json")])

@@ -325,6 +325,7 @@ for number in range(first, 100_000):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_killed_backend_loses_nothing_acknowledged(concept, photos, tmp_path, seed):
     (tmp_path / "photos").symlink_to(photos)

@@ -276,6 +276,7 @@ def on_disk(out):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL is POSIX")
+@pytest.mark.slow
 @pytest.mark.parametrize(("kills", "most"), [(5, 5), pytest.param(50, 1, marks=pytest.mark.soak)])
 def test_a_killed_train_keeps_what_it_told_and_ends_with_the_same_weights(examples, tmp_path, kills, most):
     """While it labels and while it trains, after up to `most` more images or steps than the last time."""
