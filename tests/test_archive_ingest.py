@@ -13,6 +13,7 @@ import lance
 import numpy as np
 import pytest
 import torch
+from children import start
 from fakes import FakeEncoder, write_photos
 from PIL import Image
 
@@ -338,8 +339,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(scene, tmp_path, seed):
     photos, calm = scene
     archive = Archive.create(tmp_path / "x.reco", encoder=FakeEncoder())
     random = np.random.default_rng(seed)
-    command = [sys.executable, "-c", CHILD, archive.path, photos]
-    child = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True)
+    child = start(CHILD, archive.path, photos)
     for _ in range(random.integers(1, 16)):
         child.stdout.readline()
     time.sleep(random.uniform(0, 0.1))

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from children import ENVIRONMENT, start
 from fakes import FakeEncoder, write_photos
 from PIL import Image
 from test_session import NAMES, Job
@@ -38,21 +39,8 @@ from reco_assist.session.results import add_result
 from reco_assist.session.session import REVIEW
 from reco_assist.session.store import Store
 
-HERE = Path(__file__).parent
-ENVIRONMENT = {
-    **os.environ,
-    "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]),
-    "OMP_NUM_THREADS": "1",
-}
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="POSIX signals and limits")]
 SEEDS = [*range(5), *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(5, 50))]
-
-
-def start(script, *arguments):
-    command = [sys.executable, "-c", script, *map(str, arguments)]
-    return subprocess.Popen(
-        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
 
 
 def kill_at_random(child, seed, lines):
@@ -61,7 +49,6 @@ def kill_at_random(child, seed, lines):
     printed = [child.stdout.readline() for _ in range(random.integers(1, lines))]
     time.sleep(random.uniform(0, 0.02))
     child.send_signal(signal.SIGKILL)
-    # By the same reader: communicate() would not see what that has taken from the pipe already.
     printed += child.stdout.readlines()
     child.communicate()
     return printed
@@ -489,10 +476,10 @@ def test_ctrl_c_ends_a_command_that_python_cannot_interrupt(tmp_path):
     write_photos(photos, 3)
     archive = Archive.create(tmp_path / "x.reco", encoder=FakeEncoder())
     child = start(DEAF + INDEX, archive.path, photos)
-    while child.stdout.readline() != "busy\n":
-        assert child.poll() is None
+    while (line := child.stdout.readline()) != "busy\n":
+        assert line, child.communicate()[1]
     child.send_signal(signal.SIGINT)
-    told = child.communicate(timeout=120)[1]
+    told = child.communicate()[1]
     assert child.returncode == 130
     assert told.splitlines()[-1] == "stopped: run the same command again to go on"
     assert archive.add(photos, progress=False).added == 3
@@ -613,7 +600,7 @@ def calm(tmp_path_factory):
     archive.add(paths, progress=False)
     concept = learn_concept(archive, "mug", k=6)
     concept.save(folder / "mug.concept")
-    segmenter = Segmenter([concept], encoder=FakeEncoder(), presence="off")
+    segmenter = Segmenter([concept], encoder=FakeEncoder(), presence="off", refine="none")
     segment(segmenter, folder / "photos", folder / "out")
     return folder, segmenter, visible(folder / "out")
 
@@ -703,7 +690,8 @@ from reco_assist.runs import journal, run
 from reco_assist.segmenter import Segmenter
 concept, photos, out = sys.argv[1:]
 encoder = FakeEncoder(delay=0.3)
-student.load_predictor = lambda *a, **o: Segmenter([Concept.load(concept)], encoder=encoder, presence="off")
+made = Segmenter([Concept.load(concept)], encoder=encoder, presence="off", refine="none")
+student.load_predictor = lambda *a, **o: made
 run.BATCH = 2
 append = journal.Journal.append
 
@@ -723,7 +711,7 @@ def test_an_interrupted_segment_stops_with_whole_batches(calm, tmp_path):
     child = start(SEGMENT, folder / "mug.concept", folder / "photos", out)
     child.stdout.readline()
     child.send_signal(signal.SIGINT)
-    printed = child.stdout.read()  # communicate() would not see what the reader has taken already
+    printed = child.stdout.read()
     told = child.communicate()[1]
     assert child.returncode == 130
     assert "stopped: run the same command again to go on" in told

@@ -4,14 +4,13 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from children import start
 from label_studio_server import title
 from PIL import Image
-from test_faults import ENVIRONMENT, kill_at_random, visible
+from test_faults import kill_at_random, visible
 
 from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
 from reco_assist.errors import StorageError
@@ -80,16 +79,8 @@ def server(label_studio):
         yield opened
 
 
-def start(label_studio, *arguments):
-    command = [sys.executable, "-c", COMMAND, *map(str, arguments), "--url", label_studio.url]
-    return subprocess.Popen(
-        command,
-        env={**ENVIRONMENT, TOKEN: label_studio.token},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def started(label_studio, *arguments):
+    return start(COMMAND, *arguments, "--url", label_studio.url, env={TOKEN: label_studio.token})
 
 
 def go(child):
@@ -120,7 +111,7 @@ def held(server, name):
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_killed_push_is_finished_by_the_next(label_studio, server, out, seed):
     name = title("killed")
-    child = start(label_studio, "push", out, "--images", out.parent, "--project", name)
+    child = started(label_studio, "push", out, "--images", out.parent, "--project", name)
     child.stdout.readline()
     go(child)
     kill_at_random(child, seed, 24)
@@ -145,9 +136,7 @@ def test_a_killed_pull_leaves_whole_files_and_the_next_one_mends_it(
     label_studio, server, corrected, tmp_path, seed
 ):
     arguments = [label_studio.url, label_studio.token, corrected, str(tmp_path / "pulled")]
-    child = subprocess.Popen(
-        [sys.executable, "-c", PULLS, *arguments], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True
-    )
+    child = start(PULLS, *arguments)
     kill_at_random(child, seed, 5 * IMAGES)
     for data in visible(tmp_path / "pulled").values():
         json.loads(data)
@@ -162,7 +151,7 @@ def test_ctrl_c_stops_a_push_and_a_pull_which_go_on_when_run_again(
 ):
     name = title("stopped") if command == "push" else corrected
     arguments = [command, out, "--images", out.parent, "--project", name]
-    child = start(label_studio, *arguments)
+    child = started(label_studio, *arguments)
     child.stdout.readline()
     go(child)
     while not re.match(after, line := child.stdout.readline()):
@@ -172,7 +161,7 @@ def test_ctrl_c_stops_a_push_and_a_pull_which_go_on_when_run_again(
     assert child.returncode == 130, told
     assert "stopped: run the same command again to go on" in told
     assert "Traceback" not in told
-    again = start(label_studio, *arguments)
+    again = started(label_studio, *arguments)
     told = again.communicate("go\n")[1]
     assert again.returncode == 0, told
     assert held(server, name) == (IMAGES, IMAGES)
@@ -182,7 +171,7 @@ def test_ctrl_c_stops_a_push_and_a_pull_which_go_on_when_run_again(
 def test_two_pushes_at_the_same_moment_double_nothing(label_studio, server, out):
     name = title("two")
     arguments = ["push", out, "--images", out.parent, "--project", name]
-    children = [start(label_studio, *arguments) for _ in range(2)]
+    children = [started(label_studio, *arguments) for _ in range(2)]
     for child in children:
         child.stdout.readline()
     for child in children:

@@ -38,7 +38,7 @@ def concept(tmp_path_factory):
 def segment(concept, photos, out, **options):
     """What an encoder was given, and what came out."""
     encoder = FakeEncoder()
-    segmenter = Segmenter([concept], encoder=encoder, presence="off")
+    segmenter = Segmenter([concept], encoder=encoder, presence="off", refine="none")
     with Run.open(out, segmenter, list_targets(photos, out=out), **options) as opened:
         opened.segment(progress=False)
         opened.export()
@@ -88,7 +88,7 @@ def test_fewer_and_other_files_in_a_batch_are_made_again_and_the_others_are_not(
 def test_what_is_gone_or_changed_when_it_is_exported_is_left_out_and_said(concept, tmp_path):
     photos, out = tmp_path / "photos", tmp_path / "out"
     paths = write_photos(photos, 5)
-    segmenter = Segmenter([concept], encoder=FakeEncoder(), presence="off")
+    segmenter = Segmenter([concept], encoder=FakeEncoder(), presence="off", refine="none")
     with Run.open(out, segmenter, list_targets(photos)) as opened:
         opened.segment(progress=False)
         paths[0].unlink()
@@ -178,7 +178,7 @@ def test_label_maps_of_images_that_are_gone_are_removed_without_a_coco_file(conc
     paths = write_photos(photos, 3)
     mine = out / "masks" / "mine.png"
     for count in (3, 2):
-        segmenter = Segmenter([concept], encoder=FakeEncoder(), presence="off")
+        segmenter = Segmenter([concept], encoder=FakeEncoder(), presence="off", refine="none")
         with Run.open(out, segmenter, list_targets(photos, out=out)) as opened:
             opened.segment(progress=False)
             opened.export(["png"])
@@ -195,7 +195,7 @@ def test_an_export_reads_the_journal_once_for_each_pass_over_the_masks(concept, 
     reads = []
     records = JsonLog.records
     monkeypatch.setattr(JsonLog, "records", lambda log, *more: reads.append(log) or records(log, *more))
-    segmenter = Segmenter([concept], encoder=FakeEncoder(), presence="off")
+    segmenter = Segmenter([concept], encoder=FakeEncoder(), presence="off", refine="none")
     with Run.open(out, segmenter, list_targets(photos, out=out)) as opened:
         counts = opened.export()
         assert opened.skipped == []

@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from children import start
 from conftest import SAMPLES
 from fakes import FakeEncoder, write_photos
 from PIL import Image
@@ -225,7 +224,7 @@ def noisy(self, *args):
     print("batch", flush=True)
 journal.Journal.append = noisy
 concepts = [Concept.load(concept)]
-segmenter = Segmenter(concepts, encoder=FakeEncoder(delay=delay), presence="off")
+segmenter = Segmenter(concepts, encoder=FakeEncoder(delay=delay), presence="off", refine="none")
 with Run.open(out, segmenter, list_targets(photos, out=out)) as opened:
     opened.segment(progress=False)
     opened.export()
@@ -249,13 +248,6 @@ def test_images_that_differ_in_their_suffix_alone_keep_a_label_map_each(concepts
     assert first.regions != second.regions
 
 
-def start(*arguments):
-    here = Path(__file__).parent
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])}
-    command = [sys.executable, "-c", CHILD, *map(str, arguments)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-
-
 def outputs(out):
     return {
         path.relative_to(out): path.read_bytes()
@@ -271,7 +263,7 @@ def job(concepts, photos, tmp_path_factory):
     concepts[0].save(folder / "mug.concept")
     root = Path(os.path.commonpath(photos))
     (root / "a" / "000 broken.jpg").write_bytes(b"\xff\xd8\xff but no more")
-    child = start(root, folder / "mug.concept", folder / "calm", 0)
+    child = start(CHILD, root, folder / "mug.concept", folder / "calm", 0)
     assert child.wait() == 0
     return (
         root,
@@ -289,7 +281,7 @@ def job(concepts, photos, tmp_path_factory):
 def test_a_killed_run_goes_on_to_the_same_bytes(job, tmp_path, seed):
     photos, concept, calm, journal = job
     random = np.random.default_rng(seed)
-    child = start(photos, concept, tmp_path / "out", 0.05)
+    child = start(CHILD, photos, concept, tmp_path / "out", 0.05)
     printed = [child.stdout.readline() for _ in range(random.integers(1, 9))]
     time.sleep(random.uniform(0, 0.06))
     child.send_signal(signal.SIGKILL)
@@ -297,7 +289,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(job, tmp_path, seed):
     child.communicate()
     done = printed.count("batch\n")
     assert not (tmp_path / "out" / "coco.json").exists()
-    again = start(photos, concept, tmp_path / "out", 0)
+    again = start(CHILD, photos, concept, tmp_path / "out", 0)
     redone = again.communicate()[0].count("batch")
     assert again.returncode == 0
     assert redone in {11 - done, 10 - done}  # one more may be on disk than was told
@@ -312,12 +304,12 @@ def test_a_torn_line_and_changed_files_are_made_again(job, tmp_path):
     out.mkdir()
     lines = journal.splitlines(keepends=True)
     (out / "journal.jsonl").write_bytes(b"".join(lines[:4]) + lines[4][:25])
-    child = start(photos, concept, out, 0)
+    child = start(CHILD, photos, concept, out, 0)
     assert child.communicate()[0].count("batch") == 8
     assert outputs(out) == calm
     touched = sorted((photos / "b").glob("*.png"))[0]
     os.utime(touched, ns=(1, 1))
-    child = start(photos, concept, out, 0)
+    child = start(CHILD, photos, concept, out, 0)
     assert child.communicate()[0].count("batch") == 6  # from the batch that holds it on
     assert outputs(out) == calm
 

@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from children import start
 from fakes import FakeEncoder
-from test_faults import SEEDS, kill_at_random, start
+from test_faults import SEEDS, kill_at_random
 from test_serving import (
     CONFIG,
     SHOWN,

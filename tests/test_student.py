@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from children import start
 from fakes import write_student
 from PIL import Image
 from safetensors import safe_open
@@ -251,15 +250,6 @@ app.main()
 """
 
 
-def start_training(photos, out):
-    return subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(photos), str(out)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-
-
 def on_disk(out):
     """What a killed `train` left: labels that are listed and whole, and the steps of the checkpoint."""
     listed = out / "examples" / "examples.jsonl"
@@ -284,7 +274,7 @@ def test_a_killed_train_keeps_what_it_told_and_ends_with_the_same_weights(exampl
     photos.mkdir()
     for path in tmp_path.glob("*.png"):
         path.rename(photos / path.name)
-    running = start_training(photos, tmp_path / "whole")
+    running = start(KILLED, photos, tmp_path / "whole")
     assert running.communicate()[0].split() == ["label"] * 12 + [str(step) for step in range(1, 11)]
     random = np.random.default_rng(kills)
     out, told, killed, turn = tmp_path / "killed", 0, 0, 0
@@ -292,7 +282,7 @@ def test_a_killed_train_keeps_what_it_told_and_ends_with_the_same_weights(exampl
         if told == 22:
             turn += 1
             out, told = tmp_path / f"killed {turn}", 0
-        running = start_training(photos, out)
+        running = start(KILLED, photos, out)
         wanted = told + int(random.integers(0, most + 1))
         labels = step = 0
         for line in running.stdout:  # what it said before it died is read after it
