@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 from pycocotools import mask as coco_mask
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 from typer.testing import CliRunner
 
 from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
@@ -232,6 +234,38 @@ def test_a_crowd_does_not_hide_an_object_within_it(tmp_path):
     assert shown.mask.sum() == 100
     assert shown.valid[shown.mask].all()
     assert (~shown.valid).sum() == 20 * 30 - 100
+
+
+@pytest.mark.parametrize("flag", ["iscrowd", "ignore"])
+def test_what_is_predicted_counts_as_found_whatever_its_flags(tmp_path, flag):
+    """By pycocotools: a region to ignore is the truth's to say."""
+    truth = coco_truth()
+    truth["annotations"].pop()  # which has no pixel, and pycocotools no reading of that
+    for number, one in enumerate(truth["annotations"], start=1):
+        one |= {"id": number, "area": 100.0, "bbox": [0, 0, 1, 1]}
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    plain = json.loads(predict(tmp_path / "p.json").read_text())
+    ids = {one["file_name"]: one["id"] for one in truth["images"]}
+    moved = {one["id"]: ids[one["file_name"]] for one in plain["images"]}
+    for one in (*plain["images"], *plain["annotations"]):
+        key = "image_id" if "image_id" in one else "id"
+        one[key] = moved[one[key]]
+    (tmp_path / "p.json").write_text(json.dumps(plain))
+    flagged = {**plain, "annotations": [{**one, flag: 1} for one in plain["annotations"]]}
+    (tmp_path / "flagged.json").write_text(json.dumps(flagged))
+    theirs, ours = [], []
+    for name in ("p.json", "flagged.json"):
+        results = COCOeval(COCO(str(tmp_path / "truth.json")), COCO(str(tmp_path / name)), "segm")
+        results.params.maxDets = [100, 100, 100]
+        results.evaluate()
+        results.accumulate()
+        theirs.append(results.eval["precision"])
+        report = evaluate(read_dataset(tmp_path / name), read_truth(tmp_path / "truth.json"))
+        ours.append([(one.ious, one.false_rate) for one in report.concepts])
+    np.testing.assert_array_equal(*theirs)
+    assert theirs[0].max() > 0
+    assert repr(ours[0]) == repr(ours[1])
+    assert sum(sum(ious) for ious, _ in ours[0]) > 0
 
 
 def test_a_prediction_without_a_polygon_and_a_box_has_no_pixel(tmp_path):

@@ -117,6 +117,22 @@ def test_corrections_of_it_teach_nothing(place):
     assert [name for name, _ in examples.skipped] == ["bad.jpg"]
 
 
+def test_what_a_correction_taught_goes_with_its_photograph(place):
+    """An example of a photograph that is another one now, which its correction says nothing about."""
+    data = json.loads(Path("coco.json").read_text())
+    Path("good.json").write_text(json.dumps({**data, "images": data["images"][-1:], "annotations": []}))
+    read = read_corrected_masks(Path("good.json"), ["mug"])
+    examples = Examples(Path("out"), concepts=["mug"], side=64, teacher={"mug": "none"}, corrections=[read])
+    targets = [Target(Path("photos") / "good.jpg", "good.jpg")]
+    assert sum(examples.add(Nobody(), targets)) == len(examples) == 1
+    Image.new("RGB", (30, 30)).save("photos/good.jpg")
+    assert sum(examples.add(Nobody(), targets)) == 1
+    assert list(examples) == []
+    ((name, reason),) = examples.skipped
+    assert name == "good.jpg"
+    assert "30 x 30 pixels upright" in reason
+
+
 def test_exemplars_are_taken_of_others(place):
     from reco_assist.cli.learn import _examples
 

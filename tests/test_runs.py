@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -201,6 +202,26 @@ def test_an_export_reads_the_journal_once_for_each_pass_over_the_masks(concept, 
         assert opened.skipped == []
     assert len(reads) == 6  # opened; COCO's images and annotations; tasks; names and pixels of the maps
     assert counts == {"mug": len(COCO(str(out / "coco.json")).anns)}
+
+
+def test_regions_of_a_run_that_lost_a_photograph_are_counted_in_one_pass(concept, tmp_path, monkeypatch):
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    write_photos(photos, 3)
+    named = [concept, replace(concept, name="cup")]
+    segmenter = Segmenter(named, encoder=FakeEncoder(), presence="off", overlap=True)
+    with Run.open(out, segmenter, list_targets(photos, out=out)) as opened:
+        opened.segment(progress=False)
+        everything = opened.export()
+        (photos / list_targets(photos)[0].file_name).unlink()
+        reads = []
+        records = JsonLog.records
+        monkeypatch.setattr(JsonLog, "records", lambda log, *more: reads.append(log) or records(log, *more))
+        counts = opened.export()
+    assert len(reads) == 6  # COCO's images and annotations; tasks; names and pixels of the maps; counts
+    found = COCO(str(out / "coco.json"))
+    assert counts == {one["name"]: len(found.getAnnIds(catIds=[one["id"]])) for one in found.cats.values()}
+    assert counts.keys() == {"mug", "cup"}
+    assert 0 < sum(counts.values()) < sum(everything.values())
 
 
 def test_targets_are_listed_alike_from_everywhere(tmp_path):

@@ -63,9 +63,10 @@ def evaluate(
 ) -> None:
     """Score masks against ground truth: overlap, boundaries, false masks, and whether scores can be trusted.
 
-    Both may be of any kind that 'convert' reads; boxes without masks count as their pixels. Label map a/b.png
-    belongs to image a/b with any suffix: 0 is background, 255 not known; a file beside the maps names the
-    numbers (legend.json, labelmap.txt or class_names.txt), or else the prediction's categories do.
+    Both may be of any kind that 'convert' reads; boxes without masks count as their pixels, and crowds are
+    ignored where the truth has them, as by COCO's own evaluation. Label map a/b.png belongs to image a/b with
+    any suffix: 0 is background, 255 not known; a file beside the maps names the numbers (legend.json,
+    labelmap.txt or class_names.txt), or else the prediction's categories do.
 
     Example: reco-assist evaluate masks/coco.json --truth truth.json --sheet worst.png
     """

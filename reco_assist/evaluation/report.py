@@ -153,7 +153,8 @@ def evaluate(
 ) -> Report:
     """Score predictions; an image that shows a concept and has no prediction counts as missed.
 
-    Images that the truth does not know are left out.
+    Images that the truth does not know are left out. What is to be ignored is the truth's to say, as in
+    COCO's own evaluation: a crowd among the predictions counts as what was found.
 
     Args:
         predictions: What was found.
