@@ -142,11 +142,11 @@ def test_names_that_lead_out_and_what_is_no_image_are_left_out(tmp_path):
 def test_what_comes_before_a_damage_is_kept(tmp_path, photos, how):
     members = {f"{i}.png": photo.read_bytes() for i, photo in enumerate(photos)}
     shard = write_tar(tmp_path / "x.tar", members)
-    whole = open_shard(shard)
-    fifth = whole.members[5][1].offset - 512
+    whole = list(open_shard(shard).members)
+    fifth = whole[5][1].offset - 512
     data = bytearray(shard.read_bytes())
     if how == "cut":
-        del data[whole.members[4][1].offset + 5 :]
+        del data[whole[4][1].offset + 5 :]
     else:
         data[fifth : fifth + 512] = b"x" * 512
     shard.write_bytes(data)
