@@ -43,7 +43,8 @@ from reco_assist.evaluation import (
     reliability,
     truth_of,
 )
-from reco_assist.files import make_output_folder, write_bytes
+from reco_assist.files import write_bytes
+from reco_assist.folders import make_output_folder
 from reco_assist.formats import read_group
 from reco_assist.masks import label, rle
 from reco_assist.retrieval import Exemplar, box_exemplar, mask_exemplar

@@ -39,7 +39,8 @@ from reco_assist.archive import Archive
 from reco_assist.concepts import learn_concept
 from reco_assist.encoders import load_encoder
 from reco_assist.evaluation import FALSE_MASK, Truth, overlap, truth_of
-from reco_assist.files import make_folder, write_bytes
+from reco_assist.files import write_bytes
+from reco_assist.folders import make_folder
 from reco_assist.formats import read_group, write_coco
 from reco_assist.images import content_hash, decode, near_duplicate_groups, perceptual_hash
 from reco_assist.masks import rle

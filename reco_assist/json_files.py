@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from reco_assist.errors import FormatError, StorageError, reason
-from reco_assist.files import read_bounded, storage_error, unlinked
+from reco_assist.files import read_bounded
+from reco_assist.safe_paths import storage_error, unlinked
 
 _LARGEST_NUMBER = sys.float_info.max
 _LONGEST = 256 << 20  # bytes of a line of a log
@@ -92,7 +93,7 @@ def json_line(record: object) -> bytes:
 
 
 class JsonLog:
-    """A file of one line for each record, for one writer: hold `files.only_writer` where there may be two.
+    """A file of one line for each record, for one writer: hold `locks.only_writer` where there may be two.
 
     A record is on disk when `append` returns. A last line without an end was cut short by a kill or by a full
     disk: it was never acknowledged, is not read, and is cut off before the next record.
@@ -103,7 +104,7 @@ class JsonLog:
             the first record.
 
     Raises:
-        StorageError: The path leads through a link; see `files.unlinked`.
+        StorageError: The path leads through a link; see `safe_paths.unlinked`.
         FormatError: A line is longer than any of ours.
         OSError: The file is there and cannot be read.
     """

@@ -13,12 +13,14 @@ from PIL import Image
 from reco_assist.archive import Archive
 from reco_assist.concepts import Concept, rename_concept
 from reco_assist.errors import ArchiveError, ImageError, InputError, RecoAssistError
-from reco_assist.files import link_or_copy, make_folder, remove_file, rename, unlinked, write_bytes
+from reco_assist.files import link_or_copy, remove_file, rename, write_bytes
+from reco_assist.folders import make_folder
 from reco_assist.image_files import THUMBNAIL_PIXELS, shown_bytes
 from reco_assist.images import decode
 from reco_assist.masks import rle
 from reco_assist.masks.colours import palette
 from reco_assist.masks.sheet import overlay
+from reco_assist.safe_paths import unlinked
 from reco_assist.segmenter import Segmenter, Target
 
 SUFFIX = ".concept"

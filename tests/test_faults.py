@@ -28,9 +28,10 @@ from reco_assist.archive import AddReport, Archive, decoding
 from reco_assist.cli.app import app
 from reco_assist.concepts import learn_concept
 from reco_assist.errors import StorageError
-from reco_assist.files import make_output_folder, only_writer
+from reco_assist.folders import make_output_folder
 from reco_assist.formats import write_label_studio
 from reco_assist.images import MemoryShortError, content_hash
+from reco_assist.locks import only_writer
 from reco_assist.runs import Run, list_targets, run
 from reco_assist.runs.journal import Journal
 from reco_assist.segmenter import Segmenter

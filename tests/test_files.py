@@ -11,24 +11,18 @@ from pathlib import Path
 import pytest
 
 from reco_assist.errors import InputError, StorageError
-from reco_assist.files import (
-    OUTPUT_MARKER,
+from reco_assist.files import atomic_write, link_or_copy, remove_file, rename, write_bytes
+from reco_assist.folders import (
     atomic_folder,
-    atomic_write,
     is_vacant,
-    link_or_copy,
     make_folder,
     make_output_folder,
-    one_at_a_time,
-    only_writer,
-    remove_file,
     remove_folder,
-    rename,
     temporary_leftovers,
-    unlinked_tree,
-    write_bytes,
 )
 from reco_assist.json_files import JsonLog
+from reco_assist.locks import one_at_a_time, only_writer
+from reco_assist.safe_paths import OUTPUT_MARKER, unlinked_tree
 
 
 def names(folder: Path) -> list[str]:
@@ -416,7 +410,7 @@ def test_one_at_a_time_keeps_threads_and_processes_apart(turns):
         thread.join()
     assert most == [1] * 80
     code = (
-        "import sys, tempfile; tempfile.tempdir = sys.argv[1]; from reco_assist.files import one_at_a_time\n"
+        "import sys, tempfile; tempfile.tempdir = sys.argv[1]; from reco_assist.locks import one_at_a_time\n"
     )
     code += "with one_at_a_time('a thing'): print('in', flush=True)"
     with one_at_a_time("a thing"):

@@ -13,9 +13,9 @@ from PIL import Image
 
 from reco_assist.errors import FormatError, InputError, RecoAssistError
 from reco_assist.evaluation import truth_of
-from reco_assist.files import inside
 from reco_assist.formats import read_dataset
 from reco_assist.masks import rle
+from reco_assist.safe_paths import inside
 
 MASK = np.zeros((30, 40), bool)
 MASK[5:20, 9:33] = True

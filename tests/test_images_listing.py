@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from reco_assist.errors import InputError, RecoAssistWarning
-from reco_assist.files import OUTPUT_MARKER, make_output_folder
+from reco_assist.folders import make_output_folder
 from reco_assist.images import list_images
 from reco_assist.images.listing import is_output
+from reco_assist.safe_paths import OUTPUT_MARKER
 
 
 def touch(root: Path, *names: str) -> None:

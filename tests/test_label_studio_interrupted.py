@@ -14,11 +14,12 @@ from test_faults import kill_at_random, visible
 
 from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
 from reco_assist.errors import StorageError
-from reco_assist.files import make_output_folder, only_writer
+from reco_assist.folders import make_output_folder
 from reco_assist.formats import write_coco
 from reco_assist.images import content_hash, read_bytes
 from reco_assist.label_studio import TOKEN, Server, Upload, pull, push
 from reco_assist.label_studio.outputs import read_output
+from reco_assist.locks import only_writer
 from reco_assist.masks import rle
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="POSIX signals")]

@@ -31,8 +31,8 @@ from typer.testing import CliRunner
 from reco_assist.cli.app import app as command
 from reco_assist.concepts import Concept
 from reco_assist.errors import EncoderError, FormatError, ImageError, ServerError, StorageError
-from reco_assist.files import only_writer
 from reco_assist.label_studio import Server
+from reco_assist.locks import only_writer
 from reco_assist.segmenter import Segmenter
 from reco_assist.serving import (
     ImageStore,

@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from reco_assist.annotations import Verdict
 from reco_assist.cli.app import app
 from reco_assist.errors import InputError
-from reco_assist.files import make_output_folder, only_writer
+from reco_assist.folders import make_output_folder
+from reco_assist.locks import only_writer
 from reco_assist.segmenter import ProbabilityMaps, Skipped, Target, load
 from reco_assist.session.order import pack_look, review_order, unpack_looks
 from reco_assist.session.ranking import Ranking

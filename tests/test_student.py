@@ -21,7 +21,7 @@ from reco_assist import student
 from reco_assist.annotations import Verdict
 from reco_assist.cli.app import app
 from reco_assist.errors import FormatError, StorageError
-from reco_assist.files import only_writer
+from reco_assist.locks import only_writer
 from reco_assist.segmenter import ProbabilityMaps, Target, load, maps
 from reco_assist.student import (
     Design,

@@ -33,8 +33,10 @@ from reco_assist.encoders.batches import encode_within_memory
 from reco_assist.encoders.compact import Codes, CompactCells, compact_cells
 from reco_assist.encoders.protocols import Encoder
 from reco_assist.errors import ArchiveError, InputError
-from reco_assist.files import atomic_folder, is_vacant, make_output_folder, only_writer, unlinked_tree
+from reco_assist.folders import atomic_folder, is_vacant, make_output_folder
 from reco_assist.images import absolute, address, allow_stores, folder_of
+from reco_assist.locks import only_writer
+from reco_assist.safe_paths import unlinked_tree
 
 TABLE = "images.lance"
 _SKIPPED = "skipped.json"

@@ -14,7 +14,7 @@ from reco_assist.archive.archive import TABLE, writing
 from reco_assist.archive.header import Header
 from reco_assist.archive.table import Row, Shape, Table, open_data, without_panic
 from reco_assist.errors import ArchiveError, Damage, reason
-from reco_assist.files import temporary_leftovers
+from reco_assist.folders import temporary_leftovers
 from reco_assist.images import STORES_VARIABLE, address, is_there, unnamed_store
 
 _AGAIN = "drop them by --repair and run 'reco-assist index' again, which adds what is missing"

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from reco_assist.encoders.batches import encode_files
 from reco_assist.encoders.protocols import Encoder
 from reco_assist.errors import ImageError, InputError, reason
-from reco_assist.files import atomic_folder, is_vacant, make_folder
+from reco_assist.folders import atomic_folder, is_vacant, make_folder
 from reco_assist.images import address
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from reco_assist.archive.table import Shape
 from reco_assist.errors import ArchiveError, FormatError, reason, unknown_format
-from reco_assist.files import ARCHIVE_HEADER, write_bytes
+from reco_assist.files import write_bytes
 from reco_assist.json_files import read_json
+from reco_assist.safe_paths import ARCHIVE_HEADER
 
 FORMAT = 1
 """Number of the archive format that this code reads and writes."""

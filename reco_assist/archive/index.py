@@ -18,7 +18,8 @@ from reco_assist.archive.ivf import VectorIndex, training_count
 from reco_assist.archive.table import VECTOR_COLUMNS, Shape, Table, Vectors
 from reco_assist.encoders.compact import Codes
 from reco_assist.errors import FormatError, StorageError
-from reco_assist.files import atomic_folder, remove_folder, write_bytes
+from reco_assist.files import write_bytes
+from reco_assist.folders import atomic_folder, remove_folder
 from reco_assist.json_files import json_line, read_json
 
 log = logging.getLogger("reco_assist")

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from reco_assist.encoders.compact import Codes, CompactCells
 from reco_assist.errors import ArchiveError, StorageError, reason
-from reco_assist.files import storage_error
+from reco_assist.safe_paths import storage_error
 
 _FRAGMENTS = 64  # reading from more files than this is noticeably slower
 _ROWS_PER_FRAGMENT = 1 << 16

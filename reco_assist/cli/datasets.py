@@ -125,7 +125,7 @@ def convert(
     """
     set_up(verbose=verbose, quiet=quiet)
     from reco_assist.errors import InputError
-    from reco_assist.files import make_output_folder
+    from reco_assist.folders import make_output_folder
     from reco_assist.formats import write_dataset
 
     chosen = words(to) or []

@@ -35,7 +35,8 @@ def demo(
     from reco_assist.archive import Archive
     from reco_assist.concepts import learn_concept
     from reco_assist.encoders import load_encoder
-    from reco_assist.files import make_output_folder, write_bytes
+    from reco_assist.files import write_bytes
+    from reco_assist.folders import make_output_folder
     from reco_assist.runs import Run, list_targets
     from reco_assist.segmenter import Segmenter
 

@@ -8,7 +8,7 @@ import typer
 
 from reco_assist.cli.options import Json, Quiet, Verbose, print_json, say, set_up
 from reco_assist.errors import Damage, InputError
-from reco_assist.files import ARCHIVE_HEADER
+from reco_assist.safe_paths import ARCHIVE_HEADER
 
 
 def doctor(

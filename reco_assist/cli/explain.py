@@ -8,8 +8,8 @@ import typer
 
 from reco_assist.cli.options import Json, Quiet, Verbose, existing_folder, print_json, set_up
 from reco_assist.errors import FormatError, InputError
-from reco_assist.files import inside
 from reco_assist.json_files import text
+from reco_assist.safe_paths import inside
 
 if TYPE_CHECKING:
     from reco_assist.archive import Archive

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from reco_assist.errors import InputError
-from reco_assist.files import make_folder, write_bytes
+from reco_assist.files import write_bytes
+from reco_assist.folders import make_folder
 
 TUTORIALS = "reco-assist-tutorials"
 """Folder of the copied notebooks in the folder to work in."""

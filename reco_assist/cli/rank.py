@@ -44,7 +44,9 @@ def rank(
     Example: reco-assist rank mug.concept --second mugs/model.student --images ~/Pictures --out ranking
     """
     set_up(verbose=verbose, quiet=quiet)
-    from reco_assist.files import make_output_folder, only_writer, write_bytes
+    from reco_assist.files import write_bytes
+    from reco_assist.folders import make_output_folder
+    from reco_assist.locks import only_writer
     from reco_assist.runs import list_targets
     from reco_assist.session.ranking import Ranking
     from reco_assist.student import load_predictor

@@ -85,7 +85,7 @@ def _archive(
 ) -> "Archive":
     """The archive that words are learnt from; images are indexed into the output folder."""
     from reco_assist.archive import Archive
-    from reco_assist.files import make_output_folder
+    from reco_assist.folders import make_output_folder
 
     if given is not None and (given / "archive.json").is_file():
         return Archive.open(given, encoder=model)

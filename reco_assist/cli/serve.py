@@ -66,7 +66,8 @@ def serve(
 
     import uvicorn
 
-    from reco_assist.files import make_output_folder, only_writer
+    from reco_assist.folders import make_output_folder
+    from reco_assist.locks import only_writer
     from reco_assist.serving import create_app
 
     if project is not None and server is None:

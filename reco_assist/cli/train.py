@@ -55,7 +55,8 @@ def train(
     Example: reco-assist train mug.concept --images ~/Pictures --out mugs --freeze
     """
     set_up(verbose=verbose, quiet=quiet)
-    from reco_assist.files import make_output_folder, only_writer
+    from reco_assist.folders import make_output_folder
+    from reco_assist.locks import only_writer
     from reco_assist.runs import list_targets
     from reco_assist.student import (
         FROZEN,

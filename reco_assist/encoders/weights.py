@@ -19,7 +19,7 @@ from open_clip.pretrained import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 
 from reco_assist.encoders.names import ModelName
 from reco_assist.errors import EncoderError, reason
-from reco_assist.files import make_folder
+from reco_assist.folders import make_folder
 
 _PATIENCE = 5.0  # seconds to wait for the hub's first answer; its own client would retry for half a minute
 _TIMM_FILES = ("model.safetensors", "pytorch_model.bin")

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path, PurePath, PurePosixPath
 
 from reco_assist.errors import InputError
-from reco_assist.files import inside
+from reco_assist.safe_paths import inside
 
 LABEL_MAP = ".png"
 """Suffix of label maps."""
@@ -36,7 +36,7 @@ def paths_for(
         file_names: Of all images of the data set, POSIX.
         folder: Of the files.
         suffix: Of the files, with its dot.
-        links: See `files.inside`.
+        links: See `safe_paths.inside`.
 
     Returns:
         Paths by the images' names, in their order.

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reco_assist.errors import FormatError
-from reco_assist.files import inside
 from reco_assist.formats.dataset import Dataset
 from reco_assist.formats.fields import cut
 from reco_assist.formats.legends import VOID
@@ -18,6 +17,7 @@ from reco_assist.formats.regions import annotation
 from reco_assist.images import decode
 from reco_assist.json_files import parse_json
 from reco_assist.masks import rle
+from reco_assist.safe_paths import inside
 from reco_assist.text_files import read_plain
 
 GROUP_TABLE = "concepts.json"

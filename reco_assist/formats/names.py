@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
-from reco_assist.files import inside
+from reco_assist.safe_paths import inside
 
 
 def clean_name(file_name: str) -> str:

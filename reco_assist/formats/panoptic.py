@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reco_assist.errors import FormatError, ImageError, InputError
-from reco_assist.files import inside, make_folder, make_output_folder, write_bytes
+from reco_assist.files import write_bytes
+from reco_assist.folders import make_folder, make_output_folder
 from reco_assist.formats.dataset import Dataset, is_crowd, score
 from reco_assist.formats.document import named
 from reco_assist.formats.fields import cut
@@ -24,6 +25,7 @@ from reco_assist.formats.regions import annotation
 from reco_assist.formats.stream import write_document
 from reco_assist.image_files import load_image
 from reco_assist.masks import Rle, encode_labels, rle
+from reco_assist.safe_paths import inside
 
 
 def is_panoptic(document: object) -> bool:

@@ -11,7 +11,8 @@ from PIL import Image
 
 from reco_assist.annotations import Prediction
 from reco_assist.errors import FormatError, ImageError, InputError, reason
-from reco_assist.files import inside, make_folder, make_output_folder, remove_file, write_bytes
+from reco_assist.files import remove_file, write_bytes
+from reco_assist.folders import make_folder, make_output_folder
 from reco_assist.formats.checks import Concepts, check_prediction, number_concepts
 from reco_assist.formats.file_paths import leftovers, paths_for
 from reco_assist.formats.legends import LEGEND, LabelNames
@@ -20,6 +21,7 @@ from reco_assist.image_files import load_image
 from reco_assist.json_files import read_json
 from reco_assist.masks import rle
 from reco_assist.masks.colours import Colour, colours_of, css, palette, voc_colour
+from reco_assist.safe_paths import inside
 
 _LIST = ".images.json"  # in a folder of label maps: the images that it has maps of
 _LARGEST_LIST = 512 << 20  # bytes; some millions of names

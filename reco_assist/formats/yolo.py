@@ -11,12 +11,14 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from reco_assist.files import inside, link_or_copy, make_folder, make_output_folder, write_bytes
+from reco_assist.files import link_or_copy, write_bytes
+from reco_assist.folders import make_folder, make_output_folder
 from reco_assist.formats.dataset import Dataset, is_crowd
 from reco_assist.formats.file_paths import paths_for
 from reco_assist.formats.photographs import Photographed
 from reco_assist.formats.plain import Record
 from reco_assist.masks import label, polygons, rle
+from reco_assist.safe_paths import inside
 
 
 def write_yolo(folder: Path, parts: Mapping[str, Photographed]) -> int:

@@ -7,7 +7,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from reco_assist.errors import FormatError, InputError
-from reco_assist.files import inside
 from reco_assist.formats.dataset import Dataset
 from reco_assist.formats.document import named
 from reco_assist.formats.fields import cut
@@ -15,6 +14,7 @@ from reco_assist.formats.names import name_key
 from reco_assist.formats.photographs import read_photograph
 from reco_assist.formats.regions import annotation, region
 from reco_assist.masks import Rle
+from reco_assist.safe_paths import inside
 from reco_assist.text_files import read_text
 
 

@@ -8,10 +8,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from reco_assist.errors import ImageError, InputError, RecoAssistWarning, reason
-from reco_assist.files import OUTPUT_MARKER
 from reco_assist.image_files import HEAD, is_photograph
 from reco_assist.images.places import address, entries, is_folder, is_remote, note
 from reco_assist.images.shards import SUFFIXES, is_shard, open_shard
+from reco_assist.safe_paths import OUTPUT_MARKER
 
 ARCHIVE_SUFFIX = ".reco"
 """Ending of archive folders."""

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from reco_assist.annotations import Region
 from reco_assist.errors import ImageError, InputError
 from reco_assist.evaluation.overlap import overlap
-from reco_assist.files import inside
 from reco_assist.formats.label_studio_regions import Drawn
 from reco_assist.images import content_hash, decode, read_bytes
 from reco_assist.label_studio.pulled import Pulled
 from reco_assist.label_studio.tasks import LSTask
 from reco_assist.masks import rle
 from reco_assist.masks.sheet import Tile, write_sheet
+from reco_assist.safe_paths import inside
 
 _OUTCOMES = ("kept", "removed", "added")
 _TILES = 12

@@ -12,11 +12,11 @@ from PIL import Image
 
 from reco_assist.annotations import ImageRef
 from reco_assist.errors import InputError, ServerError
-from reco_assist.files import inside
 from reco_assist.formats import local_files_url
 from reco_assist.images import content_hash, decode, is_there, read_bytes
 from reco_assist.label_studio.forms import STORAGES, UPLOADS
 from reco_assist.label_studio.server import Server
+from reco_assist.safe_paths import inside
 
 UPLOAD_LIMIT = 20_000_000  # bytes of images in one request
 _SHOWN = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}  # by browsers, and taken by the server

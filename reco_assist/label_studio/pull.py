@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from reco_assist.errors import InputError, ServerError
-from reco_assist.files import make_output_folder, only_writer, write_bytes
+from reco_assist.files import write_bytes
+from reco_assist.folders import make_output_folder
 from reco_assist.formats import write_coco
 from reco_assist.label_studio.project import find
 from reco_assist.label_studio.pulled import POLICIES, STATE, Policy, Pulled, read_state, state
 from reco_assist.label_studio.server import Server
 from reco_assist.label_studio.tasks import read_task
+from reco_assist.locks import only_writer
 
 _WANTED = ("data", "annotations", "predictions", "updated_at")
 

@@ -16,7 +16,6 @@ from typing import Any, Literal
 
 from reco_assist.annotations import Prediction
 from reco_assist.errors import InputError, ServerError, UnreachableError
-from reco_assist.files import one_at_a_time
 from reco_assist.formats.checks import check_prediction, number_concepts
 from reco_assist.formats.label_studio import Names, Shape, Tool, pre_annotation, task_data
 from reco_assist.formats.stream import dumps
@@ -25,6 +24,7 @@ from reco_assist.label_studio.images import Source
 from reco_assist.label_studio.project import Project, open_or_create
 from reco_assist.label_studio.refusals import MissingError
 from reco_assist.label_studio.server import Server
+from reco_assist.locks import one_at_a_time
 
 REQUEST_LIMIT = 10_000_000  # bytes of JSON; the server fails without a reason at some 250 MB
 BRUSH_LIMIT = 32_000_000

@@ -21,7 +21,8 @@ from reco_assist.archive import Archive
 from reco_assist.concepts import PAPER_CONTEXTS, paper_reference
 from reco_assist.encoders import Encoder
 from reco_assist.evaluation import confusion
-from reco_assist.files import make_output_folder, write_bytes
+from reco_assist.files import write_bytes
+from reco_assist.folders import make_output_folder
 from reco_assist.images import squash
 from reco_assist.json_files import JsonLog, json_line
 from reco_assist.refine import PAPER_CRF, label_crf

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from reco_assist.errors import FormatError, reason
-from reco_assist.files import make_folder
+from reco_assist.folders import make_folder
 from reco_assist.images import Stamp
 from reco_assist.json_files import JsonLog, json_line
 from reco_assist.runs.batches import Batch

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 from reco_assist.annotations import Prediction
 from reco_assist.cluster import Cluster
 from reco_assist.errors import InputError
-from reco_assist.files import make_folder, make_output_folder, only_writer
+from reco_assist.folders import make_folder, make_output_folder
 from reco_assist.formats import (
     FORMATS,
     check_formats,
@@ -22,6 +22,7 @@ from reco_assist.formats import (
     write_label_studio,
 )
 from reco_assist.images import Stamp, stamp
+from reco_assist.locks import only_writer
 from reco_assist.runs.batches import Batch, make_batches
 from reco_assist.runs.journal import Journal, key_of
 from reco_assist.segmenter import Predictor, Segmenter, Target

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from reco_assist.archive import Archive
 from reco_assist.errors import InputError
-from reco_assist.files import ARCHIVE_HEADER
 from reco_assist.image_files import PHOTOGRAPHS
 from reco_assist.images import (
     absolute,
@@ -16,6 +15,7 @@ from reco_assist.images import (
     list_images,
     say_unread,
 )
+from reco_assist.safe_paths import ARCHIVE_HEADER
 from reco_assist.segmenter import Target
 
 

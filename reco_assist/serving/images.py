@@ -9,11 +9,12 @@ from threading import Lock
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from reco_assist.errors import ImageError, InputError, RecoAssistError, short
-from reco_assist.files import inside, remove_file, write_bytes
+from reco_assist.files import remove_file, write_bytes
 from reco_assist.formats.label_studio import LOCAL_FILES
 from reco_assist.label_studio import Server
 from reco_assist.label_studio.config import Config
 from reco_assist.label_studio.forms import PROJECT
+from reco_assist.safe_paths import inside
 from reco_assist.serving.events import Event, image_variable
 
 _LOG = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from threading import Lock
 from time import monotonic
 
 from reco_assist.errors import FormatError, RecoAssistError, StorageError, reason
-from reco_assist.files import make_output_folder
+from reco_assist.folders import make_output_folder
 from reco_assist.json_files import JsonLog, json_line, parse_json
 from reco_assist.serving.events import MOST, Event, read_record
 from reco_assist.serving.marks import labels_of
@@ -28,7 +28,7 @@ class BusyError(RecoAssistError):
 
 
 class CorrectionLog:
-    """All events, one line each. For one process: hold `files.only_writer` of the folder.
+    """All events, one line each. For one process: hold `locks.only_writer` of the folder.
 
     Args:
         folder: Where it lies; made if it is missing.

@@ -8,7 +8,8 @@ from pathlib import Path
 from reco_assist.concepts import Concept
 from reco_assist.concepts.corrections import Correction, begin, correct
 from reco_assist.encoders import Encoder
-from reco_assist.files import make_folder, remove_file, write_bytes
+from reco_assist.files import remove_file, write_bytes
+from reco_assist.folders import make_folder
 from reco_assist.library import SUFFIX, file_name
 
 

@@ -9,7 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 from reco_assist.errors import Damage, FormatError, ImageError, InputError
-from reco_assist.files import atomic_write, link_or_copy, temporary_leftovers
+from reco_assist.files import atomic_write, link_or_copy
+from reco_assist.folders import temporary_leftovers
 from reco_assist.image_files import load_map
 from reco_assist.json_files import json_line, parse_json
 from reco_assist.session.fold import Fold

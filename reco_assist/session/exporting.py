@@ -13,7 +13,8 @@ from reco_assist.annotations import Prediction, Region, Verdict
 from reco_assist.annotations.regions import regions
 from reco_assist.datasets import hold_out
 from reco_assist.errors import InputError
-from reco_assist.files import inside, make_output_folder, remove_file
+from reco_assist.files import remove_file
+from reco_assist.folders import make_output_folder
 from reco_assist.formats import (
     FORMATS,
     Format,
@@ -23,6 +24,7 @@ from reco_assist.formats import (
     write_label_maps,
     write_label_studio,
 )
+from reco_assist.safe_paths import inside
 from reco_assist.session.records import Result
 from reco_assist.session.session import Session
 from reco_assist.version import __version__

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from reco_assist.errors import InputError
-from reco_assist.files import make_folder
+from reco_assist.folders import make_folder
 from reco_assist.formats.label_studio import Shape
 from reco_assist.label_studio import Policy, Pulled, Pushed, Server, Source, Upload
 from reco_assist.label_studio import pull as fetch

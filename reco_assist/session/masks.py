@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reco_assist.errors import InputError, StorageError
-from reco_assist.files import make_folder, write_bytes
+from reco_assist.files import write_bytes
+from reco_assist.folders import make_folder
 from reco_assist.image_files import load_map
 from reco_assist.masks.edits import apply_edits, check_threshold, edits_of_text, edits_to_text
 from reco_assist.session.records import Adjustment, Result

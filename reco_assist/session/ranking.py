@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from reco_assist.annotations.regions import AUTOMATIC
-from reco_assist.files import make_output_folder
+from reco_assist.folders import make_output_folder
 from reco_assist.images import Stamp, is_of, read_stamp, stamp
 from reco_assist.json_files import JsonLog, json_line
 from reco_assist.segmenter import Predictor, ProbabilityMaps, Skipped, Target
@@ -51,7 +51,7 @@ class Ranking:
 
     Args:
         folder: Of its file, which is kept if it is of the same predictors; made if missing. Hold
-            `files.only_writer` of it where another process may rank, too.
+            `locks.only_writer` of it where another process may rank, too.
         predictor: What segments.
         second: Another one, to disagree with; None if there is none.
 

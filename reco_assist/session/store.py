@@ -21,16 +21,11 @@ from threading import RLock
 from typing import Any
 
 from reco_assist.errors import FormatError, StorageError, unknown_format
-from reco_assist.files import (
-    make_output_folder,
-    only_writer,
-    read_bounded,
-    storage_error,
-    uninterrupted,
-    unlinked,
-    write_bytes,
-)
+from reco_assist.files import read_bounded, write_bytes
+from reco_assist.folders import make_output_folder
 from reco_assist.json_files import JsonLog, json_line, parse_json
+from reco_assist.locks import only_writer, uninterrupted
+from reco_assist.safe_paths import storage_error, unlinked
 from reco_assist.session.fold import Fold, History
 
 log = logging.getLogger("reco_assist")

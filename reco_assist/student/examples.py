@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reco_assist.errors import FormatError, ImageError, InputError, reason
-from reco_assist.files import file_hash, make_output_folder, write_bytes
+from reco_assist.files import file_hash, write_bytes
+from reco_assist.folders import make_output_folder
 from reco_assist.formats import name_key, read_coco
 from reco_assist.formats.photographs import check_size
 from reco_assist.image_files import load_image

@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader, Subset
 
 from reco_assist.errors import InputError
 from reco_assist.evaluation import confusion, mean_iou
-from reco_assist.files import file_hash, make_output_folder
+from reco_assist.files import file_hash
+from reco_assist.folders import make_output_folder
 from reco_assist.student.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from reco_assist.student.examples import Example, Examples
 from reco_assist.student.network import Design, Network, build

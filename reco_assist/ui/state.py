@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from reco_assist.archive import Archive
 from reco_assist.errors import ImageError, InputError
-from reco_assist.files import make_folder
+from reco_assist.folders import make_folder
 from reco_assist.session import ConceptSpec, ReviewQueue, Session
 from reco_assist.session.freshness import note_concept
 from reco_assist.session.records import Adjustment, Finding, Result
