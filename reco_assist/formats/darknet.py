@@ -41,8 +41,7 @@ def read_darknet(file: Path, *, images: Path | None = None) -> Dataset:
     names = [line.strip() for line in read_text(classes).splitlines() if line.strip()]
     if not names:
         raise FormatError(f"{classes} names no class: give a name a line")
-    listed = dict.fromkeys(line.strip() for path in lists for line in read_text(path).splitlines())
-    places = [_place(root, said) for said in listed if said]
+    places = list(dict.fromkeys(place for path in lists for place in _places(root, path)))
     parts = {place.parts[0] if len(place.parts) > 1 else "" for place in places}
     whole = root / parts.pop() if len(parts) == 1 else root
     return read_pictures(file, names, _pictures(root, whole, places, images), images or whole)
@@ -60,10 +59,15 @@ def _below(root: Path, said: str) -> Path:
     return found
 
 
-def _place(root: Path, said: str) -> PurePath:
-    """Where an image of a list is, or was, below the data set's folder."""
-    found = moved(root, said, lambda place: place.is_file() or place.with_suffix(".txt").is_file())
-    return PurePath(clean_name(said)) if found is None else found.relative_to(root)
+def _places(root: Path, path: Path) -> Iterator[PurePath]:
+    """Where the images of a list are, or were, below the data set's folder."""
+    for number, said in enumerate(map(str.strip, read_text(path).splitlines()), start=1):
+        if said:
+            with named(f"line {number} of {path}"):
+                found = moved(
+                    root, said, lambda place: place.is_file() or place.with_suffix(".txt").is_file()
+                )
+            yield PurePath(clean_name(said)) if found is None else found.relative_to(root)
 
 
 def _pictures(root: Path, whole: Path, places: list[PurePath], images: Path | None) -> Iterator[Picture]:

@@ -255,3 +255,13 @@ def finite(value: Any) -> Any:  # noqa: ANN401  (any JSON value)
             named = {key: finite(one) for key, one in value.items()}
             return named if any(named[key] is not value[key] for key in value) else value
     return value
+
+
+def file_name(said: str) -> str:
+    """The name of an image or a file as a list of another tool has it, by the row of the table.
+
+    Raises:
+        FormatError: It can be the name of none: the end of a sentence about the list.
+    """
+    row = next(one for one in FIELDS["images"] if one.name == "file_name")
+    return str(row.of({"file_name": said}))

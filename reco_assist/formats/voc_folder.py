@@ -6,6 +6,8 @@ from typing import Any
 
 from reco_assist.errors import InputError
 from reco_assist.formats.dataset import Dataset
+from reco_assist.formats.document import named
+from reco_assist.formats.fields import file_name
 from reco_assist.formats.file_paths import LABEL_MAP, find_files
 from reco_assist.formats.label_maps import read_label_maps
 from reco_assist.formats.legends import VOC_CLASSES, voc_names
@@ -106,6 +108,8 @@ def _with_listed(found: Dataset, folder: Path) -> Dataset:
 def _listed(folder: Path) -> Iterator[str]:
     """The names, without suffixes, in the lists: the first word of each line, or what quotes hold."""
     for path in sorted((folder / _LISTS).glob("*/*.txt")):
-        for line in read_text(path).splitlines():
+        for number, line in enumerate(read_text(path).splitlines(), start=1):
             if words := line.strip():
-                yield words.split('"')[1] if words.startswith('"') else words.split()[0]
+                with named(f"line {number} of {path}"):
+                    name = file_name(words.split('"')[1] if words.startswith('"') else words.split()[0])
+                yield name

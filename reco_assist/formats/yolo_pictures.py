@@ -9,7 +9,7 @@ from typing import Any
 from reco_assist.errors import FormatError, InputError
 from reco_assist.formats.dataset import Dataset
 from reco_assist.formats.document import named
-from reco_assist.formats.fields import cut
+from reco_assist.formats.fields import cut, file_name
 from reco_assist.formats.names import name_key
 from reco_assist.formats.photographs import read_photograph
 from reco_assist.formats.regions import annotation, region
@@ -98,8 +98,15 @@ def moved(
         said: The path, as its file has it.
         is_it: Whether a place is what is looked for.
         below: Folders to look in, relative to the data set's.
+
+    Raises:
+        FormatError: No file can have such a name.
     """
-    steps = [step for step in PurePosixPath(said.replace("\\", "/")).parts if step not in ("..", "/", ".")]
+    steps = [
+        step
+        for step in PurePosixPath(file_name(said).replace("\\", "/")).parts
+        if step not in ("..", "/", ".")
+    ]
     for start in range(len(steps)):
         for way in below:
             place = inside(root, str(PurePosixPath(way, *steps[start:])), links=True)
