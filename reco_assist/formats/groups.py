@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reco_assist.errors import FormatError
+from reco_assist.errors import FormatError, reason
 from reco_assist.formats.dataset import Dataset
-from reco_assist.formats.fields import cut
 from reco_assist.formats.legends import VOID
 from reco_assist.formats.png import read_label_map
 from reco_assist.formats.regions import annotation
@@ -49,7 +48,7 @@ def read_group(folder: Path) -> Dataset:
         shown, ignored = _wanted(concepts)
     except (OSError, KeyError, TypeError, AttributeError) as error:
         raise FormatError(
-            f"{table} is no table of concepts ({cut(error)}): see the group's own notes"
+            f"{table} is no table of concepts ({reason(error)}): see the group's own notes"
         ) from error
     files = {file.relative_to(folder).as_posix() for file in folder.glob("*/images/*") if file.name[0] != "."}
     images: list[dict[str, Any]] = []
