@@ -21,17 +21,9 @@ ENVIRONMENT = {
     "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parent)]),
     "OMP_NUM_THREADS": "1",
 }
-_LOADED = (
-    "reco_assist.cli.app",
-    "reco_assist.runs",
-    "reco_assist.serving",
-    "reco_assist.student",
-    "test_session",
-)
-_FORKING = f"""
-import importlib, sys
-for name in {_LOADED!r}:
-    importlib.import_module(name)
+_FORKING = """
+import sys
+import reco_assist.cli.app, reco_assist.runs, reco_assist.serving, reco_assist.student, test_session
 from children import fork_for
 fork_for(int(sys.argv[1]))
 """
