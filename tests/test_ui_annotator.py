@@ -229,7 +229,7 @@ def test_errors_are_said_in_the_panel(place, caplog):
     annotator.state.archive.encoder.encode = None
     annotator.review_page.start_button.click()
     assert annotator.wait(60)
-    assert "unexpected went wrong (TypeError" in annotator.stepper.error
+    assert "unexpected went wrong ('NoneType' object is not callable)" in annotator.stepper.error
     assert "unexpected error" in caplog.text
     send(annotator.stepper, type="dismiss")
     assert annotator.stepper.error == ""
@@ -285,7 +285,7 @@ def test_a_page_that_cannot_be_shown_says_so_and_leaves_the_others(place, monkey
     find(annotator)
     monkeypatch.setattr(annotator.set_page, "refresh", lambda: 1 / 0)
     annotator.state.open(2)
-    assert "ZeroDivisionError" in annotator.stepper.error
+    assert "division by zero" in annotator.stepper.error
     annotator.state.learning.run(lambda: None)  # the threads live on
     assert annotator.wait(60)
     monkeypatch.undo()
