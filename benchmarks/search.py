@@ -80,7 +80,8 @@ def flat(archive: Path, words: torch.Tensor) -> dict[str, Any]:
 def embeddings(archive: Path, words: torch.Tensor) -> dict[str, Any]:
     """Our index over the embeddings alone, re-scored from the table."""
     before, begun = resident(), time.perf_counter()
-    header, rows = Header.load(archive), Table(archive / "images.lance")
+    header = Header.load(archive)
+    rows = Table(archive / "images.lance", header.shape)
     index = SearchIndex.open(archive / "index", rows, shape=header.shape, mean=header.mean)
     opened = time.perf_counter() - begun
 
@@ -156,7 +157,7 @@ def main() -> int:
             write_archive(archive, options.images, single=options.single)
         begun = time.perf_counter()
         header = Header.load(archive)
-        rows = Table(archive / "images.lance")
+        rows = Table(archive / "images.lance", Header.load(archive).shape)
         SearchIndex.open(archive / "index", rows, shape=header.shape, mean=header.mean)
         built = time.perf_counter() - begun
         figures = {

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from reco_assist.archive import Archive
+from reco_assist.archive.header import Header
 from reco_assist.archive.table import ImageRow, Row, Table, Vectors
 from reco_assist.encoders.compact import DENSE_CELLS, LANGUAGE_CELLS, Codes, CompactCells, rotate
 
@@ -76,7 +77,7 @@ def write_archive(path: Path, images: int, *, single: bool = False) -> Path:
     """
     Archive.create(path, encoder=stand_in(1 if single else 4))
     counts = (1, 1) if single else (LANGUAGE_CELLS, DENSE_CELLS)
-    table = Table(path / "images.lance")
+    table = Table(path / "images.lance", Header.load(path).shape)
     random = np.random.default_rng(1)
     centres = subjects(LANGUAGE).numpy()
     for start in range(0, images, _ROWS):
