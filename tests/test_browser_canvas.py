@@ -11,9 +11,10 @@ from widget_page import widget_page
 from reco_assist.masks.edits import pack_edits
 from reco_assist.ui import MaskCanvas
 
-pytestmark = pytest.mark.skipif(
-    chromium() is None, reason="no Chromium: apt-get install chromium, or set CHROMIUM"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(chromium() is None, reason="no Chromium: apt-get install chromium, or set CHROMIUM"),
+]
 
 SHAPE = (30, 40)
 NAMES = ("mug", "cat")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from fakes import FakeEncoder, write_photos
 
 from reco_assist.archive import Archive
@@ -52,6 +53,7 @@ def run(home, seed):
     return {name: (out / name).read_bytes() for name in names}
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_bytes(tmp_path):
     """From one archive: its random id is in the Concepts' provenance."""
     write_photos(tmp_path / "photos", 30)

@@ -409,6 +409,7 @@ def mutations():
                 yield part, field, changed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_any_field_mutated_is_read_right_or_refused_in_one_sentence(place, command):
     refused = right = 0

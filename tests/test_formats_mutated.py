@@ -61,6 +61,7 @@ def mutations(files):
         Path("in", file).write_text(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [voc, yolo])
 @pytest.mark.parametrize(
     "command",

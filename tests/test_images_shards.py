@@ -166,6 +166,7 @@ def test_what_is_no_tar_is_named(tmp_path, photos):
     assert [path for path, _ in report.rejected] == [tmp_path / "x.tar"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [write_webdataset, write_parquet])
 def test_an_archive_of_shards_is_that_of_the_folder(tmp_path, photos, write):
     """The same hashes and vectors; and learning and segmenting read the shard."""
