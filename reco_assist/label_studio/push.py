@@ -256,12 +256,12 @@ class _Job:
 
     def _is_settled(self, expected: Mapping[str, int]) -> bool:
         """Whether each key has one task with as many predictions."""
-        tasks, predictions = self._counts(list(expected))
         for look in range(_LOOKS):
+            if look:
+                self.server.wait(look - 1)  # the list may be late, and sending what it lacks would double it
+            tasks, predictions = self._counts(list(expected))
             if all(tasks[key] for key in expected):
                 return all(tasks[key] == 1 and predictions[key] == count for key, count in expected.items())
-            self.server.wait(look)  # the list may be late, and sending what it lacks would double it
-            tasks, predictions = self._counts(list(expected))
         raise self._unsettled()
 
     def _counts(self, keys: Sequence[str]) -> tuple[Counter[str], Counter[str]]:
