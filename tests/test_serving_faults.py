@@ -295,6 +295,13 @@ def test_records_are_read_as_they_were_written():
         assert read_record(json.loads(json.dumps(made.record()))) == made
 
 
+def test_a_webhook_that_lacks_something_is_refused_in_words():
+    sent = annotation(5, [stroke()], "a/001.png")
+    del sent["annotation"]["id"]
+    with pytest.raises(FormatError, match=r"no webhook of Label Studio: ANNOTATION_CREATED: it has no 'id'$"):
+        read_webhook(sent)
+
+
 SERVE = """
 import json, sys, threading
 from functools import partial

@@ -126,8 +126,8 @@ def read_webhook(data: Mapping[str, Any]) -> list[Event]:
                 raise ValueError(f"more than {MOST:,} annotations")
             return [Event(project, whole(one["id"]), None, deleted=True) for one in deleted]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        reason = error if isinstance(error, InputError) else f"{error} of {action}"
-        raise FormatError(f"this is no webhook of Label Studio: {reason}") from None
+        said = str(error) if isinstance(error, InputError) else f"{action}: {reason(error)}"
+        raise FormatError(f"this is no webhook of Label Studio: {said}") from None
     return []
 
 
