@@ -30,11 +30,11 @@ def read_coco(path: Path, *, images: Path | None = None, concepts: bool = True) 
         InputError: There is no such file, or it cannot be read.
         FormatError: It is not a COCO data set; see `fields` for what is accepted.
     """
-    document = read_json(path)
+    document = read_document(path)
     return Dataset(document if concepts else _unnamed(document), str(path), images)
 
 
-def read_json(path: Path) -> Any:  # noqa: ANN401  (any JSON value)
+def read_document(path: Path) -> Any:  # noqa: ANN401  (any JSON value)
     """The JSON value of a data set's file, which may be packed by gzip.
 
     Raises:

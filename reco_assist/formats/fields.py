@@ -263,5 +263,9 @@ def file_name(said: str) -> str:
     Raises:
         FormatError: It can be the name of none: the end of a sentence about the list.
     """
-    row = next(one for one in FIELDS["images"] if one.name == "file_name")
-    return str(row.of({"file_name": said}))
+    return str(field_of("images", "file_name").of({"file_name": said}))
+
+
+def field_of(part: str, name: str) -> Field:
+    """The row of the table about a field of a part's records."""
+    return next(one for one in FIELDS[part] if one.name == name)

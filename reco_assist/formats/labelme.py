@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reco_assist.errors import FormatError, ImageError
-from reco_assist.formats.coco import read_json
+from reco_assist.formats.coco import read_document
 from reco_assist.formats.dataset import Dataset
 from reco_assist.formats.document import WITHOUT_AREA, Document, named
 from reco_assist.formats.fields import cut, number, whole
@@ -46,7 +46,7 @@ def read_labelme(folder: Path, files: list[Path], *, images: Path | None = None)
     """
     made = Document(str(folder))
     for file in files:
-        document = read_json(file)
+        document = read_document(file)
         what = f"{file.relative_to(folder).as_posix()} of {folder}"
         if not is_labelme(document):
             raise FormatError(f"{what} is no labelme file, which the others are: take it out of the folder")

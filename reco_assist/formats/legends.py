@@ -14,7 +14,7 @@ from pathlib import Path
 
 from reco_assist.errors import FormatError
 from reco_assist.formats.document import named
-from reco_assist.formats.fields import FIELDS, cut, whole
+from reco_assist.formats.fields import cut, field_of, whole
 from reco_assist.json_files import parse_json
 from reco_assist.masks.colours import Colour, voc_colour
 from reco_assist.text_files import read_text
@@ -99,7 +99,7 @@ def _legend(text: str) -> LabelNames:
     records = parse_json(text, LEGEND)
     if not isinstance(records, list) or not all(isinstance(one, Mapping) for one in records):
         raise FormatError("is no legend: give a list of records with id and name")
-    name = next(one for one in FIELDS["categories"] if one.name == "name")
+    name = field_of("categories", "name")
     found = {}
     for one in records:
         if "id" not in one:

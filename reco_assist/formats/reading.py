@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from reco_assist.errors import FormatError, InputError, short
-from reco_assist.formats.coco import read_coco, read_json
+from reco_assist.formats.coco import read_coco, read_document
 from reco_assist.formats.cvat import read_cvat
 from reco_assist.formats.darknet import DARKNET_FILE, read_darknet
 from reco_assist.formats.dataset import Dataset
@@ -85,7 +85,7 @@ def _folder(
 def _file(place: Path, images: Path | None) -> Dataset:
     if reader := _ENDINGS.get(place.suffix.lower()):
         return reader(place, images)
-    document = read_json(place)
+    document = read_document(place)
     if is_labelme(document):
         return read_labelme(place.parent, [place], images=images)
     if is_export(document):
@@ -135,6 +135,6 @@ def _is_voc_file(path: Path) -> bool:
 
 def _is_labelme_file(path: Path) -> bool:
     try:
-        return is_labelme(read_json(path))
+        return is_labelme(read_document(path))
     except FormatError:
         return False

@@ -50,10 +50,9 @@ def read_voc_folder(
         known = voc_names(boxes.concepts) or names
         drawn = read_label_maps(folder, images=images, files=only, names=known)
         mapped = find_files([boxes.name(one) for one in boxes.images.values()], maps)
-        kept = [number for number, one in boxes.images.items() if boxes.name(one) not in mapped]
-        if only:
-            kept = [number for number in kept if number in {boxes.find(name) for name in only}]
-        boxes = _joined(drawn, boxes.only(kept))
+        wanted = {boxes.find(name) for name in only} if only else boxes.images.keys()
+        kept = (number for number, one in boxes.images.items() if boxes.name(one) not in mapped)
+        boxes = _joined(drawn, boxes.only(number for number in kept if number in wanted))
     return boxes if only else _with_listed(boxes, folder)
 
 
