@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from pycocotools.coco import COCO
+from test_formats_coco import COMMANDS as OF_COCO
+from test_formats_coco import remove
 from test_formats_darknet import darknet
 from test_formats_voc import PALETTE, boxed, draw, folder, scene
 from typer.testing import CliRunner
@@ -17,14 +19,8 @@ from reco_assist.errors import RecoAssistError
 VALUES = ["", "x" * 999, "-1", "1.5", "nan", "../../x", "é\u2028 \u202e"]
 """What somebody's tool, or an editor, may have left in the place of a word."""
 COMMANDS = {
-    "convert": ("convert", "in", "--to", "coco,panoptic", "--out", "out"),
-    "merge": ("merge", "good.json", "in", "--out", "out"),
-    "onto": ("merge", "in", "good.json", "--out", "out"),
-    "diff": ("diff", "good.json", "in", "--json"),
-    "evaluate": ("evaluate", "in", "--truth", "good.json", "--json"),
-    "truth": ("evaluate", "good.json", "--truth", "in", "--json"),
-    "report": ("report", "in", "--out", "out"),
-}  # fmt: skip
+    name: tuple("in" if word == "in.json" else word for word in words) for name, words in OF_COCO.items()
+}
 
 
 def voc(root):
@@ -93,14 +89,7 @@ def test_any_word_changed_is_read_or_refused_in_one_sentence(place, command, kin
                 made = Counter(one["area"] for one in found.anns.values())
                 assert made <= areas, (file, word, value, made)
             counts["compared"] += 1
-        _remove(place / "out")
+        remove(place / "out")
     record_property("counts", dict(counts))
     assert counts["refused"] > 20
     assert counts["read"] > 20
-
-
-def _remove(path):
-    for one in sorted(path.rglob("*"), reverse=True) if path.is_dir() else ():
-        one.rmdir() if one.is_dir() else one.unlink()
-    if path.exists():
-        path.rmdir() if path.is_dir() else path.unlink()

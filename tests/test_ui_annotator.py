@@ -894,12 +894,18 @@ def test_of_two_searches_the_last_counts(place):
     assert not annotator.state.is_stale("mug")
 
 
-def test_images_come_back_by_redo_after_a_restart(place):
+def with_more_loaded(place):
+    """An annotator whose set of mugs has more images than were asked for at first."""
     annotator = start(place, resume=True)
     find(annotator)
     annotator.state.open(2)
     send(annotator.set_page.gallery, type="command", name="load_more")
     assert annotator.wait(60)
+    return annotator
+
+
+def test_images_come_back_by_redo_after_a_restart(place):
+    annotator = with_more_loaded(place)
     loaded, digest = len(annotator.state.builder.images), annotator.state.concept("mug").digest
     assert loaded > 8
     send(annotator.set_page.gallery, type="command", name="undo")
@@ -922,11 +928,7 @@ def test_images_come_back_by_redo_after_a_restart(place):
 
 
 def test_images_that_cannot_come_back_by_redo_are_said(place):
-    annotator = start(place, resume=True)
-    find(annotator)
-    annotator.state.open(2)
-    send(annotator.set_page.gallery, type="command", name="load_more")
-    assert annotator.wait(60)
+    annotator = with_more_loaded(place)
     added = annotator.session.plan("mug").added
     lost = annotator.state.archive.entry(added[0]).path
     send(annotator.set_page.gallery, type="command", name="undo")
