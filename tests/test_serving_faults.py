@@ -403,6 +403,7 @@ def test_an_event_that_cannot_be_written_is_not_acknowledged(concept, photos, tm
         assert "disk is full" in sent.json()["detail"]
         monkeypatch.undo()
         assert client.post("/webhook", json=annotation(6, [stroke()], "a/001.png")).status_code == 200
+        within(lambda: not made.pending.waits("7"))
     assert kept(tmp_path) == [6]
     assert made.version("7") == taught(models(concept, photos), event(6)).version("7")
 
