@@ -121,6 +121,16 @@ def test_indices_of_a_table_without_background_at_its_start_are_refused(tmp_path
         read_dataset(tmp_path)
 
 
+def test_objects_are_told_apart_by_any_colours(tmp_path):
+    classes, objects = scene()
+    folder(tmp_path)
+    draw(tmp_path, "SegmentationClass", classes, palette=PALETTE)
+    colours = np.array([(0, 0, 0), (7, 8, 9), (200, 1, 250)], np.uint8)  # of no number of VOC's
+    draw(tmp_path, "SegmentationObject", objects, palette=colours)
+    names = {1: "mug", 2: "fire extinguisher"}
+    assert regions(read_dataset(tmp_path)) == pairs(classes, objects, names)
+
+
 def test_without_maps_of_objects_a_class_is_one_region_of_an_image(tmp_path):
     classes, _ = scene()
     classes[0, 0] = 2
@@ -212,6 +222,17 @@ def test_as_ground_truth_only_images_that_were_predicted_are_read(tmp_path):
     whole(tmp_path)
     found = read_dataset(tmp_path, files=["one.jpg", "sub/two.jpg"])
     assert {one["file_name"] for one in found.images.values()} == {"one.jpg", "sub/two.jpg"}
+
+
+def test_as_ground_truth_only_boxes_of_images_that_were_predicted_are_read(tmp_path):
+    for name in ("one", "two", "three"):
+        folder(tmp_path, name=name)
+    draw(tmp_path, "SegmentationClass", scene()[0], palette=PALETTE)
+    boxed(tmp_path, "two")
+    boxed(tmp_path, "three")
+    found = read_dataset(tmp_path, files=["one.jpg", "three.jpg"])
+    assert [found.name(one) for one in found.images.values()] == ["one.jpg", "three.jpg"]
+    assert [found.concept(one) for one in found.annotations[found.find("three.jpg")]] == ["cup"]
 
 
 def test_vocs_own_release_has_vocs_names_as_torchvision_reads_it(tmp_path):

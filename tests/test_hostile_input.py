@@ -193,6 +193,16 @@ def test_an_outline_that_would_fill_the_memory_is_refused():
         rle.from_coco([zigzag], 1000, 1000)
 
 
+@pytest.mark.parametrize("parts", [1, 2])
+def test_the_edge_that_closes_an_outline_counts(monkeypatch, parts):
+    triangles = [[0, 0, 10, 0, 10, 10]] * parts  # each edge takes ten pixels of the longer axis
+    monkeypatch.setattr(rle, "_MAX_OUTLINE", 30 * parts)
+    assert rle.area(rle.from_coco(triangles, 20, 20)) > 0
+    monkeypatch.setattr(rle, "_MAX_OUTLINE", 30 * parts - 1)
+    with pytest.raises(FormatError, match="outlines of more than"):
+        rle.from_coco(triangles, 20, 20)
+
+
 def test_names_stay_inside_their_folder(tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "photos").mkdir()

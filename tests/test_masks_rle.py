@@ -107,6 +107,7 @@ def test_polygons_are_rasterised_like_pycocotools_does():
         pytest.param({"size": [4, 5], "counts": "oooooooo0"}, id="a number beyond 32 bits"),
         pytest.param({"size": [4, 5], "counts": "d0N60"}, id="a negative run"),
         pytest.param({"size": [4, 5], "counts": "d0 "}, id="foreign characters"),
+        pytest.param({"size": [4, 5], "counts": "pd0"}, id="one that would pass for a 0"),
         pytest.param({"size": [4, 5], "counts": "d0€"}, id="not ASCII"),
         pytest.param({"size": [4, 5], "counts": b"d0\xff"}, id="bytes that are not ASCII"),
         pytest.param({"size": [4, 5], "counts": None}, id="counts missing"),
