@@ -16,7 +16,7 @@ demo: $(VENV)/.ready
 test: $(VENV)/.ready-dev $(VENV)/.browser label-studio
 	$(TWO) -m "not soak" -rs
 
-# What needs no browser, no server and no command line, for the time between two edits.
+# What needs no browser, server, large model or command line, for the time between two edits.
 test-fast: $(VENV)/.ready-dev
 	$(TWO) -m "not soak and not slow"
 

@@ -12,6 +12,8 @@ from fakes import FakeEncoder
 from reco_assist.encoders.batches import encode_within_memory
 from reco_assist.errors import EncoderError
 
+pytestmark = pytest.mark.slow
+
 
 class Cramped(FakeEncoder):
     """Has room for a few images only."""

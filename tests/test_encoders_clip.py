@@ -19,6 +19,8 @@ from reco_assist.encoders.towers import tower_of
 from reco_assist.encoders.windows import slide
 from reco_assist.errors import EncoderError, InputError
 
+pytestmark = pytest.mark.slow
+
 SMALL = "ViT-S-32-alt"
 
 

@@ -27,6 +27,8 @@ from reco_assist.encoders.vit import VitEncoder
 from reco_assist.errors import ArchiveError, EncoderError
 from reco_assist.segmenter import Segmenter
 
+pytestmark = pytest.mark.slow
+
 SMALL, TEST = "ViT-S-32-alt", "test_vit"
 
 

@@ -13,6 +13,8 @@ from reco_assist.encoders.names import ModelName
 from reco_assist.encoders.vit import VitEncoder, positional_subspace
 from reco_assist.errors import EncoderError
 
+pytestmark = pytest.mark.slow
+
 TINY = "vit_tiny_patch16_224"
 FAMILIES = {
     "vit_small_patch14_reg4_dinov2": (56, 84, 126),  # DINOv2: class token and registers, native at 518

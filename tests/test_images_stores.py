@@ -31,6 +31,8 @@ from reco_assist.runs import list_targets
 from reco_assist.runs.distributed import Segmenting
 from reco_assist.segmenter.targets import load
 
+pytestmark = pytest.mark.slow
+
 FORGED = "s3://bucket?endpoint_override={host}&scheme=http/a.jpg"
 MALFORMED = [
     "s3://bucket?endpoint_override=127.0.0.1:9&scheme=http/a.jpg",

@@ -22,6 +22,8 @@ from reco_assist.library import Library, file_name
 from reco_assist.masks import rle
 from reco_assist.segmenter import Segmenter, Target
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def two(samples):

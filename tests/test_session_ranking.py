@@ -104,6 +104,7 @@ def test_packed_looks_keep_angles():
     assert order.index(1) > 30  # it looks like the first
 
 
+@pytest.mark.slow
 def test_the_command_prints_and_writes_the_order(tmp_path):
     write_photos(tmp_path / "photos", 5)
     for number in range(2):

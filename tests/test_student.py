@@ -35,6 +35,8 @@ from reco_assist.student import (
 )
 from reco_assist.student.network import build
 
+pytestmark = pytest.mark.slow
+
 SIDE = 64
 
 
