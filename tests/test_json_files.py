@@ -1,4 +1,7 @@
+import contextlib
 import errno
+import gc
+import json
 import os
 
 import pytest
@@ -85,6 +88,27 @@ def test_what_is_no_json_is_one_sentence(data):
     with pytest.raises(FormatError, match="The answer is ") as caught:
         parse_json(data, "The answer")
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("searching", [True, False])
+def test_the_search_for_cycles_goes_on_as_before(monkeypatch, searching):
+    seen = []
+    monkeypatch.setattr(json, "loads", lambda data: seen.append(gc.isenabled()) or _refused(data))
+    (gc.enable if searching else gc.disable)()
+    try:
+        for data in (b"1", b"{"):
+            with contextlib.suppress(FormatError):
+                parse_json(data, "The answer")
+            assert gc.isenabled() is searching
+    finally:
+        gc.enable()
+    assert seen == [False, False]
+
+
+def _refused(data):
+    if data == b"{":
+        raise ValueError("a damaged text")
+    return 1
 
 
 def test_numbers_that_json_does_not_have_are_not_written():
