@@ -11,13 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
 from reco_assist.cli.app import app
-from reco_assist.errors import RecoAssistError
+from reco_assist.errors import FormatError, RecoAssistError
+from reco_assist.formats.regions import region
+from reco_assist.masks import rle
 
 SQUARE = [10, 10, 30, 10, 30, 30, 10, 30]  # 400 pixels, by pycocotools too
 TALL = [40, 5, 60, 5, 60, 40, 40, 40]  # 700 pixels
@@ -335,6 +339,27 @@ def test_a_mask_without_any_pixel_is_left_out_and_counted(place):
     assert areas("o/coco.json") == {1: 400}
     assert reco("merge", "good.json", "in.json", "--out", "m.json", "--json")["added"] == {}
     assert iou("in.json", "good.json") == iou("good.json", "in.json") == 1
+
+
+def test_a_damaged_mask_is_named_among_many(place):
+    data = document()
+    data["annotations"] += [tall(id=number) for number in range(2, 3000)]
+    data["annotations"][2000] |= {"segmentation": {"size": [48, 64], "counts": "0"}}
+    written("in.json", data)
+    with pytest.raises(FormatError, match=r"annotation 2001 of in\.json has no usable mask") as refused:
+        reco("convert", "in.json", "--out", "o")
+    assert len(str(refused.value)) < 300
+    assert not Path("o").exists()
+
+
+@settings(deadline=None)
+@given(st.tuples(*[st.floats(-20, 80)] * 4))
+def test_a_box_is_the_pixels_between_its_rounded_edges(box):
+    x, y, width, height = box
+    rows, columns = np.arange(48)[:, None], np.arange(64)
+    expected = (rows >= round(y)) & (rows < round(y + height))
+    expected = expected & (columns >= round(x)) & (columns < round(x + width))
+    np.testing.assert_array_equal(rle.decode(region({"bbox": list(box)}, 48, 64)), expected)
 
 
 @pytest.mark.parametrize(

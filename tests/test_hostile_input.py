@@ -14,7 +14,7 @@ from PIL import Image
 from reco_assist.errors import FormatError, InputError, RecoAssistError
 from reco_assist.evaluation import truth_of
 from reco_assist.formats import read_dataset
-from reco_assist.masks import rle
+from reco_assist.masks import filling, rle
 from reco_assist.safe_paths import inside
 
 MASK = np.zeros((30, 40), bool)
@@ -196,9 +196,9 @@ def test_an_outline_that_would_fill_the_memory_is_refused():
 @pytest.mark.parametrize("parts", [1, 2])
 def test_the_edge_that_closes_an_outline_counts(monkeypatch, parts):
     triangles = [[0, 0, 10, 0, 10, 10]] * parts  # each edge takes ten pixels of the longer axis
-    monkeypatch.setattr(rle, "_MAX_OUTLINE", 30 * parts)
+    monkeypatch.setattr(filling, "_MAX_OUTLINE", 30 * parts)
     assert rle.area(rle.from_coco(triangles, 20, 20)) > 0
-    monkeypatch.setattr(rle, "_MAX_OUTLINE", 30 * parts - 1)
+    monkeypatch.setattr(filling, "_MAX_OUTLINE", 30 * parts - 1)
     with pytest.raises(FormatError, match="outlines of more than"):
         rle.from_coco(triangles, 20, 20)
 

@@ -9,6 +9,7 @@ from pycocotools import mask as coco
 
 from reco_assist.errors import FormatError, InputError
 from reco_assist.masks import Rle, rle
+from reco_assist.masks.counts import areas
 
 
 def reference(mask: np.ndarray) -> dict:
@@ -96,6 +97,41 @@ def test_polygons_are_rasterised_like_pycocotools_does():
     np.testing.assert_array_equal(rle.decode(rle.from_coco(polygons, 30, 40)), expected)
 
 
+@settings(deadline=None, max_examples=60)
+@given(st.lists(masks(side=30), min_size=1, max_size=6), st.data())
+def test_masks_of_every_kind_and_size_are_read_together_as_pycocotools_reads_each(several, data):
+    segmentations, expected = [], []
+    for mask in several:
+        height, width = mask.shape
+        side = min(height, width)
+        ring = st.lists(st.floats(-side, 2 * side), min_size=6, max_size=6)
+        match data.draw(st.sampled_from(["text", "bytes", "runs", "polygons"])):
+            case "polygons":
+                segmentations.append(data.draw(st.lists(ring, min_size=1, max_size=3)))
+                expected.append(coco.merge(coco.frPyObjects(segmentations[-1], height, width)))
+            case "runs":
+                ends = np.flatnonzero(np.diff(mask.T.ravel().astype(int), prepend=0))
+                runs = np.diff(ends, prepend=0, append=mask.size).tolist()
+                segmentations.append({"size": [height, width], "counts": [0, 0, *runs]})
+                expected.append(coco.frPyObjects(segmentations[-1], height, width))
+            case kind:
+                expected.append(reference(mask))
+                counts = expected[-1]["counts"]
+                segmentations.append(
+                    {"size": [height, width], "counts": counts if kind == "bytes" else counts.decode()}
+                )
+    found = rle.from_coco_all(segmentations, [mask.shape for mask in several])
+    assert [one.counts for one in found] == [one["counts"].decode() for one in expected]
+    assert areas(found).tolist() == [coco.area(one) for one in expected]
+
+
+def test_one_damaged_mask_among_others_is_found():
+    full, empty = rle.encode(NAMED["full"]), rle.encode(NAMED["empty"])
+    for damaged in (Rle(4, 5, ""), Rle(4, 5, "d"), Rle(4, 5, "d0P"), Rle(4, 5, "0"), Rle(4, 5, "d0N60")):
+        with pytest.raises(FormatError, match="RLE counts"):
+            areas([full, damaged, empty])
+
+
 @pytest.mark.parametrize(
     "segmentation",
     [
@@ -109,6 +145,7 @@ def test_polygons_are_rasterised_like_pycocotools_does():
         pytest.param({"size": [4, 5], "counts": "d0 "}, id="foreign characters"),
         pytest.param({"size": [4, 5], "counts": "pd0"}, id="one that would pass for a 0"),
         pytest.param({"size": [4, 5], "counts": "d0€"}, id="not ASCII"),
+        pytest.param({"size": [4, 5], "counts": "€5"}, id="not ASCII, which some codecs make a ?"),
         pytest.param({"size": [4, 5], "counts": b"d0\xff"}, id="bytes that are not ASCII"),
         pytest.param({"size": [4, 5], "counts": None}, id="counts missing"),
         pytest.param({"size": [4, 5], "counts": [10, 9]}, id="list too short"),

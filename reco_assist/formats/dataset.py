@@ -1,7 +1,7 @@
 """A data set in memory: the COCO document itself, every record and field of it, and views that give types."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import is_
@@ -16,7 +16,11 @@ from reco_assist.formats.fields import cut
 from reco_assist.formats.names import below, clean_name, file_keys, find_image, name_key
 from reco_assist.formats.plain import Id, Record, masked, plain
 from reco_assist.formats.regions import at_shape
-from reco_assist.masks import Rle, rle
+from reco_assist.masks import Rle
+from reco_assist.masks.counts import areas
+
+_AT_ONCE = 1000  # masks that are drawn together; what is done for each call is shared
+_NONE = (None, None)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,12 +101,7 @@ class Dataset:
         Raises:
             FormatError: Its segmentation is damaged or of another size.
         """
-        known = self._masks.get(annotation["id"])
-        if known is None or known[0] is not annotation:
-            image = self.image(annotation)
-            known = annotation, masked(annotation, (image["height"], image["width"]), self.source)
-            self._masks[annotation["id"]] = known
-        return known[1]
+        return self._draw([annotation])[0]
 
     @cached_property
     def drawn(self) -> "Dataset":
@@ -112,12 +111,26 @@ class Dataset:
             FormatError: A mask is damaged.
         """
         every = self.document["annotations"]
-        kept = [one for one in every if rle.area(self.mask(one))]
+        kept: list[Record] = []
+        for start in range(0, len(every), _AT_ONCE):
+            some = every[start : start + _AT_ONCE]
+            kept += [one for one, area in zip(some, areas(self._draw(some)), strict=True) if area]
         if len(kept) == len(every):
             return self
         drawn = self._with(annotations=kept)
         drawn.__dict__["drawn"] = drawn
         return drawn
+
+    def _draw(self, annotations: Sequence[Record]) -> list[Rle]:
+        """The pixels of annotations, which are remembered."""
+        known = self._masks
+        new = [one for one in annotations if known.get(one["id"], _NONE)[0] is not one]
+        if new:
+            images = [self.image(one) for one in new]
+            sizes = [(image["height"], image["width"]) for image in images]
+            for one, mask in zip(new, masked(new, sizes, self.source), strict=True):
+                known[one["id"]] = one, mask
+        return [known[one["id"]][1] for one in annotations]
 
     def find(self, file_name: str) -> Id | None:
         """The id of the image of a name, however that is written; None where there is none."""

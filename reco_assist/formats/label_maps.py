@@ -25,7 +25,7 @@ from reco_assist.formats.png import read_label_map, read_object_map
 from reco_assist.formats.regions import annotation
 from reco_assist.formats.stream import Numbers
 from reco_assist.images import SUFFIXES
-from reco_assist.masks import encode_labels, label, rle
+from reco_assist.masks import Rle, encode_labels, label, rle
 
 
 def read_label_maps(
@@ -150,7 +150,7 @@ def _objects(maps: Path, path: Path, shape: tuple[int, ...]) -> NDArray[np.int32
 
 def _regions(
     labels: NDArray[np.int32], objects: NDArray[np.int32] | None, classes: Mapping[int, str]
-) -> Iterator[tuple[int, rle.Rle, int]]:
+) -> Iterator[tuple[int, Rle, int]]:
     """(category, mask, iscrowd) of what a map shows."""
     void = np.isin(labels, VOID)  # (H, W)
     present = [number for number in np.unique(labels[~void]).tolist() if number in classes]

@@ -1,11 +1,11 @@
 """A COCO document in its plain form: every field as the table of `fields` says, ids unique and resolved."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from reco_assist.errors import FormatError, reason
 from reco_assist.formats.fields import FIELDS, RECOMPUTED, cut, finite
-from reco_assist.formats.regions import has_mask, region
+from reco_assist.formats.regions import has_mask, regions
 from reco_assist.masks import Rle, rle
 
 Record = Mapping[str, Any]
@@ -163,22 +163,24 @@ def _measured(one: Record, size: tuple[int, int], source: str) -> Record:
         raise FormatError(
             f"{named(one, 'annotation')} of {source} has neither a mask nor a box of finite numbers: give one"
         )
-    mask = masked(one, size, source)
+    [mask] = masked([one], [size], source)
     taken = {"bbox": list(rle.bbox(mask)), "area": rle.area(mask)}
     return {**one, **{key: taken[key] for key in lost}}
 
 
-def masked(one: Record, size: tuple[int, int], source: str) -> Rle:
-    """The pixels of an annotation; see `regions.region`.
+def masked(annotations: Sequence[Record], sizes: Sequence[tuple[int, int]], source: str) -> list[Rle]:
+    """The pixels of annotations; see `regions.regions`.
 
     Raises:
-        FormatError: Its mask is damaged, in a sentence that names file and annotation.
+        FormatError: A mask is damaged, in a sentence that names file and annotation.
     """
     try:
-        return region(one, *size)
+        return regions(annotations, sizes)
     except (FormatError, OverflowError) as error:
+        if len(annotations) > 1:  # one after the other, to find which it is
+            return [masked([one], [size], source)[0] for one, size in zip(annotations, sizes, strict=True)]
         raise FormatError(
-            f"{named(one, 'annotation')} of {source} has no usable mask ({reason(error, 140)}): "
+            f"{named(annotations[0], 'annotation')} of {source} has no usable mask ({reason(error, 140)}): "
             "write it anew, or leave it out"
         ) from error
 

@@ -18,26 +18,42 @@ def has_mask(segmentation: object) -> bool:
 
 
 def region(annotation: Mapping[str, Any], height: int, width: int) -> Rle:
-    """The pixels of an annotation: of its mask, or where it has none of its box; none without either.
-
-    Parts of a polygon that have fewer than three points, or lie outside the image, add no pixel.
-
-    Args:
-        annotation: A COCO record.
-        height: Pixels of its image.
-        width: Pixels of its image.
+    """The pixels of an annotation in an image of a height and width in pixels; see `regions`.
 
     Raises:
         FormatError: The mask or the box is damaged, or of another size.
     """
-    segmentation = annotation.get("segmentation")
-    if not has_mask(segmentation):
-        rle.check_size(height, width)
-        return _box(annotation.get("bbox"), height, width)
-    if isinstance(segmentation, Mapping):
-        return rle.from_coco(_whole_counts(segmentation), height, width)
-    parts = [one for one in rings(segmentation) if _draws(one, height, width)]
-    return rle.from_coco(parts, height, width) if parts else rle.blank(height, width)
+    return regions([annotation], [(height, width)])[0]
+
+
+def regions(annotations: Sequence[Mapping[str, Any]], sizes: Sequence[tuple[int, int]]) -> list[Rle]:
+    """The pixels of annotations: of the mask, or where there is none of the box; none without either.
+
+    Parts of a polygon that have fewer than three points, or lie outside the image, add no pixel.
+
+    Args:
+        annotations: COCO records.
+        sizes: Height and width in pixels of the image of each.
+
+    Raises:
+        FormatError: A mask or a box is damaged, or of another size.
+    """
+    found: dict[int, Rle] = {}
+    masks: dict[int, object] = {}
+    for place, (one, (height, width)) in enumerate(zip(annotations, sizes, strict=True)):
+        segmentation = one.get("segmentation")
+        if not has_mask(segmentation):
+            rle.check_size(height, width)
+            found[place] = _box(one.get("bbox"), height, width)
+        elif isinstance(segmentation, Mapping):
+            masks[place] = _whole_counts(segmentation)
+        elif parts := [ring for ring in rings(segmentation) if _draws(ring, height, width)]:
+            masks[place] = parts
+        else:
+            found[place] = rle.blank(height, width)
+    read = rle.from_coco_all(list(masks.values()), [sizes[place] for place in masks])
+    found |= dict(zip(masks, read, strict=True))
+    return [found[place] for place in range(len(annotations))]
 
 
 def annotation(
@@ -106,8 +122,10 @@ def _whole_counts(segmentation: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _box(box: Sequence[float] | None, height: int, width: int) -> Rle:
-    mask = np.zeros((height, width), np.bool_)
-    if box:
-        x, y, w, h = box
-        mask[max(0, round(y)) : max(0, round(y + h)), max(0, round(x)) : max(0, round(x + w))] = True
-    return rle.encode(mask)
+    x, y, w, h = box or (0, 0, 0, 0)
+    left, right = (min(max(0, round(edge)), width) for edge in (x, x + w))
+    top, bottom = (min(max(0, round(edge)), height) for edge in (y, y + h))
+    if right <= left or bottom <= top:
+        return rle.blank(height, width)
+    inside = np.ones((bottom - top, right - left), np.bool_)  # (h, w)
+    return rle.encode_crop(inside, x=left, y=top, height=height, width=width)

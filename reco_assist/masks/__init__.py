@@ -2,7 +2,7 @@
 
 from reco_assist.masks import brush, colours, components, polygons, rle
 from reco_assist.masks.components import encode_labels, label, split_touching
-from reco_assist.masks.rle import Rle
+from reco_assist.masks.counts import Rle
 
 __all__ = [
     "Rle",

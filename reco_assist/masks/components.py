@@ -5,7 +5,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from reco_assist.errors import InputError
-from reco_assist.masks.rle import Rle, encode_crop
+from reco_assist.masks.counts import Rle
+from reco_assist.masks.rle import encode_crop
 
 PEAK_DEPTH = 32
 """How far a probability map (0..255) must sink between two peaks for them to count as two objects."""

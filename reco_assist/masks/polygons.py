@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from reco_assist.errors import InputError
-from reco_assist.masks.rle import Rle, blank, encode_crop, from_coco
+from reco_assist.masks.counts import Rle
+from reco_assist.masks.rle import blank, encode_crop, from_coco
 
 TOLERANCE = 1.0
 """Pixels by which `simplify` may move an outline by default."""
