@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import signal
 from pathlib import Path
 
@@ -11,14 +12,26 @@ import pytest
 from PIL import Image
 from site_of_harm import Site
 
+from reco_assist import segmenter
 from reco_assist.archive import Archive
+from reco_assist.concepts import cell_votes
 from reco_assist.encoders import load_encoder
+from reco_assist.refine import saliency
 from reco_assist.retrieval import box_exemplar
 
 # What a shell starts in the background is deaf to Ctrl-C, and so would be the processes of our tests.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SAMPLES = Path(__file__).parents[1] / "reco_assist" / "samples"
+
+
+_SLOW = re.compile(r"^pytestmark = (\[\s*)?pytest\.mark\.slow", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """A file that is slow as a whole is not imported where such tests are left out: that takes seconds."""
+    left_out = "not slow" in config.option.markexpr and collection_path.suffix == ".py"
+    return True if left_out and _SLOW.search(collection_path.read_text(encoding="utf-8")) else None
 
 
 class Truth:
@@ -78,6 +91,14 @@ def label_studio(tmp_path_factory):
         pytest.skip(reason)
     with label_studio_server.Server(tmp_path_factory.mktemp("label-studio") / "server") as server:
         yield server
+
+
+@pytest.fixture
+def coarse(monkeypatch):
+    """Refinement of 32 x 32 pixels without outlines: for tests of what is done with masks, not of edges."""
+    for module in (cell_votes, segmenter.maps, segmenter.segmenter):
+        monkeypatch.setattr(module, "REFINE_SIDE", 32)
+    monkeypatch.setattr(saliency, "salient_odds", lambda image, **_: np.zeros(image.shape[:2], np.float32))
 
 
 @pytest.fixture

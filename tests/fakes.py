@@ -3,6 +3,7 @@
 import time
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,8 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from reco_assist.encoders.protocols import Features, TextEmbedding
-from reco_assist.student import Design, Student
-from reco_assist.student.network import build
+
+if TYPE_CHECKING:
+    from reco_assist.student import Student
 
 
 class FakeEncoder:
@@ -61,8 +63,11 @@ class FakeEncoder:
         return TextEmbedding(functional.normalize(torch.randn(32, generator=generator), dim=0))
 
 
-def write_student(path: Path, *names: str, seed: int = 0) -> Student:
+def write_student(path: Path, *names: str, seed: int = 0) -> "Student":
     """A student with a random decoder, that finds something in most images."""
+    from reco_assist.student import Design, Student  # seconds, and most of our processes need none
+    from reco_assist.student.network import build
+
     design = Design(names, side=64)
     network = build(design, seed=seed)
     network.body.segmentation_head[0].weight.data *= 30  # sure of itself, so that refinement keeps it

@@ -48,10 +48,15 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def archive(photos, tmp_path_factory):
+def indexed(photos, tmp_path_factory):
     made = Archive.create(tmp_path_factory.mktemp("fake") / "x.reco", encoder=FakeEncoder())
     made.add(photos, progress=False)
     return made
+
+
+@pytest.fixture
+def archive(indexed, coarse):
+    return indexed
 
 
 @pytest.fixture
@@ -268,11 +273,14 @@ def test_the_samples_exemplars_find_extinguishers(samples, truth):
     assert (SAMPLES / "samples.json").is_file()
 
 
-def test_a_name_that_exemplars_answer_counts(samples, truth, encoder):
+@pytest.fixture(scope="module")
+def answered(samples, truth):
     """To the encoder rendered extinguishers look like bottles, and not like what their name means."""
-    shown = truth.exemplars()
-    plain = learn_concept(samples, "fire extinguisher", k=4, exemplars=shown)
-    answered = learn_concept(samples, "bottle", k=4, exemplars=shown)
+    return learn_concept(samples, "bottle", k=4, exemplars=truth.exemplars())
+
+
+def test_a_name_that_exemplars_answer_counts(samples, truth, encoder, answered):
+    plain = learn_concept(samples, "fire extinguisher", k=4, exemplars=truth.exemplars())
     assert (plain.text, plain.presence.language) == (None, None)
     assert torch.equal(answered.text, encoder.encode_text("bottle").vector)
     assert answered.presence.language is not None
@@ -287,13 +295,12 @@ def test_a_name_that_exemplars_answer_counts(samples, truth, encoder):
     assert torch.allclose(score_maps(answered, target), without + counted, atol=1e-4)
 
 
-def test_of_older_files_a_name_beside_exemplars_judges_presence_alone(samples, truth, tmp_path):
-    concept = learn_concept(samples, "bottle", k=4, exemplars=truth.exemplars())
-    (tmp_path / "old.concept").write_bytes(damaged(concept, format=2))
+def test_of_older_files_a_name_beside_exemplars_judges_presence_alone(samples, answered, tmp_path):
+    (tmp_path / "old.concept").write_bytes(damaged(answered, format=2))
     old = Concept.load(tmp_path / "old.concept")
-    assert torch.equal(old.text, concept.text)
+    assert torch.equal(old.text, answered.text)
     target = encode_files(samples.encoder, [SAMPLES / "targets" / "scene_001.jpg"])
-    assert torch.equal(score_maps(old, target), score_maps(replace(concept, text=None), target))
+    assert torch.equal(score_maps(old, target), score_maps(replace(answered, text=None), target))
     old.save(tmp_path / "again.concept")
     assert Concept.load(tmp_path / "again.concept").saliency is None
 

@@ -86,6 +86,7 @@ def test_a_report_without_photographs_or_masks_still_tells_its_figures(dataset, 
     assert "Images without a mask" in (tmp_path / "empty.html").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(chromium() is None, reason="no Chromium: apt-get install chromium, or set CHROMIUM")
 def test_chromium_shows_it_in_light_and_dark_and_runs_nothing(dataset, tmp_path):
     path = tmp_path / "report.html"

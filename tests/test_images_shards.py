@@ -280,6 +280,7 @@ def s3(tmp_path_factory):
         server.wait()
 
 
+@pytest.mark.slow
 def test_an_archive_of_an_s3_bucket_is_that_of_the_folder(s3, tmp_path, photos):
     """Over the wire, by this process and by those that decode."""
     folder = Archive.create(tmp_path / "folder.reco", encoder=FakeEncoder())

@@ -27,6 +27,8 @@ from reco_assist.serving import ImageStore, ProjectModels, create_app
 from reco_assist.serving.events import Event, read_webhook
 from reco_assist.serving.pending import CorrectionLog
 
+pytestmark = pytest.mark.usefixtures("coarse")
+
 CONFIG = label_config(["thing", "other"])
 SHOWN = {"Authorization": "Bearer s3cret"}
 
@@ -404,6 +406,7 @@ class Running:
         self._thread.join(20)
 
 
+@pytest.mark.slow
 def test_twenty_requests_at_once_are_answered_and_health_never_waits(concept, photos):
     """With a model that takes a quarter of a second for each image."""
     slow = ProjectModels([concept], ImageStore((photos,)), encoder=FakeEncoder(delay=0.25))
@@ -433,6 +436,7 @@ def test_twenty_requests_at_once_are_answered_and_health_never_waits(concept, ph
     assert waits
 
 
+@pytest.mark.slow
 def test_what_cannot_be_answered_in_time_is_refused_and_not_computed(concept, photos):
     encoder = FakeEncoder(delay=0.5)
     slow = ProjectModels([concept], ImageStore((photos,)), encoder=encoder)

@@ -117,6 +117,7 @@ def test_what_would_be_too_large_to_read_is_not_written(concept, tmp_path, monke
     refused(Concept.load, path)
 
 
+@pytest.mark.slow
 def test_a_students_tensors_are_those_of_its_network(tmp_path):
     path = tmp_path / "x.student"
     student = write_student(path, "mug")

@@ -22,15 +22,26 @@ from reco_assist.session import Session
 from reco_assist.ui import Annotator, Decision
 from reco_assist.ui.guard import Guarded
 
+pytestmark = pytest.mark.usefixtures("coarse")
+
 OLD = Path(__file__).parent / "old" / "session-0.1"  # made by release 0.1
 
 
+@pytest.fixture(scope="module")
+def indexed(tmp_path_factory):
+    """Thirty photographs and their archive, and six targets."""
+    folder = tmp_path_factory.mktemp("indexed")
+    write_photos(folder / "photos", 30)
+    write_photos(folder / "targets", 6, seed=9)
+    archive = Archive.create(folder / "photos.reco", encoder=FakeEncoder())
+    archive.add(folder / "photos", progress=False, workers=1)
+    return folder
+
+
 @pytest.fixture
-def place(tmp_path):
-    write_photos(tmp_path / "photos", 30)
-    write_photos(tmp_path / "targets", 6, seed=9)
-    archive = Archive.create(tmp_path / "photos.reco", encoder=FakeEncoder())
-    archive.add(tmp_path / "photos", progress=False, workers=1)
+def place(indexed, tmp_path):
+    for name in ("photos.reco", "targets"):  # the archive's photographs stay where they are, for all
+        shutil.copytree(indexed / name, tmp_path / name)
     return tmp_path
 
 
@@ -134,6 +145,7 @@ def test_the_whole_loop(place):  # noqa: PLR0915  (it is the whole loop)
     assert {who for who, _ in log} == {"anna"}
 
 
+@pytest.mark.slow
 def test_a_student_segments_in_place_of_the_concepts(place):
     student = write_student(place / "m.student", "mug", "spoon")
     annotator = start(place, resume=True)
@@ -936,9 +948,12 @@ def test_images_that_cannot_come_back_by_redo_are_said(place):
     again = start(place, resume=True)
     again._open(2)
     assert again.wait(60)
-    lost.unlink()
-    send(again.set_page.gallery, type="command", name="redo")
-    assert again.wait(60)
+    away = lost.rename(place / lost.name)
+    try:
+        send(again.set_page.gallery, type="command", name="redo")
+        assert again.wait(60)
+    finally:
+        away.rename(lost)
     assert lost.name in again.stepper.error
     send(again.set_page.gallery, type="command", name="undo")
     assert again.wait(60)
