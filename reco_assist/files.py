@@ -12,10 +12,10 @@ from typing import BinaryIO
 from reco_assist.errors import FormatError, InputError, RecoAssistError, reason
 from reco_assist.safe_paths import OUTPUT_MARKER, storage_error, unlinked
 
-TEMPORARY_SUFFIX = ".reco-tmp"
+_TEMPORARY_SUFFIX = ".reco-tmp"
 """Ending of hidden files and folders that are being written; one that stays was left by a killed process."""
 
-TEMPORARY = f".{'[0-9a-f]' * 16}{TEMPORARY_SUFFIX}"
+TEMPORARY = f".{'[0-9a-f]' * 16}{_TEMPORARY_SUFFIX}"
 """Pattern of their names."""
 
 _PIECE = 1 << 20  # bytes of a copy that are in memory at once
@@ -181,7 +181,7 @@ def remove_file(path: Path) -> bool:
 def temporary(target: Path) -> Path:
     """A name that nobody else has, beside a file that is being written."""
     # Hidden, so that no folder listing takes it for a result; short, so that long names stay legal.
-    return target.with_name(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+    return target.with_name(f".{secrets.token_hex(8)}{_TEMPORARY_SUFFIX}")
 
 
 def sync_folder(folder: Path) -> None:

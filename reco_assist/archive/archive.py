@@ -41,7 +41,7 @@ from reco_assist.safe_paths import unlinked_tree
 TABLE = "images.lance"
 _SKIPPED = "skipped.json"
 _INDEX = "index"
-LOCK = "writer.lock"
+_LOCK = "writer.lock"
 
 _ROWS_PER_SUM = 4096
 _ROWS_PER_EXPORT = 1 << 16
@@ -475,7 +475,7 @@ def writing(folder: Path, otherwise: str) -> Iterator[None]:
         StorageError: The archive cannot be written, or holds links.
     """
     busy = ArchiveError(f"Another process is writing to the archive {folder}; {otherwise}.")
-    with only_writer(folder, name=LOCK, busy=busy):
+    with only_writer(folder, name=_LOCK, busy=busy):
         unlinked_tree(folder / TABLE)
         yield
 

@@ -27,7 +27,7 @@ from reco_assist.images import address
 if TYPE_CHECKING:
     from reco_assist.archive.archive import Archive
 
-PATH_COLUMNS = ("image_path", "path", "file_name", "filename")
+_PATH_COLUMNS = ("image_path", "path", "file_name", "filename")
 """Names of the column that says where an image is; the first that a file has is taken."""
 
 _ROWS_AT_ONCE = 16_384
@@ -214,10 +214,10 @@ def _part(vectors: Path, metadata: Path) -> _Part:
             "belong together."
         )
     names = described.schema.to_arrow_schema().names
-    column = next((name for name in PATH_COLUMNS if name in names), None)
+    column = next((name for name in _PATH_COLUMNS if name in names), None)
     if column is None:
         raise InputError(
-            f"{metadata} has the columns {', '.join(names)}; one named {' or '.join(PATH_COLUMNS)} is "
+            f"{metadata} has the columns {', '.join(names)}; one named {' or '.join(_PATH_COLUMNS)} is "
             "expected to say where each image is."
         )
     return _Part(values, metadata, column)

@@ -29,14 +29,14 @@ _MAPPED = faiss.IO_FLAG_MMAP_IFC
 _COUNT_AT = 8  # byte of the number of vectors in a file, which kind and dimensions come before
 
 
-def list_count(vectors: int) -> int:
+def _list_count(vectors: int) -> int:
     """How many inverted lists so many vectors are kept in; 0 where they are scanned whole."""
     return 0 if vectors <= FLAT_MOST else max(4, round(vectors**0.5 / 2))
 
 
 def training_count(vectors: int) -> int:
     """How many vectors the centres of the lists are learnt from."""
-    return _TRAINING_PER_LIST * list_count(vectors)
+    return _TRAINING_PER_LIST * _list_count(vectors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class VectorIndex:
     def empty(cls, coding: Coding, dimensions: int, sample: NDArray[np.float32], vectors: int) -> Self:
         """For so many vectors, with ranges and centres learnt from a sample (m, d) of them."""
         product = faiss.METRIC_INNER_PRODUCT
-        count = min(list_count(vectors), len(sample))
+        count = min(_list_count(vectors), len(sample))
         if coding == "bytes":
             flat: Any = faiss.IndexScalarQuantizer(dimensions, faiss.ScalarQuantizer.QT_8bit, product)
         else:

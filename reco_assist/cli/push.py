@@ -13,7 +13,7 @@ from reco_assist.errors import InputError
 if TYPE_CHECKING:
     from reco_assist.label_studio import Server, Source
 
-Url = Annotated[str, typer.Option(help="The server's address: http://localhost:8080.")]
+_Url = Annotated[str, typer.Option(help="The server's address: http://localhost:8080.")]
 Title = Annotated[str, typer.Option(metavar="NAME|ID", help="Title or number of the project.")]
 Images = Annotated[
     Path | None, typer.Option(help="The folder of the images, if they are not where they were segmented.")
@@ -22,7 +22,7 @@ Images = Annotated[
 
 def push(
     out: Annotated[Path, typer.Argument(help="A folder made by 'reco-assist segment'.")],
-    url: Url,
+    url: _Url,
     project: Title,
     shape: Annotated[
         str, typer.Option(help="brush; polygon; auto: brush, but polygons for images too large to brush.")
@@ -81,7 +81,7 @@ def push(
 
 def pull(
     out: Annotated[Path, typer.Argument(help="Where the corrections go: into its folder 'corrections'.")],
-    url: Url,
+    url: _Url,
     project: Title,
     images: Images = None,
     policy: Annotated[

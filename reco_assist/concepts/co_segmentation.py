@@ -28,7 +28,7 @@ from reco_assist.cosegment import (
 )
 from reco_assist.retrieval import Retrieved
 
-SEEDS_PER_IMAGE = 5
+_SEEDS_PER_IMAGE = 5
 
 OUTLYING = 2.5
 """The outlyingness from which an image is unlike the others of its set."""
@@ -127,7 +127,7 @@ class CoSegmentation:
         if self.method == "paper":
             return seed_pixels(self.matrix.match, height, width)[:, None]  # (k, 1, 2)
         weights = torch.stack(self.matrix.weights).view(-1, height, width)  # (k, h, w)
-        return assist_seeds(self.matrix.match, weights, per_image=min(SEEDS_PER_IMAGE, height * width))
+        return assist_seeds(self.matrix.match, weights, per_image=min(_SEEDS_PER_IMAGE, height * width))
 
     @cached_property
     def support(self) -> Tensor:

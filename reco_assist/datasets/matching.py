@@ -7,7 +7,7 @@ from pycocotools import mask as coco
 
 from reco_assist.masks import Rle, rle
 
-SAME_OBJECT = 0.5
+_SAME_OBJECT = 0.5
 """Intersection over union from which two masks are of one object."""
 
 
@@ -19,7 +19,7 @@ def pair_masks(old: Sequence[Rle], new: Sequence[Rle]) -> list[tuple[int, int, f
         new: Masks of that size.
 
     Returns:
-        (index of the old, index of the new, IoU), all of at least `SAME_OBJECT`. Equal masks have exactly 1.
+        (index of the old, index of the new, IoU), all of at least `_SAME_OBJECT`. Equal masks have exactly 1.
     """
     if not old or not new:
         return []
@@ -41,7 +41,7 @@ def pair_masks(old: Sequence[Rle], new: Sequence[Rle]) -> list[tuple[int, int, f
     first = [rle.to_coco(old[index]) for index in rest_old]
     second = [rle.to_coco(new[index]) for index in rest_new]
     overlaps = np.asarray(coco.iou(first, second, [0] * len(second)))  # (old, new)
-    worth = np.where(overlaps >= SAME_OBJECT, overlaps, 0)
+    worth = np.where(overlaps >= _SAME_OBJECT, overlaps, 0)
     for row, column in zip(*linear_sum_assignment(worth, maximize=True), strict=True):
         if worth[row, column] > 0:
             pairs.append((rest_old[row], rest_new[column], float(overlaps[row, column])))

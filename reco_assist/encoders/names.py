@@ -17,7 +17,7 @@ from reco_assist.errors import EncoderError
 
 Kind = Literal["offline", "clip", "vit"]
 
-GRAMMAR = "offline, clip, paper, clip:MODEL/TAG, clip:MODEL@FILE, vit:MODEL or vit:MODEL@FILE"
+_GRAMMAR = "offline, clip, paper, clip:MODEL/TAG, clip:MODEL@FILE, vit:MODEL or vit:MODEL@FILE"
 JOINER = " + "
 
 # A path may hold ' + ', but hardly one that is followed by a kind.
@@ -81,7 +81,7 @@ class ModelName:
         kind, colon, rest = head.partition(":")
         model, *pairs = rest.split(",")
         if kind not in ("clip", "vit") or not colon or not model or (at and not path):
-            raise EncoderError(f"there is no encoder {text!r}: choose one of {GRAMMAR}")
+            raise EncoderError(f"there is no encoder {text!r}: choose one of {_GRAMMAR}")
         name, slash, tag = model.partition("/")
         if slash and (kind == "vit" or not tag or path):
             raise EncoderError(

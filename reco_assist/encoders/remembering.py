@@ -9,7 +9,7 @@ from reco_assist.encoders.batches import encode_within_memory, joined
 from reco_assist.encoders.compact import CompactCells
 from reco_assist.encoders.protocols import Encoder, Features, TextEmbedding
 
-BUDGET = 512 << 20
+_BUDGET = 512 << 20
 """Bytes kept by default: some 400 images of the offline encoder."""
 
 
@@ -25,7 +25,7 @@ class RememberingEncoder:
         budget: Bytes of features that are kept, on the device that they come on.
     """
 
-    def __init__(self, encoder: Encoder, *, budget: int = BUDGET) -> None:
+    def __init__(self, encoder: Encoder, *, budget: int = _BUDGET) -> None:
         self._encoder = encoder
         self._budget = budget
         self._kept: OrderedDict[bytes, Features] = OrderedDict()  # one image each, those used last at the end

@@ -59,20 +59,20 @@ def tower_of(model: nn.Module, name: str) -> Tower:
     """
     visual: Any = model.visual
     if isinstance(visual, ModifiedResNet):
-        return ResNetTower(visual)
+        return _ResNetTower(visual)
     if isinstance(visual, VisionTransformer):
         if visual.attn_pool is not None:
             raise EncoderError(
                 f"{name} pools its patches by many queries (CoCa), so no output belongs to a patch: "
                 "choose a plain CLIP, SigLIP or PE model for dense maps"
             )
-        return TransformerTower(visual)
+        return _TransformerTower(visual)
     if isinstance(visual, TimmModel):
-        return TimmTower(visual, name)
+        return _TimmTower(visual, name)
     raise EncoderError(f"{name} has a {type(visual).__name__} image tower, which has no dense map here")
 
 
-class TransformerTower:
+class _TransformerTower:
     """open_clip's own vision transformer, with a class token."""
 
     modes: tuple[Dense, ...] = ("self", "maskclip")
@@ -80,31 +80,31 @@ class TransformerTower:
     def __init__(self, visual: Any) -> None:  # noqa: ANN401  (open_clip is untyped)
         self._visual = visual
         self._block = visual.transformer.resblocks[-1]
-        self._queries = queries_for_keys(self._block.attn)
+        self._queries = _queries_for_keys(self._block.attn)
         self.patch = int(visual.patch_size[0])
         self.native = int(visual.image_size[0])
 
     def resize(self, size: int) -> None:
         """Fit position embeddings to inputs of a side of that many pixels."""
         visual, side = self._visual, size // self.patch
-        resized = resize_positions(visual.positional_embedding.data, side)
+        resized = _resize_positions(visual.positional_embedding.data, side)
         visual.positional_embedding = nn.Parameter(resized, requires_grad=False)
         visual.grid_size, visual.image_size = (side, side), (size, size)
 
     def dense(self, encode: Callable[[], Tensor], how: Dense) -> tuple[Tensor, Tensor]:
         """Global vectors (B, D) that `encode` gives, and the dense map (B, D, h, w) of the same images."""
-        with inputs_of(self._block) as seen:
+        with _inputs_of(self._block) as seen:
             embedding = encode()  # (B, D)
         x = self._block.ln_1(seen[-1][0])  # (B, 1 + N, W)
         if how == "self":
-            x = attend(self._queries, x)[:, 1:]  # (B, N, W)
+            x = _attend(self._queries, x)[:, 1:]  # (B, N, W)
         else:
-            x = alone(lambda cells: attend(self._block.attn, cells), x[:, 1:])  # (B, N, W)
+            x = alone(lambda cells: _attend(self._block.attn, cells), x[:, 1:])  # (B, N, W)
         x = self._block.ls_1(getattr(self._block, "ln_attn", nn.Identity())(x))
         return embedding, as_map(self._visual.ln_post(x) @ self._visual.proj)
 
 
-class ResNetTower:
+class _ResNetTower:
     """CLIP's ResNet, whose last attention is its pool."""
 
     modes: tuple[Dense, ...] = ("maskclip",)
@@ -117,7 +117,7 @@ class ResNetTower:
     def resize(self, size: int) -> None:
         """Fit position embeddings to inputs of a side of that many pixels."""
         pool = self._visual.attnpool
-        resized = resize_positions(pool.positional_embedding.data, size // self.patch)
+        resized = _resize_positions(pool.positional_embedding.data, size // self.patch)
         pool.positional_embedding = nn.Parameter(resized, requires_grad=False)
         self._visual.image_size = size
 
@@ -125,13 +125,13 @@ class ResNetTower:
         """Global vectors (B, D) that `encode` gives, and the dense map (B, D, h, w) of the same images."""
         del how  # there is one way
         pool = self._visual.attnpool
-        with inputs_of(pool) as seen:
+        with _inputs_of(pool) as seen:
             embedding = encode()  # (B, D)
         cells = seen[-1][0].permute(0, 2, 3, 1)  # (B, h, w, W)
         return embedding, pool.c_proj(pool.v_proj(cells)).permute(0, 3, 1, 2)
 
 
-class TimmTower:
+class _TimmTower:
     """A timm trunk in open_clip: SigLIP, PE, EVA, ConvNeXt and others."""
 
     def __init__(self, visual: Any, name: str) -> None:  # noqa: ANN401
@@ -142,7 +142,7 @@ class TimmTower:
         # Towers of convolutions, and hybrids that end in them, have no last attention.
         last = blocks[-1] if isinstance(blocks, nn.ModuleList | nn.Sequential) and len(blocks) else None
         self._block: Any = last if hasattr(last, "attn") and hasattr(last, "norm1") else None
-        self._queries = None if self._block is None else queries_for_keys(self._block.attn)
+        self._queries = None if self._block is None else _queries_for_keys(self._block.attn)
         embed = getattr(self._trunk, "patch_embed", None)
         self.patch = int(embed.patch_size[0]) if self._block is not None and embed is not None else 32
         self.native = int(visual.image_size[0])
@@ -161,19 +161,19 @@ class TimmTower:
         if self._block is None:
             return self._mean_pooled(encode)
         if how == "maskclip" and self._pooled:
-            with inputs_of(self._trunk.attn_pool) as seen:
+            with _inputs_of(self._trunk.attn_pool) as seen:
                 embedding = encode()  # (B, D)
             x = seen[-1][0]  # (B, prefix + N, W)
             return embedding, as_map(alone(self._pool, x[:, len(x[0]) - self._cells(x) :]))
-        with inputs_of(self._block) as seen:
+        with _inputs_of(self._block) as seen:
             embedding = encode()  # (B, D)
         x, options = seen[-1]
         x = self._block.norm1(x)  # (B, prefix + N, W)
         prefix = len(x[0]) - self._cells(x)
         if how == "self":
-            x = attend(self._queries, x, **options)[:, prefix:]  # (B, N, W)
+            x = _attend(self._queries, x, **options)[:, prefix:]  # (B, N, W)
         else:
-            x = alone(lambda cells: attend(self._block.attn, cells), x[:, prefix:])  # (B, N, W)
+            x = alone(lambda cells: _attend(self._block.attn, cells), x[:, prefix:])  # (B, N, W)
         x = self._trunk.norm(self._scaled(x))
         return embedding, as_map(alone(self._pool, x))
 
@@ -220,7 +220,7 @@ class TimmTower:
         return projected[:, None]
 
 
-def queries_for_keys(attention: Any) -> Any:  # noqa: ANN401  (attention modules of two libraries)
+def _queries_for_keys(attention: Any) -> Any:  # noqa: ANN401  (attention modules of two libraries)
     """A copy of an attention whose keys are its queries, so that it computes softmax(q q^T / sqrt(d)) v.
 
     Everything else stays the module's own: heads, rotary positions, norms, output projection.
@@ -249,7 +249,7 @@ def queries_for_keys(attention: Any) -> Any:  # noqa: ANN401  (attention modules
     return twin
 
 
-def attend(attention: Any, x: Tensor, **options: Any) -> Tensor:  # noqa: ANN401
+def _attend(attention: Any, x: Tensor, **options: Any) -> Tensor:  # noqa: ANN401
     """Output (B, n, W) of an attention over tokens (B, n, W)."""
     output: Tensor
     if isinstance(attention, nn.MultiheadAttention):
@@ -274,7 +274,7 @@ def as_map(cells: Tensor) -> Tensor:
     return cells.mT.reshape(len(cells), -1, side, side)
 
 
-def resize_positions(embedding: Tensor, side: int) -> Tensor:
+def _resize_positions(embedding: Tensor, side: int) -> Tensor:
     """Position embeddings (1 + n, W) for a grid of that side, bicubic as open_clip resizes them."""
     own = int((len(embedding) - 1) ** 0.5)
     grid = embedding[1:].T.reshape(1, -1, own, own)  # (1, W, h, w)
@@ -283,7 +283,7 @@ def resize_positions(embedding: Tensor, side: int) -> Tensor:
 
 
 @contextmanager
-def inputs_of(module: nn.Module) -> Iterator[list[tuple[Tensor, dict[str, Any]]]]:
+def _inputs_of(module: nn.Module) -> Iterator[list[tuple[Tensor, dict[str, Any]]]]:
     """What a module is called with while the block runs: (first argument, keywords) of each call."""
     seen: list[tuple[Tensor, dict[str, Any]]] = []
     handle = module.register_forward_pre_hook(

@@ -78,7 +78,7 @@ class VitEncoder:
         """Dense features (B, C, h, w) of pixels (B, 3, S, S) uint8 RGB, prefix tokens left out."""
         parts = torch.split(pixels, _TOGETHER) if self.device.type == "cpu" else (pixels,)
         features = torch.cat([self._features(self._prepare(part, self.input_size)) for part in parts])
-        return features if self._positions is None else remove_subspace(features, self._positions)
+        return features if self._positions is None else _remove_subspace(features, self._positions)
 
     def _features(self, x: Tensor) -> Tensor:
         with autocast(self.device, self._precision):
@@ -145,7 +145,7 @@ def positional_subspace(features: Tensor, directions: int) -> Tensor:
     return basis[:, :directions]
 
 
-def remove_subspace(features: Tensor, basis: Tensor) -> Tensor:
+def _remove_subspace(features: Tensor, basis: Tensor) -> Tensor:
     """Unit features (B, C, h, w) without what lies in the span of the basis (C, r): (I - U U^T) f."""
     unit = normalize(features, dim=1)
     inside = torch.einsum("cr,br...->bc...", basis, torch.einsum("cr,bc...->br...", basis, unit))

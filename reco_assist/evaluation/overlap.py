@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 from reco_assist.errors import InputError
 from reco_assist.masks import label
 
-BOUNDARY_TOLERANCE = 0.0075
+_BOUNDARY_TOLERANCE = 0.0075
 """How far boundaries may lie apart, as a share of the image's diagonal (Perazzi et al., CVPR 2016)."""
 
 Mask = NDArray[np.bool_]
@@ -75,7 +75,7 @@ def pooled_iou(overlaps: Iterable[Overlap]) -> float:
 
 
 def boundary_f(
-    predicted: Mask, truth: Mask, *, valid: Mask | None = None, tolerance: float = BOUNDARY_TOLERANCE
+    predicted: Mask, truth: Mask, *, valid: Mask | None = None, tolerance: float = _BOUNDARY_TOLERANCE
 ) -> float:
     """F-score of the boundary: how much of each outline lies near the other (Martin et al., PAMI 2004).
 

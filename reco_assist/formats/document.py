@@ -16,7 +16,7 @@ from reco_assist.masks import Rle, rle
 
 _LOG = logging.getLogger(__name__)
 
-BLANK = "regions without a pixel"
+_BLANK = "regions without a pixel"
 WITHOUT_AREA = "shapes without an area, such as lines, points and tags"
 
 
@@ -63,7 +63,7 @@ class Document:
     def add(self, image: int, concept: object, mask: Rle, **more: object) -> None:
         """Add a mask; one without a pixel is left out and counted."""
         if not rle.area(mask):
-            self.left_out[BLANK] += 1
+            self.left_out[_BLANK] += 1
             return
         self._annotations.append(annotation(*self._next(image, concept), mask) | more)
 

@@ -18,11 +18,11 @@ class _RefusedError(ValueError):
     """A value has none of the accepted forms."""
 
 
-class Recomputed:
+class _Recomputed:
     """Stands for a value that is no number and can be taken from the mask."""
 
 
-RECOMPUTED = Recomputed()
+RECOMPUTED = _Recomputed()
 
 _LONGEST = 255  # bytes of a name, on any disk
 
@@ -143,7 +143,7 @@ def _score(value: Any) -> float | None:  # noqa: ANN401
     return number(value)
 
 
-def _area(value: Any) -> float | Recomputed:  # noqa: ANN401
+def _area(value: Any) -> float | _Recomputed:  # noqa: ANN401
     try:
         return number(value)
     except ValueError:

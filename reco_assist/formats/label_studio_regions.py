@@ -18,7 +18,7 @@ from reco_assist.annotations import ImageRef
 from reco_assist.errors import FormatError, InputError, short
 from reco_assist.masks import Rle, brush, polygons, rle
 
-UNREAD = "regions without a label, without a pixel or of another kind"
+_UNREAD = "regions without a label, without a pixel or of another kind"
 _WITHOUT_AREA = {"choices", "textarea", "rating", "relation"}
 KINDS = ("brushlabels", "polygonlabels", "rectanglelabels", "ellipselabels")
 
@@ -93,7 +93,7 @@ def read_regions(
             raise FormatError(f"{short(image.file_name)}: {short(error, 200)}") from error
         if found is None:
             if result.get("type") not in _WITHOUT_AREA:
-                notes[UNREAD] += 1
+                notes[_UNREAD] += 1
             continue
         whole = found.id.partition("_")[0] if _is_part(found.id) else found.id
         before = regions.get(whole)

@@ -13,7 +13,7 @@ from reco_assist.images.places import address, entries, is_folder, is_remote, no
 from reco_assist.images.shards import SUFFIXES, is_shard, open_shard
 from reco_assist.safe_paths import OUTPUT_MARKER
 
-ARCHIVE_SUFFIX = ".reco"
+_ARCHIVE_SUFFIX = ".reco"
 """Ending of archive folders."""
 
 _WILD = frozenset("*?[")
@@ -23,7 +23,7 @@ _LONGEST = 12  # letters of an ending that are told apart
 
 def is_output(folder: Path) -> bool:
     """Whether a folder is an archive or was marked as a folder of results."""
-    return folder.suffix == ARCHIVE_SUFFIX or (folder / OUTPUT_MARKER).exists()
+    return folder.suffix == _ARCHIVE_SUFFIX or (folder / OUTPUT_MARKER).exists()
 
 
 def list_images(
@@ -151,7 +151,7 @@ def _walk_store(root: Path, unread: Counter[str]) -> Iterator[Path]:
     if any(path.name == OUTPUT_MARKER for path, _ in found):
         return
     for path, folder in found:
-        if path.name.startswith(".") or path.suffix == ARCHIVE_SUFFIX:
+        if path.name.startswith(".") or path.suffix == _ARCHIVE_SUFFIX:
             continue
         if folder:
             yield from _walk_store(path, unread)  # names are short there, so calls do not nest deeply

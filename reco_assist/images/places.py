@@ -184,7 +184,7 @@ def file_status(path: Path) -> Note:
         return Note(status.st_size, status.st_mtime_ns)
     if (known := noted(path)) is not None:
         return known
-    store, key = store_of(path)
+    store, key = _store_of(path)
     return _note_of(path, store.get_file_info(key))
 
 
@@ -196,7 +196,7 @@ def open_file(path: Path) -> BinaryIO:
     """
     if not is_remote(path):
         return path.open("rb")
-    store, key = store_of(path)
+    store, key = _store_of(path)
     return cast("BinaryIO", store.open_input_file(key))
 
 
@@ -223,7 +223,7 @@ def is_folder(path: Path) -> bool:
     """
     from pyarrow.fs import FileType  # noqa: PLC0415  (only stores need Arrow here)
 
-    store, key = store_of(path)
+    store, key = _store_of(path)
     kind = store.get_file_info(key).type
     if kind is FileType.NotFound:
         raise FileNotFoundError(errno.ENOENT, "there is no such object or folder", address(path))
@@ -238,7 +238,7 @@ def entries(folder: Path) -> Iterator[tuple[Path, bool]]:
     """
     from pyarrow.fs import FileSelector, FileType  # noqa: PLC0415
 
-    store, key = store_of(folder)
+    store, key = _store_of(folder)
     found = sorted(store.get_file_info(FileSelector(key)), key=lambda info: cast("str", info.base_name))
     for info in found:
         path = folder / info.base_name
@@ -249,7 +249,7 @@ def entries(folder: Path) -> Iterator[tuple[Path, bool]]:
             yield path, False
 
 
-def store_of(path: Path) -> "tuple[FileSystem, str]":
+def _store_of(path: Path) -> "tuple[FileSystem, str]":
     """The file system that an object lies in, and its name there.
 
     Raises:

@@ -24,7 +24,7 @@ SUFFIXES = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Members:
+class _Members:
     """Images of a shard in its order, with what is known of them: made when they are asked for.
 
     Attributes:
@@ -69,13 +69,13 @@ def open_shard(path: Path) -> Shard:
         about = file_status(path)
         if path.suffix.lower() == ".parquet":
             rows = parquet_images(address(path), about).rows
-            return Shard(Members(rows, partial(_row_member, path, Note(0, about.mtime_ns))))
+            return Shard(_Members(rows, partial(_row_member, path, Note(0, about.mtime_ns))))
         found = contents(address(path), about)
     except OSError as error:
         raise ImageError(f"{address(path)} cannot be read: {reason(error)}.") from error
     names = [name for name in found.places if _is_image(name)]
     places = [(name, *found.places[name]) for name in names]
-    return Shard(Members(len(places), partial(_tar_member, path, about.mtime_ns, places)), found.fault)
+    return Shard(_Members(len(places), partial(_tar_member, path, about.mtime_ns, places)), found.fault)
 
 
 def status(path: Path) -> Note:

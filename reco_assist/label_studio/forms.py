@@ -9,13 +9,13 @@ from typing import Any
 Form = Any
 
 ANYTHING: Form = object
-TEXT_OR_NOTHING: Form = (str, type(None))
+_TEXT_OR_NOTHING: Form = (str, type(None))
 _REGIONS: Form = ([{}], type(None))
 
-PROJECT: Form = {"id": int, "title": str, "label_config": TEXT_OR_NOTHING}
+PROJECT: Form = {"id": int, "title": str, "label_config": _TEXT_OR_NOTHING}
 FOUND_PROJECTS: Form = {"results": [{"id": int, "title": str}]}
 UPLOADS: Form = [{"file": str}]
-STORAGES: Form = [{"path": TEXT_OR_NOTHING}]
+STORAGES: Form = [{"path": _TEXT_OR_NOTHING}]
 CONNECTED: Form = [{"id": int, "url": str}]
 ACCESS: Form = {"access": str}
 

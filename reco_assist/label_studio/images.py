@@ -18,7 +18,7 @@ from reco_assist.label_studio.forms import STORAGES, UPLOADS
 from reco_assist.label_studio.server import Server
 from reco_assist.safe_paths import inside
 
-UPLOAD_LIMIT = 20_000_000  # bytes of images in one request
+_UPLOAD_LIMIT = 20_000_000  # bytes of images in one request
 _SHOWN = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp"}  # by browsers, and taken by the server
 _UPLOADED = re.compile(r"/[0-9a-f]{8}-([0-9a-f]{16})-")
 _CLOUDS = ("s3://", "gs://", "azure-blob://")
@@ -73,7 +73,7 @@ class Upload:
         size = 0
         for image in fresh:
             name, data = self._file(image)
-            if batch and size + len(data) > UPLOAD_LIMIT:
+            if batch and size + len(data) > _UPLOAD_LIMIT:
                 self._send(server, project, batch)
                 batch, size = {}, 0
             batch[image.content_hash] = (name, (name, data))

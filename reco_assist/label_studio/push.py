@@ -26,8 +26,8 @@ from reco_assist.label_studio.refusals import MissingError
 from reco_assist.label_studio.server import Server
 from reco_assist.locks import one_at_a_time
 
-REQUEST_LIMIT = 10_000_000  # bytes of JSON; the server fails without a reason at some 250 MB
-BRUSH_LIMIT = 32_000_000
+_REQUEST_LIMIT = 10_000_000  # bytes of JSON; the server fails without a reason at some 250 MB
+_BRUSH_LIMIT = 32_000_000
 """Pixels times masks of an image above which the brush editor takes ten seconds and more to open it."""
 
 _ROUNDS = 20  # in which pushes that disturb one another have come to an end
@@ -91,7 +91,7 @@ def push(
         concepts: Names of the labels.
         model_version: What made the predictions, as the server shall show it.
         images: How the images get there.
-        shape: `brush` masks, `polygon`, or brush for all images but those above `BRUSH_LIMIT` (auto).
+        shape: `brush` masks, `polygon`, or brush for all images but those above `_BRUSH_LIMIT` (auto).
         boxes: Offer the annotators a tool for boxes too, if the project is made.
         on_images: Called with the number of images that are done, batch by batch.
 
@@ -106,7 +106,7 @@ def push(
         raise InputError("There is nothing to push: no image was segmented, or the model has no version.")
     for prediction in predictions:
         check_prediction(prediction, numbers)
-    large = {one.image.content_hash for one in predictions if shape == "auto" and _cost(one) > BRUSH_LIMIT}
+    large = {one.image.content_hash for one in predictions if shape == "auto" and _cost(one) > _BRUSH_LIMIT}
     main: Shape = "polygon" if shape == "polygon" else "brush"
     tools: list[Tool] = [*(["polygon"] if large else []), *(["box"] if boxes else [])]  # type: ignore[list-item]
     server.get("/api/current-user/whoami", {})  # a wrong token shows before anything else
@@ -350,12 +350,12 @@ def _score(record: Mapping[str, Any]) -> float:
 
 
 def _parts(records: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Records in requests of at most `REQUEST_LIMIT`, one alone where it is larger."""
+    """Records in requests of at most `_REQUEST_LIMIT`, one alone where it is larger."""
     part: list[dict[str, Any]] = []
     size = 0
     for record in records:
         length = len(dumps(record))
-        if part and size + length > REQUEST_LIMIT:
+        if part and size + length > _REQUEST_LIMIT:
             yield part
             part, size = [], 0
         part.append(record)

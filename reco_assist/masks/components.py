@@ -8,7 +8,7 @@ from reco_assist.errors import InputError
 from reco_assist.masks.counts import Rle
 from reco_assist.masks.rle import encode_crop
 
-PEAK_DEPTH = 32
+_PEAK_DEPTH = 32
 """How far a probability map (0..255) must sink between two peaks for them to count as two objects."""
 
 _STEP = 4  # grey levels between the levels at which peaks are looked for
@@ -41,7 +41,7 @@ def split_touching(
     labels: NDArray[np.int32],
     probability: NDArray[np.uint8],
     *,
-    depth: int = PEAK_DEPTH,
+    depth: int = _PEAK_DEPTH,
     min_area: int = 1,
 ) -> NDArray[np.int32]:
     """Take apart components in which the probability map has several separate peaks.

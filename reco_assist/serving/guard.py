@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104  (recognised, not listened at)
 _OPEN = {"/", "/health"}  # Label Studio asks for these without the token
 
@@ -38,7 +38,7 @@ class Guard:
     def __init__(self, app: ASGIApp, token: str, hosts: Collection[str]) -> None:
         self._app = app
         self._token = token.encode()
-        self._hosts = LOOPBACK | {host.lower() for host in hosts}
+        self._hosts = _LOOPBACK | {host.lower() for host in hosts}
         self._everywhere = not _EVERYWHERE.isdisjoint(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -94,13 +94,13 @@ def pull(
     with Server(url, token) as server:
         pulled = fetch(server, project, folder, images=session.targets, policy=policy)
         draw(pulled, folder / PICTURE, fetch=server.fetch)
-    take_over(session, pulled)
+    _take_over(session, pulled)
     result = compare(pulled)
     session.store.put("pull", {f"pulled/{pulled.project}": result.to_json()})
     return pulled
 
 
-def take_over(session: Session, pulled: Pulled) -> None:
+def _take_over(session: Session, pulled: Pulled) -> None:
     """Make corrected masks the session's own, as strokes over its maps, and accept them."""
     known = set(session.files().values())
     decisions: dict[str, dict[str, State]] = {}

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from reco_assist.encoders.offline import trunk
 from reco_assist.errors import EncoderError, InputError, reason
 
-OFFLINE = "offline"
+_OFFLINE = "offline"
 """The encoder whose weights are installed with reco-assist: EfficientNet-Lite0, ImageNet."""
 
 _IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -29,7 +29,7 @@ class Design:
     """
 
     concepts: tuple[str, ...]
-    encoder: str = OFFLINE
+    encoder: str = _OFFLINE
     side: int = 320
 
     def __post_init__(self) -> None:
@@ -46,7 +46,7 @@ class Network(nn.Module):
     def __init__(self, design: Design) -> None:
         super().__init__()
         smp = _library()
-        offline = design.encoder == OFFLINE
+        offline = design.encoder == _OFFLINE
         name = "tu-tf_efficientnet_lite0" if offline else design.encoder
         try:
             self.body = smp.DeepLabV3Plus(name, encoder_weights=None, classes=1 + len(design.concepts))
@@ -98,7 +98,7 @@ def build(design: Design, *, weights: Path | None = None, seed: int = 0) -> Netw
         network = Network(design)
     if weights is not None:
         _fill(network.encoder, _read(weights), str(weights))
-    elif design.encoder == OFFLINE:
+    elif design.encoder == _OFFLINE:
         _fill(network.encoder, trunk().state_dict(), "the offline encoder")
     else:
         _fill(network.encoder, _fetched(design.encoder), design.encoder)

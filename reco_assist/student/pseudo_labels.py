@@ -11,7 +11,7 @@ from scipy.ndimage import maximum_filter, minimum_filter
 from reco_assist.annotations import Verdict
 from reco_assist.annotations.regions import AUTOMATIC, owners
 
-BAND = 0.01
+_BAND = 0.01
 """Half the width of the ignored band along boundaries, as a share of the image's side."""
 
 
@@ -29,7 +29,7 @@ class PseudoLabel:
 
 
 def pseudo_label(
-    maps: NDArray[np.uint8], verdicts: Sequence[Verdict], side: int, *, band: float = BAND
+    maps: NDArray[np.uint8], verdicts: Sequence[Verdict], side: int, *, band: float = _BAND
 ) -> PseudoLabel:
     """Classes and weights from a teacher's maps.
 

@@ -55,7 +55,7 @@ class Samples(Dataset[Sample]):
         order = np.random.default_rng([self._recipe.seed, 1, pool, turn]).permutation(len(self._pools[pool]))
         pixels, label = self._examples.read(self._pools[pool][order[position]])
         random = np.random.default_rng([self._recipe.seed, 2, number])
-        return tensors(*augmented(pixels, label, random, self._recipe))
+        return tensors(*_augmented(pixels, label, random, self._recipe))
 
     def _split(self, corrected: int, absent: int, present: int) -> tuple[int, int, int]:
         """Places of a batch for each kind: its share of the images, within the recipe's bounds."""
@@ -73,7 +73,7 @@ class Samples(Dataset[Sample]):
         return first, second, batch - first - second
 
 
-def augmented(
+def _augmented(
     pixels: NDArray[np.uint8], label: PseudoLabel, random: np.random.Generator, recipe: Recipe
 ) -> tuple[NDArray[np.uint8], PseudoLabel]:
     """A random crop at a random scale, mirrored half of the time, in other colours.

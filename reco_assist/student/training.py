@@ -53,13 +53,13 @@ class Moment:
     stopped: bool = False
 
 
-def weighted_loss(logits: Tensor, classes: Tensor, weights: Tensor) -> Tensor:
+def _weighted_loss(logits: Tensor, classes: Tensor, weights: Tensor) -> Tensor:
     """Cross-entropy of logits (B, 1 + K, S, S), each pixel counting by its weight (B, S, S)."""
     each = cross_entropy(logits.float(), classes, reduction="none")  # (B, S, S)
     return (each * weights).sum() / weights.sum().clamp_min(1e-6)
 
 
-def optimizer_for(network: Network, recipe: Recipe) -> torch.optim.Adam:
+def _optimizer_for(network: Network, recipe: Recipe) -> torch.optim.Adam:
     """Adam, slower on the encoder, or without it where it is frozen."""
     encoder = list(network.encoder.parameters())
     known = {id(one) for one in encoder}
@@ -128,7 +128,7 @@ def train(
         seconds = _seconds_per_step(network, Samples(examples, chosen, recipe), recipe)
         recipe = replace(recipe, iterations=max(1, int(60 * minutes / seconds)))
     samples = Samples(examples, chosen, recipe)
-    optimizer = optimizer_for(network, recipe)
+    optimizer = _optimizer_for(network, recipe)
     if found is not None:
         found.restore(network, optimizer)
     yield from _Run(
@@ -218,7 +218,7 @@ class _Run:
         for part, (pixels, classes, weights) in enumerate(parts):
             ordered = pixels.contiguous(memory_format=torch.channels_last)
             with self.fabric.no_backward_sync(self.network, enabled=part < self.recipe.accumulate - 1):
-                loss = weighted_loss(self.network(ordered), classes, weights) / self.recipe.accumulate
+                loss = _weighted_loss(self.network(ordered), classes, weights) / self.recipe.accumulate
                 self.fabric.backward(loss)
             total += float(loss.detach())
         self.optimizer.step()
@@ -311,7 +311,7 @@ def _seconds_per_step(network: Network, samples: Samples, recipe: Recipe) -> flo
     for step in range(_TIMED):
         parts = [samples[step * recipe.batch + n] for n in range(recipe.batch)]
         pixels, classes, weights = (torch.stack(part) for part in zip(*parts, strict=True))
-        weighted_loss(network(pixels), classes, weights).backward()  # type: ignore[no-untyped-call]
+        _weighted_loss(network(pixels), classes, weights).backward()  # type: ignore[no-untyped-call]
     seconds = (time.monotonic() - began) / _TIMED
     network.zero_grad()
     network.load_state_dict(state)

@@ -30,7 +30,7 @@ from reco_assist.ui.guard import sentence
 from reco_assist.ui.pictures import ArchivePictures
 from reco_assist.ui.state import PanelState
 
-SUGGESTED = ("person", "hand", "table", "wall", "floor", "shelf", "tree", "sky")
+_SUGGESTED = ("person", "hand", "table", "wall", "floor", "shelf", "tree", "sky")
 """Common distractors, offered as contexts."""
 
 _BROWSED = 1000  # images of the archive to draw on, and as many more each time
@@ -145,7 +145,7 @@ class ConceptPage:
             (),
             lambda _: None,
         )
-        offered = [word for word in SUGGESTED if word not in plan.contexts and word != plan.name]
+        offered = [word for word in _SUGGESTED if word not in plan.contexts and word != plan.name]
         self._contexts.children = [
             *chips(guard, plan.contexts, self._remove_context, offered, self._add_context),
             self.context,

@@ -25,14 +25,14 @@ class Guarded:
         try:
             self.action(*given)
         except Exception as error:  # noqa: BLE001  (whatever it is, the panel must say so and live on)
-            self.report(in_words(error))
+            self.report(_in_words(error))
 
 
 Guard = Callable[[Callable[..., object]], Guarded]
 """Makes a callback one that reports its failures."""
 
 
-def in_words(error: Exception) -> str:
+def _in_words(error: Exception) -> str:
     """One sentence for the panel. What was not foreseen goes to the log with all its details."""
     if isinstance(error, RecoAssistError):
         return sentence(str(error))

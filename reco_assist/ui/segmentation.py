@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
+class _Stage:
     """How far the job is.
 
     Attributes:
@@ -39,7 +39,7 @@ class Segmentation:
     def __init__(self, state: PanelState) -> None:
         self._state = state
         self._cancelled = Event()
-        self.stage = Stage()
+        self.stage = _Stage()
 
     def start(self, folder: str, student: str, *, decided: bool = False) -> None:
         """Segment what is new or out of date.
@@ -59,7 +59,7 @@ class Segmentation:
         if session.student != file:
             session.student = file
         self._cancelled.clear()
-        self.stage = Stage("Learning the concepts …" if file is None else "Loading the student …")
+        self.stage = _Stage("Learning the concepts …" if file is None else "Loading the student …")
         self._state.segmenting.run(lambda: self._run(decided=decided))
 
     def cancel(self) -> None:
@@ -76,11 +76,11 @@ class Segmentation:
         skipped: tuple[tuple[str, str], ...] = ()
         for step in job.segment(session, predictor, targets, cancelled=self._cancelled, decided=decided):
             skipped = step.skipped
-            self.stage = Stage(f"{step.done:,} of {step.total:,}", step.done, max(1, step.total))
+            self.stage = _Stage(f"{step.done:,} of {step.total:,}", step.done, max(1, step.total))
             state.changed()
         stopped = "; cancelled, Segment goes on" if self._cancelled.is_set() else ""
         left_out = f"; {len(skipped)} could not be read: {skipped[0][1]}" if skipped else ""
-        self.stage = Stage(
+        self.stage = _Stage(
             f"{self.stage.line} segmented{stopped}{left_out}", self.stage.done, self.stage.total
         )
 

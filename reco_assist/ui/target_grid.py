@@ -35,7 +35,7 @@ class TargetGrid:
         command: Callable[[str], None],
     ) -> None:
         self._state = state
-        self._pictures = TargetPictures(state)
+        self._pictures = _TargetPictures(state)
         self.gallery = ExemplarGallery(self._pictures, mode="review", title="All targets", height=520)
         self.gallery.on_decision(decide)
         self.gallery.on_absent(deny)
@@ -67,7 +67,7 @@ class TargetGrid:
             self.gallery.refresh_thumbnails(changed)
 
 
-class TargetPictures:
+class _TargetPictures:
     """Targets under their masks, as `GallerySource` wants them."""
 
     def __init__(self, state: PanelState) -> None:
