@@ -14,9 +14,8 @@ from weights import clip_model, lively, save
 
 from reco_assist.encoders.clip import ClipEncoder
 from reco_assist.encoders.names import ModelName
-from reco_assist.encoders.pixels import Preparation
+from reco_assist.encoders.pixels import Preparation, slide
 from reco_assist.encoders.towers import tower_of
-from reco_assist.encoders.windows import slide
 from reco_assist.errors import EncoderError, InputError
 
 pytestmark = pytest.mark.slow

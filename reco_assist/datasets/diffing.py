@@ -8,10 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from reco_assist.datasets.matching import pair_masks
 from reco_assist.errors import InputError
 from reco_assist.formats import Dataset, is_crowd, name_key
-from reco_assist.formats.matching import pair_images
+from reco_assist.formats.matching import pair_images, pair_masks
 from reco_assist.formats.photographs import open_photograph
 from reco_assist.formats.plain import Id, Record
 from reco_assist.masks import Rle, rle

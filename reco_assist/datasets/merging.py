@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from reco_assist.datasets.matching import pair_masks
 from reco_assist.errors import InputError
 from reco_assist.formats import Dataset, is_crowd
-from reco_assist.formats.matching import pair_images
+from reco_assist.formats.matching import pair_images, pair_masks
 from reco_assist.formats.plain import Id, Record, free_ids
 from reco_assist.formats.stream import dumps
 from reco_assist.masks import rle

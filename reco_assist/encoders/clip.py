@@ -17,11 +17,10 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from reco_assist.encoders.names import ModelName
-from reco_assist.encoders.pixels import Precision, Preparation, autocast
+from reco_assist.encoders.pixels import Precision, Preparation, autocast, check_sizes, slide
 from reco_assist.encoders.protocols import TextEmbedding
 from reco_assist.encoders.towers import Dense, tower_of
 from reco_assist.encoders.weights import canonical, check_hub, source_of, weight_file
-from reco_assist.encoders.windows import check_sizes, slide
 from reco_assist.errors import EncoderError, InputError, reason
 from reco_assist.files import file_hash
 

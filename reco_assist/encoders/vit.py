@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate, normalize
 
 from reco_assist.encoders.names import ModelName
-from reco_assist.encoders.pixels import Precision, Preparation, autocast
+from reco_assist.encoders.pixels import Precision, Preparation, autocast, check_sizes
 from reco_assist.encoders.weights import check_timm, weight_file
-from reco_assist.encoders.windows import check_sizes
 from reco_assist.errors import EncoderError, reason
 from reco_assist.files import file_hash
 

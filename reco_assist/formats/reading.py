@@ -14,8 +14,7 @@ from reco_assist.formats.label_studio_export import is_export, read_export
 from reco_assist.formats.labelme import is_labelme, read_labelme
 from reco_assist.formats.legends import LABEL_NAMES, VOC_CLASSES, read_names
 from reco_assist.formats.panoptic import is_panoptic, read_panoptic
-from reco_assist.formats.voc import read_voc
-from reco_assist.formats.voc_folder import read_voc_folder
+from reco_assist.formats.voc import read_voc, read_voc_folder
 from reco_assist.formats.xml_files import parse_xml
 from reco_assist.formats.yolo_reading import YOLO_FILE, read_yolo
 
