@@ -159,7 +159,9 @@ def test_masks_are_decoded_once_for_a_data_set_and_those_made_of_it(monkeypatch)
 
     seen = []
     real = dataset.masked
-    monkeypatch.setattr(dataset, "masked", lambda one, *more: seen.append(one["id"]) or real(one, *more))
+    monkeypatch.setattr(
+        dataset, "masked", lambda some, *more: seen.extend(one["id"] for one in some) or real(some, *more)
+    )
     read = Dataset(document("a.jpg", "b.jpg"), "x")
     for one in (read.drawn, read.only([1]), read.drawn.at(Path())):
         for record in one.document["annotations"]:

@@ -124,13 +124,13 @@ def test_a_few_bytes_for_each_of_many_rows_take_the_memory_of_one(tmp_path, nest
 
 
 def test_rows_are_listed_one_by_one(tmp_path):
-    rows = 50_000
+    rows = 100_000
     repeated = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), [b"x"])
     pq.write_table(pa.table({"image": repeated}), tmp_path / "x.parquet", store_schema=False)
     tracemalloc.start()
     try:
         assert sum(1 for _ in list_images([tmp_path / "x.parquet"])) == rows
-        assert tracemalloc.get_traced_memory()[1] < 8 * MEGABYTE
+        assert tracemalloc.get_traced_memory()[1] < 20 * MEGABYTE
     finally:
         tracemalloc.stop()
     found = open_shard(tmp_path / "x.parquet").members
