@@ -20,7 +20,6 @@ from reco_assist.cli.app import app
 from reco_assist.errors import RecoAssistError
 from reco_assist.formats import read_dataset
 from reco_assist.formats.label_studio import pre_annotation
-from reco_assist.formats.label_studio_export import image_name
 from reco_assist.masks import rle
 
 WIDTH, HEIGHT = 64, 48
@@ -277,21 +276,6 @@ def test_of_several_annotations_the_one_changed_last_counts(tmp_path):
     assert list(read_dataset(file).concepts) == ["cup"]
 
 
-@pytest.mark.parametrize(
-    ("data", "name"),
-    [
-        ({"image": "/data/upload/1/0a1b2c3d-my%20mug.jpg"}, "my mug.jpg"),
-        ({"image": "/data/local-files/?d=photos/sub/a.jpg"}, "photos/sub/a.jpg"),
-        ({"photo": "https://i.example/x/a.jpg?sig=1", "width": 3}, "a.jpg"),
-        ({"image": "s3://bucket/x/a.jpg", "file_name": "sub/a.jpg"}, "sub/a.jpg"),
-        ({"image": "https://h/20240115-kitchen.jpg"}, "20240115-kitchen.jpg"),
-        ({"image": "https://h/a.jpg?sig=x&d=3"}, "a.jpg"),
-    ],
-)
-def test_addresses_of_images(data, name):
-    assert image_name({"data": data})[0] == name
-
-
 BOMB = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><annotations>&b;</annotations>'
 
 
@@ -370,14 +354,6 @@ def test_a_turned_box_is_cut_at_the_edge_of_the_image(tmp_path):
 
 
 def test_two_images_of_one_name_are_refused_not_joined(tmp_path):
-    file = export(tmp_path, polygon(TRIANGLE))
-    (task,) = json.loads(file.read_text())
-    others = [{**task, "id": n, "data": {"image": f"https://h/{n}/a.jpg"}} for n in (6, 7)]
-    file.write_text(json.dumps(others))
-    with pytest.raises(
-        RecoAssistError, match=r"task 7 of .*: 'https://h/6/a.jpg' and 'https://h/7/a.jpg' would"
-    ):
-        read_dataset(file)
     folder = labelme(tmp_path / "x", {"points": TRIANGLE}, imagePath="../one/a.jpg")
     labelme(folder, {"points": TRIANGLE}, name="b", imagePath="../two/a.jpg")
     with pytest.raises(RecoAssistError, match=r"would both be called 'a\.jpg'"):

@@ -1,6 +1,7 @@
 """Label Studio's JSON export, read as a file without its server: brushes, polygons, boxes and ellipses."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from reco_assist.formats.document import Document, named
 from reco_assist.formats.fields import cut
 from reco_assist.formats.label_studio import LOCAL_FILES
 from reco_assist.formats.label_studio_regions import KINDS, read_regions
+from reco_assist.formats.names import name_key
 
 _UPLOADS = "/data/upload/"
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")  # what the server puts before the name of a file that is uploaded
@@ -39,36 +41,100 @@ def read_export(tasks: Sequence[Mapping[str, Any]], source: str, *, images: Path
         FormatError: A task is damaged, or two images cannot be told from the tasks.
     """
     made = Document(source)
+    found: list[tuple[str, str]] = []
     for task in tasks:
         with named(f"task {cut(task.get('id'))} of {source}"):
-            _read(made, task)
+            found.append(_named(task))
+    for task, name, (_, address) in zip(tasks, part_names(found), found, strict=True):
+        with named(f"task {cut(task.get('id'))} of {source}"):
+            _read(made, task, name, address)
     return made.dataset(images)
 
 
-def image_name(task: Mapping[str, Any]) -> tuple[str, str]:
-    """The name of a task's image, which is what we gave it or the end of its address, and that address.
+def image_name(data: Mapping[str, Any], address: str) -> str:
+    """The name of a task's image: what we gave it, or the end of its address.
 
-    Raises:
-        FormatError: No text of the task is an address.
+    Args:
+        data: Of the task.
+        address: Of the image; of an upload the server's own letters before the name do not count.
     """
-    data = task["data"]
-    if isinstance(data.get("file_name"), str):
-        return str(data["file_name"]), str(data["file_name"])
-    found = [data.get("image"), *data.values()]
-    address = next(
-        (one for one in found if isinstance(one, str) and re.search(r"\.\w{2,5}(\?|$)", one)), None
-    )
-    if address is None:
-        raise FormatError("none of its data is the address of an image")
-    parts = urlsplit(address)
+    given = data.get("file_name")
+    return given if given and isinstance(given, str) else _end(address)
+
+
+def part_names(found: Sequence[tuple[str, str]]) -> list[str]:
+    """Names of images; where several addresses have one end, as much of each as tells it from the others.
+
+    Args:
+        found: What `image_name` says of each image, and its address.
+    """
+    places: dict[str, set[tuple[str, ...]]] = {}
+    for name, address in found:
+        places.setdefault(name_key(name), set()).add(_steps(address))
+    longer = {key: _parted(key, one) for key, one in places.items() if len(one) > 1}
+    return [
+        longer[name_key(name)][_steps(address)]
+        if name_key(name) in longer and name == _end(address)  # what we gave it stays
+        else name
+        for name, address in found
+    ]
+
+
+def _parted(key: str, places: set[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
+    """Of each place the shortest end that no other has, and that is not the name which they share."""
+    names: dict[tuple[str, ...], str] = {}
+    length = 0
+    while left := places - names.keys():
+        length += 1
+        ends = Counter(steps[-length:] for steps in places)
+        for steps in left:
+            name = "/".join(steps[-length:])
+            if (ends[steps[-length:]] == 1 and name_key(name) != key) or length >= len(steps):
+                names[steps] = name
+    return names
+
+
+def _end(address: str) -> str:
+    steps = _steps(address)
+    if steps[:1] == (LOCAL_FILES,):
+        return "/".join(steps[1:])
+    name = "".join(steps[-1:])
+    return _UPLOADED.sub("", name) if _UPLOADS in address else name
+
+
+def _steps(address: str) -> tuple[str, ...]:
+    """The host, the folders and the file of an address; of a file on the server's disk its place there."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:  # no address that a browser understands
+        return tuple(filter(None, address.split("/")))
     local = parse_qs(parts.query).get("d")
     if local and parts.path == LOCAL_FILES and not parts.netloc:
-        return local[0], address
-    name = unquote(parts.path).rsplit("/", 1)[-1]
-    return _UPLOADED.sub("", name) if _UPLOADS in parts.path else name, address
+        return (LOCAL_FILES, *_folders(local[0]))
+    return tuple(filter(None, (parts.netloc, *_folders(unquote(parts.path)))))
 
 
-def _read(made: Document, task: Mapping[str, Any]) -> None:
+def _folders(path: str) -> list[str]:
+    return [one for one in path.split("/") if one not in {"", ".", ".."}]
+
+
+def _named(task: Mapping[str, Any]) -> tuple[str, str]:
+    """The name of a task's image and its address: of `image`, or the first text that looks like one.
+
+    Raises:
+        FormatError: No text of an annotated task is an address, and it does not name its image.
+    """
+    data = task["data"]
+    found = [data.get("image"), *data.values()]
+    texts = (one for one in found if isinstance(one, str))
+    address = next((one for one in texts if re.search(r"\.\w{2,5}(\?|$)", one)), "")
+    name = image_name(data, address)
+    if not name and any(not one.get("was_cancelled") for one in task["annotations"]):
+        raise FormatError("none of its data is the address of an image")
+    return name, address
+
+
+def _read(made: Document, task: Mapping[str, Any], name: str, address: str) -> None:
     kept = [one for one in task["annotations"] if not one.get("was_cancelled")]
     if len(kept) < len(task["annotations"]):
         made.left_out["annotations that were skipped"] += 1
@@ -84,8 +150,8 @@ def _read(made: Document, task: Mapping[str, Any]) -> None:
     if size[0] is None:
         made.left_out["images without regions, whose size nothing tells"] += 1
         return
-    (name, address), (width, height) = image_name(task), size
-    image = made.image(name, width, height, origin=address)
+    width, height = size
+    image = made.image(name, width, height, origin=image_name(task["data"], "") or address)
     for drawn in read_regions(latest["result"], ImageRef(name, "", width, height), made.left_out):
         for concept in drawn.concepts:
             made.add(image, concept, drawn.mask)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from reco_assist.formats import write_coco
 from reco_assist.label_studio.project import find
 from reco_assist.label_studio.pulled import POLICIES, STATE, Policy, Pulled, read_state, state
 from reco_assist.label_studio.server import Server
-from reco_assist.label_studio.tasks import read_task
+from reco_assist.label_studio.tasks import part_tasks, read_task
 from reco_assist.locks import only_writer
 
 _WANTED = ("data", "annotations", "predictions", "updated_at")
@@ -74,7 +75,7 @@ def pull(
             place,
             opened.title,
             opened.config.concepts,
-            kept,
+            part_tasks(kept),
             images.absolute() if images is not None else root,
             policy,
             fresh,
@@ -84,7 +85,7 @@ def pull(
         predictions = [result.corrected(one) for one in result.answered]
         write_coco(place / "coco.json", partial(iter, predictions), result.concepts, info=info)
         # Last: after a failure before it, the next pull fetches the same again.
-        write_bytes(place / STATE, state(result, source).encode())
+        write_bytes(place / STATE, state(replace(result, labelled=kept), source).encode())
         return result
 
 

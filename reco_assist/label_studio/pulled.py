@@ -1,7 +1,7 @@
 """What a pull left in a folder: every task, decoded, and what people say is in its image."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,7 +13,7 @@ from reco_assist.errors import FormatError, InputError, short
 from reco_assist.formats.label_studio_regions import Drawn
 from reco_assist.formats.stream import dumps
 from reco_assist.json_files import read_json
-from reco_assist.label_studio.tasks import LSTask, from_json, to_json
+from reco_assist.label_studio.tasks import LSTask, from_json, part_tasks, to_json
 from reco_assist.masks import rle
 
 Policy = Literal["latest", "first", "majority"]
@@ -79,7 +79,8 @@ def read_pulled(folder: Path) -> Pulled:
     path = folder / STATE
     if not path.is_file():
         raise InputError(f"{folder} holds no corrections; run reco-assist pull first.")
-    return _load(path)[0]
+    pulled, _ = _load(path)
+    return replace(pulled, labelled=part_tasks(pulled.labelled))
 
 
 def state(pulled: Pulled, source: str) -> str:

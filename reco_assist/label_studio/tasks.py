@@ -3,11 +3,12 @@
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from reco_assist.annotations import ImageRef
 from reco_assist.errors import FormatError, reason, short
+from reco_assist.formats.label_studio_export import image_name, part_names
 from reco_assist.formats.label_studio_regions import Drawn, read_regions
 from reco_assist.label_studio.project import Project
 from reco_assist.masks import rle
@@ -130,7 +131,7 @@ def _read_task(task: Mapping[str, Any], project: Project, notes: Counter[str]) -
         if task["annotations"]:
             notes["annotated tasks, since nothing tells the size of their images,"] += 1
         return None
-    name = str(data.get("file_name") or url.rsplit("/", 1)[-1] or task["id"])
+    name = image_name(data, url) or str(task["id"])
     width, height = int(width), int(height)
     rle.check_size(height, width)
     image = ImageRef(name, str(data.get("key") or f"task-{task['id']}"), width, height)
@@ -163,6 +164,14 @@ def _read_task(task: Mapping[str, Any], project: Project, notes: Counter[str]) -
     )
 
 
+def part_tasks(tasks: Sequence[LSTask]) -> tuple[LSTask, ...]:
+    """Tasks whose images have names of their own, as a data set needs them."""
+    names = part_names([(one.image.file_name, one.url) for one in tasks])
+    return tuple(
+        replace(one, image=replace(one.image, file_name=name)) for one, name in zip(tasks, names, strict=True)
+    )
+
+
 def _number(who: object) -> int:
     number = who["id"] if isinstance(who, dict) else who
     return int(str(number or 0))
@@ -183,7 +192,9 @@ def to_json(task: LSTask) -> dict[str, Any]:
 
 def from_json(data: Mapping[str, Any]) -> LSTask:
     """A task that `to_json` wrote; whatever error arises, it did not."""
-    image = ImageRef(**data["image"])
+    image, url = ImageRef(**data["image"]), str(data["url"])
+    if image.file_name == url.rsplit("/", 1)[-1]:  # what the first release called images it knew no name of
+        image = replace(image, file_name=image_name({}, url) or image.file_name)
     rle.check_size(image.height, image.width)
 
     def drawn(regions: Sequence[Mapping[str, Any]]) -> tuple[Drawn, ...]:
@@ -205,7 +216,7 @@ def from_json(data: Mapping[str, Any]) -> LSTask:
         int(data["task"]),
         str(data["updated"]),
         image,
-        str(data["url"]),
+        url,
         tuple(
             LSPrediction(one["id"], one["model_version"], drawn(one["regions"])) for one in data["guesses"]
         ),
