@@ -3,12 +3,14 @@
 import json
 import logging
 import re
+import shutil
 import signal
 from pathlib import Path
 
 import label_studio_server
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 from site_of_harm import Site
 
@@ -77,11 +79,18 @@ def encoder():
 
 
 @pytest.fixture(scope="session")
-def samples(encoder, tmp_path_factory):
-    """An archive of the sample images."""
-    archive = Archive.create(tmp_path_factory.mktemp("archive") / "samples.reco", encoder=encoder)
-    archive.add(SAMPLES / "archive", progress=False)
-    return archive
+def samples(encoder, tmp_path_factory, worker_id):
+    """An archive of the sample images: made once, and copied for each worker, so that each may write."""
+    own = tmp_path_factory.mktemp("archive") / "samples.reco"
+    base = tmp_path_factory.getbasetemp()
+    made = (base if worker_id == "master" else base.parent) / "samples.reco"
+    with FileLock(made.with_suffix(".lock")):
+        if not made.exists():
+            Archive.create(own, encoder=encoder).add(SAMPLES / "archive", progress=False)
+            shutil.copytree(own, made)
+        elif not own.exists():
+            shutil.copytree(made, own)
+    return Archive.open(own, encoder=encoder)
 
 
 @pytest.fixture(scope="session")

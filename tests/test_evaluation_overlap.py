@@ -5,7 +5,6 @@ from predictions import blob
 from skimage.morphology import disk
 from skimage.segmentation import find_boundaries
 from sklearn.metrics import accuracy_score, confusion_matrix, jaccard_score
-from torchmetrics.classification import BinaryJaccardIndex, MulticlassJaccardIndex
 
 from reco_assist.errors import InputError
 from reco_assist.evaluation import (
@@ -29,6 +28,8 @@ def _pair(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_overlap_equals_sklearn_and_torchmetrics(seed):
+    from torchmetrics.classification import BinaryJaccardIndex  # takes seconds
+
     predicted, truth, valid = _pair(seed)
     found = overlap(predicted, truth, valid=valid)
     assert found.iou == pytest.approx(jaccard_score(truth[valid], predicted[valid]))
@@ -123,6 +124,8 @@ def test_a_region_is_right_when_it_is_all_of_the_truth_or_one_part_of_it():
 
 @pytest.mark.parametrize("seed", range(3))
 def test_confusion_equals_sklearn_and_torchmetrics(seed):
+    from torchmetrics.classification import MulticlassJaccardIndex  # takes seconds
+
     rng = np.random.default_rng(seed)
     truth, predicted = rng.integers(0, 5, (40, 50)), rng.integers(0, 4, (40, 50))
     truth[rng.random(truth.shape) < 0.2] = 255

@@ -8,8 +8,6 @@ from scipy import stats
 from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, brier_score_loss
-from torchmetrics.classification import BinaryCalibrationError
-from torchmetrics.retrieval import RetrievalPrecision
 
 from reco_assist.errors import InputError
 from reco_assist.evaluation import (
@@ -31,6 +29,8 @@ def _scored(seed: int, count: int = 400) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("bins", [1, 5, 10, 15])
 @pytest.mark.parametrize("seed", range(3))
 def test_reliability_equals_torchmetrics_and_sklearn(seed, bins):
+    from torchmetrics.classification import BinaryCalibrationError  # takes seconds
+
     scores, outcomes = _scored(seed)
     curve = reliability(scores, outcomes, bins=bins)
     metric = BinaryCalibrationError(n_bins=bins, norm="l1")
@@ -108,6 +108,8 @@ def test_average_precision_equals_sklearn_also_with_ties(seed):
 
 @pytest.mark.parametrize("k", [1, 7, 30])
 def test_precision_at_k_equals_torchmetrics(k):
+    from torchmetrics.retrieval import RetrievalPrecision  # takes seconds
+
     rng = np.random.default_rng(k)
     scores, relevant = rng.random(30), rng.random(30) < 0.4
     ranked = relevant[np.argsort(-scores)]

@@ -17,6 +17,8 @@ from reco_assist.json_files import JsonLog
 from reco_assist.runs import Run, list_targets, root_of, run
 from reco_assist.segmenter import Segmenter
 
+pytestmark = pytest.mark.usefixtures("coarse")
+
 OLDER = Path(__file__).parent / "old" / "run-0.1"  # made by release 0.1
 OPTIONS = {
     "refine": "auto",
