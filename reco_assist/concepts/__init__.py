@@ -3,7 +3,7 @@
 from reco_assist.annotations.spec import ConceptSpec, ExemplarSpec, Method
 from reco_assist.concepts.builder import ConceptBuilder
 from reco_assist.concepts.cell_votes import REFINE_SIDE, around_threshold, with_vote
-from reco_assist.concepts.co_segmentation import OUTLYING, CoSegmentation, word_activation
+from reco_assist.concepts.co_segmentation import CoSegmentation, word_activation
 from reco_assist.concepts.concept import Concept, Provenance, Seed
 from reco_assist.concepts.exemplars import exemplar_query, exemplar_spec, read_exemplars
 from reco_assist.concepts.found import PAPER_CONTEXTS, Found, first_look
@@ -14,7 +14,6 @@ from reco_assist.concepts.quality import Quality, ambiguous, unfamiliar
 from reco_assist.concepts.remaining import expected_positives
 
 __all__ = [
-    "OUTLYING",
     "PAPER_CONTEXTS",
     "REFINE_SIDE",
     "CoSegmentation",

@@ -3,7 +3,7 @@
 from reco_assist.encoders.compact import Codes, CompactCells, compact_cells
 from reco_assist.encoders.load import default_encoder, load_encoder
 from reco_assist.encoders.names import identity
-from reco_assist.encoders.presets import PRESETS, Preset, preset_of
+from reco_assist.encoders.presets import PRESETS, preset_of
 from reco_assist.encoders.protocols import (
     DenseEncoder,
     Encoder,
@@ -20,7 +20,6 @@ __all__ = [
     "Encoder",
     "Features",
     "LanguageImageEncoder",
-    "Preset",
     "TextEmbedding",
     "compact_cells",
     "default_encoder",

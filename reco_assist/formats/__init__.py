@@ -11,7 +11,7 @@ from reco_assist.formats.label_studio import (
     to_label_studio,
     write_label_studio,
 )
-from reco_assist.formats.names import find_image, name_key
+from reco_assist.formats.names import name_key
 from reco_assist.formats.panoptic import write_panoptic
 from reco_assist.formats.png import label_map, write_label_map, write_label_maps, write_legend
 from reco_assist.formats.reading import read_dataset
@@ -23,7 +23,6 @@ __all__ = [
     "Format",
     "by_concept",
     "check_formats",
-    "find_image",
     "is_crowd",
     "keep_numbers",
     "label_config",

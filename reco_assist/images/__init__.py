@@ -1,6 +1,6 @@
 """Image files: find, identify, decode upright, resize."""
 
-from reco_assist.image_files import MAX_PIXELS, MemoryShortError
+from reco_assist.image_files import MemoryShortError
 from reco_assist.images.fingerprint import NEAR_DUPLICATE, near_duplicate_groups, perceptual_hash
 from reco_assist.images.listing import folder_of, list_images, say_unread
 from reco_assist.images.places import (
@@ -13,7 +13,6 @@ from reco_assist.images.places import (
     allowed_stores,
     is_remote,
     note,
-    noted,
     unnamed_store,
 )
 from reco_assist.images.reading import Decoded, content_hash, decode, read_bytes
@@ -22,7 +21,6 @@ from reco_assist.images.shards import SUFFIXES, Shard, hint, is_shard, is_there,
 from reco_assist.images.stamps import Stamp, is_of, read_stamp, stamp
 
 __all__ = [
-    "MAX_PIXELS",
     "NEAR_DUPLICATE",
     "STORES",
     "STORES_VARIABLE",
@@ -47,7 +45,6 @@ __all__ = [
     "list_images",
     "near_duplicate_groups",
     "note",
-    "noted",
     "open_shard",
     "perceptual_hash",
     "read_bytes",

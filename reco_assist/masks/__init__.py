@@ -1,7 +1,7 @@
 """Masks and their formats. Use the codecs as namespaces: `rle.encode(mask)`, `brush.encode(mask)`."""
 
 from reco_assist.masks import brush, colours, components, polygons, rle
-from reco_assist.masks.components import encode_labels, label, split_touching
+from reco_assist.masks.components import encode_labels, label
 from reco_assist.masks.counts import Rle
 
 __all__ = [
@@ -13,5 +13,4 @@ __all__ = [
     "label",
     "polygons",
     "rle",
-    "split_touching",
 ]

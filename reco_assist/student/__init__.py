@@ -7,7 +7,7 @@ from reco_assist.student.examples import Examples, read_corrected_masks
 from reco_assist.student.network import Design
 from reco_assist.student.onnx import export_onnx
 from reco_assist.student.predictor import StudentSegmenter, load_predictor
-from reco_assist.student.pseudo_labels import PseudoLabel, corrected_label, pseudo_label
+from reco_assist.student.pseudo_labels import pseudo_label
 from reco_assist.student.recipe import FROZEN, Recipe
 from reco_assist.student.student import Student
 from reco_assist.student.training import Moment, train
@@ -17,11 +17,9 @@ __all__ = [
     "Design",
     "Examples",
     "Moment",
-    "PseudoLabel",
     "Recipe",
     "Student",
     "StudentSegmenter",
-    "corrected_label",
     "export_onnx",
     "load_predictor",
     "pseudo_label",
