@@ -8,8 +8,7 @@ from mask_cases import NAMED, masks
 from pycocotools import mask as coco
 
 from reco_assist.errors import FormatError, InputError
-from reco_assist.masks import Rle, rle
-from reco_assist.masks.counts import areas
+from reco_assist.masks import Rle, counts, rle
 
 
 def reference(mask: np.ndarray) -> dict:
@@ -116,20 +115,27 @@ def test_masks_of_every_kind_and_size_are_read_together_as_pycocotools_reads_eac
                 expected.append(coco.frPyObjects(segmentations[-1], height, width))
             case kind:
                 expected.append(reference(mask))
-                counts = expected[-1]["counts"]
+                text = expected[-1]["counts"]
                 segmentations.append(
-                    {"size": [height, width], "counts": counts if kind == "bytes" else counts.decode()}
+                    {"size": [height, width], "counts": text if kind == "bytes" else text.decode()}
                 )
     found = rle.from_coco_all(segmentations, [mask.shape for mask in several])
     assert [one.counts for one in found] == [one["counts"].decode() for one in expected]
-    assert areas(found).tolist() == [coco.area(one) for one in expected]
+    # Its boxes are of the runs that it writes itself: an empty run moves them.
+    around = [coco.toBbox(coco.encode(coco.decode(one))).tolist() for one in expected]
+    for letters in (1, 20, 1 << 20):  # read one by one, some or all together
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(counts, "_AT_ONCE", letters)
+            assert counts.areas(found).tolist() == [coco.area(one) for one in expected]
+            assert counts.boxes(found).tolist() == around
+    assert [rle.bbox(one) for one in found] == [tuple(box) for box in around]
 
 
 def test_one_damaged_mask_among_others_is_found():
     full, empty = rle.encode(NAMED["full"]), rle.encode(NAMED["empty"])
     for damaged in (Rle(4, 5, ""), Rle(4, 5, "d"), Rle(4, 5, "d0P"), Rle(4, 5, "0"), Rle(4, 5, "d0N60")):
         with pytest.raises(FormatError, match="RLE counts"):
-            areas([full, damaged, empty])
+            counts.areas([full, damaged, empty])
 
 
 @pytest.mark.parametrize(

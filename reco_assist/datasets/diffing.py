@@ -186,7 +186,9 @@ def _image(old: Dataset, before: Record | None, new: Dataset, after: Record | No
 
 
 def _masks(dataset: Dataset, number: Id) -> list[tuple[tuple[str, bool], Rle]]:
-    return [((dataset.concept(one), is_crowd(one)), dataset.mask(one)) for one in dataset.annotations[number]]
+    records = dataset.annotations[number]
+    keys = [(dataset.concept(one), is_crowd(one)) for one in records]
+    return list(zip(keys, dataset.masks(records), strict=True))
 
 
 def _size(image: Record) -> tuple[int, int]:

@@ -116,7 +116,7 @@ def _annotations(
         for key in [*news, *((name, False) for name in judged if (name, False) not in news)]:
             name, crowd = key
             before, after = olds.get(key, []), news.get(key, [])
-            places = pair_masks([base.mask(one) for one in before], [new.mask(one) for one in after])
+            places = pair_masks(base.masks(before), new.masks(after))
             same = {j for _, j, overlap in places if overlap == 1}
             result.known[name] += len(same)
             left = [one for j, one in enumerate(after) if j not in same]
@@ -165,8 +165,7 @@ def _correct(
 
 def _same_pixels(base: Dataset, before: list[Record], new: Dataset, after: list[Record]) -> bool:
     """Whether annotations cover the same pixels in all: sessions join the instances that touch."""
-    unions = [rle.union([data.mask(one) for one in part]) for data, part in ((base, before), (new, after))]
-    return unions[0] == unions[1]
+    return rle.union(base.masks(before)) == rle.union(new.masks(after))
 
 
 def _judged(new: Dataset, image: Record, news: Mapping[tuple[str, bool], object]) -> set[str]:

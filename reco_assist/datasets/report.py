@@ -22,6 +22,7 @@ from reco_assist.formats.photographs import open_photograph
 from reco_assist.formats.plain import Record
 from reco_assist.masks import rle
 from reco_assist.masks.colours import colours_of, css
+from reco_assist.masks.counts import areas, boxes
 from reco_assist.masks.sheet import overlay
 from reco_assist.version import __version__
 
@@ -135,9 +136,7 @@ def write_report(
     sections = []
     measured: list[_Mask] = []
     for number, (name, annotations) in enumerate(by_concept(dataset).items(), start=1):
-        masks = [
-            one for one in (_measure(dataset, a) for a in annotations if not is_crowd(a)) if one.share > 0
-        ]
+        masks = _measure(dataset, [one for one in annotations if not is_crowd(one)])
         crowds = sum(map(is_crowd, annotations))
         sections.append(_section(dataset, name, masks, crowds, colours_of([number])[0], images, problems))
         measured += masks
@@ -214,19 +213,27 @@ def _section(
     )
 
 
-def _measure(dataset: Dataset, annotation: Record) -> _Mask:
-    mask = dataset.mask(annotation)
-    x, y, width, height = rle.bbox(mask)
-    sure = score(annotation)
-    return _Mask(
-        annotation,
-        rle.area(mask) / (mask.height * mask.width),
-        (x + width / 2) / mask.width,
-        (y + height / 2) / mask.height,
-        mask.counts,
-        None if sure is None else min(1.0, max(0.0, sure)),
-        x == 0 or y == 0 or x + width == mask.width or y + height == mask.height,
-    )
+def _measure(dataset: Dataset, annotations: Sequence[Record]) -> list[_Mask]:
+    """Those that have a pixel."""
+    masks = dataset.masks(annotations)
+    if not masks:
+        return []
+    sizes = np.array([(mask.width, mask.height) for mask in masks])  # (n, 2)
+    pixels, box = areas(masks), boxes(masks)  # (n,), (n, 4)
+    start, end = box[:, :2], box[:, :2] + box[:, 2:]  # (n, 2)
+    shares = pixels / sizes.prod(axis=1)  # (n,)
+    centres = (start + box[:, 2:] / 2) / sizes  # (n, 2)
+    edges = ((start == 0) | (end == sizes)).any(axis=1)  # (n,)
+    rows = zip(annotations, masks, shares.tolist(), centres.tolist(), edges.tolist(), strict=True)
+    return [
+        _Mask(one, share, x, y, mask.counts, _clipped(score(one)), edge)
+        for one, mask, share, (x, y), edge in rows
+        if share > 0
+    ]
+
+
+def _clipped(sure: float | None) -> float | None:
+    return None if sure is None else min(1.0, max(0.0, sure))
 
 
 def _choose(masks: Sequence[_Mask]) -> tuple[list[_Mask], list[_Mask], str]:

@@ -205,7 +205,7 @@ def _score(
     negatives = sorted(covered.keys() - set(concept.positives) - concept.ignored)
     for file in negatives:
         found = predictions.of(covered[file], category)
-        united = rle.union([predictions.mask(one) for one in found]) if found else None
+        united = rle.union(predictions.masks(found))
         share = 0.0 if united is None else rle.area(united) / (united.height * united.width)
         if share > FALSE_MASK:
             false.append(FalseMask(file, covered[file], share))

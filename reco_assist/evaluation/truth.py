@@ -106,6 +106,6 @@ def truth_of(dataset: Dataset) -> Truth:
 
 
 def _united(codes: list[Rle], crowds: list[Rle]) -> Labelled:
-    mask = np.logical_or.reduce([rle.decode(code) for code in codes])  # (H, W)
-    crowd = np.logical_or.reduce([rle.decode(code) for code in crowds] or [np.zeros_like(mask)])  # (H, W)
+    height, width = codes[0].height, codes[0].width
+    mask, crowd = (rle.decode_all(some, height, width) for some in (codes, crowds))  # (H, W) each
     return Labelled(mask, ~crowd | mask)

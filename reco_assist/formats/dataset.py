@@ -16,10 +16,10 @@ from reco_assist.formats.fields import cut
 from reco_assist.formats.names import below, clean_name, file_keys, find_image, name_key
 from reco_assist.formats.plain import Id, Record, masked, plain
 from reco_assist.formats.regions import at_shape
-from reco_assist.masks import Rle
+from reco_assist.masks import Rle, rle
 from reco_assist.masks.counts import areas
 
-_AT_ONCE = 1000  # masks that are drawn together; what is done for each call is shared
+_AT_ONCE = 250  # masks that are drawn together: they share what each call takes
 _NONE = (None, None)
 
 
@@ -101,7 +101,23 @@ class Dataset:
         Raises:
             FormatError: Its segmentation is damaged or of another size.
         """
-        return self._draw([annotation])[0]
+        return self.masks([annotation])[0]
+
+    def masks(self, annotations: Sequence[Record]) -> list[Rle]:
+        """The pixels of annotations, as `mask` gives those of each, in a tenth of the time.
+
+        Raises:
+            FormatError: A segmentation is damaged or of another size.
+        """
+        known = self._masks
+        new = [one for one in annotations if known.get(one["id"], _NONE)[0] is not one]
+        for start in range(0, len(new), _AT_ONCE):
+            some = new[start : start + _AT_ONCE]
+            images = [self.image(one) for one in some]
+            sizes = [(image["height"], image["width"]) for image in images]
+            for one, mask in zip(some, masked(some, sizes, self.source), strict=True):
+                known[one["id"]] = one, mask
+        return [known[one["id"]][1] for one in annotations]
 
     @cached_property
     def drawn(self) -> "Dataset":
@@ -111,26 +127,12 @@ class Dataset:
             FormatError: A mask is damaged.
         """
         every = self.document["annotations"]
-        kept: list[Record] = []
-        for start in range(0, len(every), _AT_ONCE):
-            some = every[start : start + _AT_ONCE]
-            kept += [one for one, area in zip(some, areas(self._draw(some)), strict=True) if area]
+        kept = [one for one, area in zip(every, areas(self.masks(every)), strict=True) if area]
         if len(kept) == len(every):
             return self
         drawn = self._with(annotations=kept)
         drawn.__dict__["drawn"] = drawn
         return drawn
-
-    def _draw(self, annotations: Sequence[Record]) -> list[Rle]:
-        """The pixels of annotations, which are remembered."""
-        known = self._masks
-        new = [one for one in annotations if known.get(one["id"], _NONE)[0] is not one]
-        if new:
-            images = [self.image(one) for one in new]
-            sizes = [(image["height"], image["width"]) for image in images]
-            for one, mask in zip(new, masked(new, sizes, self.source), strict=True):
-                known[one["id"]] = one, mask
-        return [known[one["id"]][1] for one in annotations]
 
     def find(self, file_name: str) -> Id | None:
         """The id of the image of a name, however that is written; None where there is none."""
@@ -160,10 +162,8 @@ class Dataset:
             if image is None:
                 raise InputError(f"an image is not in {self.source}: segment it too")
             shape = self.images[image]["height"], self.images[image]["width"]
-        united = np.zeros(shape, np.bool_)  # (H, W)
-        for one in () if image is None else self.of(image, concept):
-            united |= at_shape(self.mask(one), united.shape)
-        return united
+        united = rle.union(self.masks([] if image is None else self.of(image, concept)))
+        return np.zeros(shape, np.bool_) if united is None else at_shape(united, shape)
 
     def presence(self, image: Id, concept: str) -> float | None:
         """The probability that an image shows a concept, where the data set states one."""

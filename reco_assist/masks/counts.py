@@ -4,7 +4,7 @@ It is read here and not by pycocotools, whose C code trusts it: counts that over
 outside its memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,6 +15,7 @@ from pycocotools import mask as coco
 from reco_assist.errors import FormatError
 
 _LETTERS = bytes(range(48, 112))  # of compressed counts
+_AT_ONCE = 1 << 16  # letters that are read together: what is made of them stays in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,33 +39,113 @@ def compress(counts: NDArray[np.integer], height: int, width: int) -> Rle:
     return Rle(height, width, packed["counts"].decode("ascii"))
 
 
-@lru_cache(maxsize=4)  # whoever reads a mask asks at once for its area and its box
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """The run lengths of masks, one mask after the other.
+
+    Attributes:
+        values: (n,) pixels, of the background and of the mask in turn; read-only.
+        sizes: (masks,) how many runs each mask has, at least one.
+    """
+
+    values: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+    @property
+    def first(self) -> NDArray[np.int64]:
+        """(masks,) where the runs of each mask begin."""
+        found: NDArray[np.int64] = np.cumsum(self.sizes) - self.sizes
+        return found
+
+    @property
+    def inside(self) -> NDArray[np.bool_]:
+        """(n,) which runs are of the mask."""
+        odd = (np.arange(self.values.size) - np.repeat(self.first, self.sizes)) % 2  # (n,)
+        return odd.astype(np.bool_)
+
+
 def read_counts(mask: Rle) -> NDArray[np.int64]:
     """The run lengths (n,) of a mask, background first; read-only.
 
     Raises:
         FormatError: The counts are no COCO counts of this size.
     """
-    values, _ = read_all([mask])
-    values.flags.writeable = False
-    return values
+    return _read_one(mask).values
 
 
-def read_all(masks: Sequence[Rle]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The run lengths of masks, one after the other.
-
-    The text has five bits a character, lowest first, 32 marks more to come, 16 of the last the sign. From the
-    fourth on, each count is the difference from the one before the last.
-
-    Args:
-        masks: At least one.
-
-    Returns:
-        values: (n,) of all masks.
-        sizes: (masks,) how many each has, at least one.
+def check_all(masks: Sequence[Rle]) -> None:
+    """Read every mask.
 
     Raises:
         FormatError: Counts are no COCO counts of their mask's size.
+    """
+    for _ in _read_all(masks):
+        pass
+
+
+def areas(masks: Sequence[Rle]) -> NDArray[np.int64]:
+    """Pixels (masks,) inside each mask.
+
+    Raises:
+        FormatError: Counts are no COCO counts of their mask's size.
+    """
+    found = [np.add.reduceat(runs.values * runs.inside, runs.first) for _, runs in _read_all(masks)]
+    return np.concatenate([np.zeros(0, np.int64), *found])
+
+
+def boxes(masks: Sequence[Rle]) -> NDArray[np.int64]:
+    """The box (masks, 4), x, y, width and height in pixels, around each mask; all zero where it is empty.
+
+    Raises:
+        FormatError: Counts are no COCO counts of their mask's size.
+    """
+    found = [_boxes(part, runs) for part, runs in _read_all(masks)]
+    return np.concatenate([np.zeros((0, 4), np.int64), *found])
+
+
+def _boxes(masks: Sequence[Rle], runs: Runs) -> NDArray[np.int64]:
+    found = np.zeros((len(masks), 4), np.int64)
+    pixels = np.add.reduceat(runs.values, runs.first)  # (masks,)
+    before = np.repeat(np.cumsum(pixels) - pixels, runs.sizes)  # (n,), pixels of the masks before
+    chosen = runs.inside & (runs.values > 0)  # (n,)
+    of = np.repeat(np.arange(len(masks)), runs.sizes)[chosen]  # (runs,), their masks
+    if not of.size:
+        return found
+    ends = (np.cumsum(runs.values) - before)[chosen]  # (runs,)
+    heights = np.array([mask.height for mask in masks])[of]  # (runs,)
+    left, top = np.divmod(ends - runs.values[chosen], heights)
+    right, bottom = np.divmod(ends - 1, heights)
+    on = left < right  # (runs,): a run that goes on in the next column touches both edges
+    top, bottom = np.where(on, 0, top), np.where(on, heights - 1, bottom)
+    drawn, starts = np.unique(of, return_index=True)
+    low = np.stack([np.minimum.reduceat(one, starts) for one in (left, top)], 1)  # (drawn, 2)
+    high = np.stack([np.maximum.reduceat(one, starts) for one in (right, bottom)], 1)  # (drawn, 2)
+    found[drawn] = np.hstack([low, high - low + 1])
+    return found
+
+
+def _read_all(masks: Sequence[Rle]) -> Iterator[tuple[Sequence[Rle], Runs]]:
+    """Masks with their run lengths, so many at a time that memory is bounded."""
+    start, letters = 0, 0
+    for place, mask in enumerate(masks):
+        if letters and letters + len(mask.counts) > _AT_ONCE:
+            yield masks[start:place], _read(masks[start:place])
+            start, letters = place, 0
+        letters += len(mask.counts)
+    rest = masks[start:]
+    if rest:
+        yield rest, _read_one(rest[0]) if len(rest) == 1 else _read(rest)
+
+
+@lru_cache(maxsize=4)  # whoever reads a mask asks at once for its area and its box
+def _read_one(mask: Rle) -> Runs:
+    return _read([mask])
+
+
+def _read(masks: Sequence[Rle]) -> Runs:
+    """The text has five bits a character, lowest first, 32 marks more to come, 16 of the last the sign.
+
+    From the fourth on, each count is the difference from the one before the last.
     """
     data = "".join([mask.counts for mask in masks])
     letters = data.encode("latin-1", "replace")
@@ -91,22 +172,8 @@ def read_all(masks: Sequence[Rle]) -> tuple[NDArray[np.int64], NDArray[np.int64]
     _accumulate(values, order % 2 == 1, sizes // 2)
     _accumulate(values, (order % 2 == 0) & (order > 0), (sizes - 1) // 2)
     _check(masks, values, sizes, first)
-    return values, sizes
-
-
-def areas(masks: Sequence[Rle]) -> NDArray[np.int64]:
-    """Pixels (masks,) inside each mask.
-
-    Raises:
-        FormatError: Counts are no COCO counts of their mask's size.
-    """
-    if not masks:
-        return np.zeros(0, np.int64)
-    values, sizes = read_all(masks)
-    first = np.cumsum(sizes) - sizes  # (masks,)
-    inside = (np.arange(values.size) - np.repeat(first, sizes)) % 2  # (n,)
-    found: NDArray[np.int64] = np.add.reduceat(values * inside, first)
-    return found
+    values.flags.writeable = False
+    return Runs(values, sizes)
 
 
 def _accumulate(values: NDArray[np.int64], chosen: NDArray[np.bool_], sizes: NDArray[np.int64]) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from reco_assist.errors import FormatError, InputError
-from reco_assist.masks.counts import Rle, compress, read_all, read_counts
+from reco_assist.masks.counts import Rle, areas, boxes, check_all, compress, read_counts
 from reco_assist.masks.filling import fill_all, flat_numbers
 
 _MAX_PIXELS = 1 << 28  # more than any image we decode; a mask takes a byte for each
@@ -84,7 +84,7 @@ def area(rle: Rle) -> int:
     Raises:
         FormatError: The counts are no COCO counts of this size.
     """
-    return int(read_counts(rle)[1::2].sum())
+    return int(areas([rle])[0])
 
 
 def bbox(rle: Rle) -> tuple[int, int, int, int]:
@@ -93,20 +93,8 @@ def bbox(rle: Rle) -> tuple[int, int, int, int]:
     Raises:
         FormatError: The counts are no COCO counts of this size.
     """
-    counts = read_counts(rle)
-    ends = np.cumsum(counts)[1::2]  # (runs,)
-    lengths = counts[1::2]  # (runs,)
-    ends, lengths = ends[lengths > 0], lengths[lengths > 0]
-    if not lengths.size:
-        return 0, 0, 0, 0
-    left, top = np.divmod(ends - lengths, rle.height)
-    right, bottom = np.divmod(ends - 1, rle.height)
-    if np.any(left < right):  # a run that goes on in the next column touches both edges
-        y0, y1 = 0, rle.height - 1
-    else:
-        y0, y1 = int(top.min()), int(bottom.max())
-    x0, x1 = int(left[0]), int(right[-1])
-    return x0, y0, x1 - x0 + 1, y1 - y0 + 1
+    x, y, width, height = boxes([rle])[0].tolist()
+    return x, y, width, height
 
 
 def iou(first: Rle, second: Rle) -> float:
@@ -142,8 +130,7 @@ def union(masks: Sequence[Rle]) -> Rle | None:
     height, width = masks[0].height, masks[0].width
     if any((one.height, one.width) != (height, width) for one in masks):
         raise InputError("Masks of different sizes cannot be united; bring them to one size.")
-    for one in masks:
-        read_counts(one)  # pycocotools trusts them
+    check_all(masks)  # pycocotools trusts them
     merged = coco.merge([to_coco(one) for one in masks])
     return Rle(height, width, merged["counts"].decode("ascii"))
 
@@ -197,8 +184,7 @@ def from_coco_all(segmentations: Sequence[object], sizes: Sequence[tuple[int, in
                 polygons[place] = parts
             case _:
                 raise FormatError("A segmentation must be an RLE with size and counts or a list of polygons.")
-    if texts:
-        read_all(list(texts.values()))
+    check_all(list(texts.values()))
     filled = fill_all(list(polygons.values()), [sizes[place] for place in polygons])
     found |= texts | dict(zip(polygons, filled, strict=True))
     return [found[place] for place in range(len(found))]
