@@ -37,6 +37,7 @@ LONG = {
     "Search in 1.28 million images, all cells": "search.py --images 1280000",
     "Search in 5 million images": "search.py --images 5000000 --single",
     "20,000 files under a memory cap, killed": "endurance.py",
+    "Data sets of a million masks": "datasets.py --annotations 1000000 --without evaluate",
     "Encoders that need a network": "encoders.py clip paper",
 }
 ORDER = [*COMMANDS, *LONG]
