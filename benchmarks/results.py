@@ -30,6 +30,7 @@ COMMANDS = {
     "Start": "startup.py",
     "Interaction": "interaction.py",
     "Data sets": "datasets.py",
+    "Folders of files": "folders.py",
     "Decisions in a large session": "session.py",
 }
 LONG = {
@@ -37,6 +38,7 @@ LONG = {
     "Search in 1.28 million images, all cells": "search.py --images 1280000",
     "Search in 5 million images": "search.py --images 5000000 --single",
     "20,000 files under a memory cap, killed": "endurance.py",
+    "A folder of 100,000 files": "folders.py --images 100000",
     "Data sets of a million masks": "datasets.py --annotations 1000000 --without evaluate",
     "Encoders that need a network": "encoders.py clip paper",
 }
