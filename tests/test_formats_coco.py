@@ -2,10 +2,12 @@
 
 import copy
 import gzip
+import io
 import json
 import math
 import re
 import shutil
+import sys
 import unicodedata
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from pycocotools.coco import COCO
 from typer.testing import CliRunner
 
 from reco_assist.cli.app import app
+from reco_assist.cli.options import read_drawn
 from reco_assist.errors import FormatError, RecoAssistError
 from reco_assist.formats.regions import region
 from reco_assist.masks import rle
@@ -339,6 +342,17 @@ def test_a_mask_without_any_pixel_is_left_out_and_counted(place):
     assert areas("o/coco.json") == {1: 400}
     assert reco("merge", "good.json", "in.json", "--out", "m.json", "--json")["added"] == {}
     assert iou("in.json", "good.json") == iou("good.json", "in.json") == 1
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_reading_masks_shows_its_progress_in_a_terminal(place, monkeypatch, quiet):
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stderr", terminal)
+    data = document()
+    data["annotations"] += [tall(id=number) for number in range(2, 2500)]
+    read_drawn(Path(written("in.json", data)), images=None, quiet=quiet)
+    assert ("2499/2499" in terminal.getvalue()) is not quiet
 
 
 def test_a_damaged_mask_is_named_among_many(place):

@@ -44,6 +44,8 @@ Exemplars = Annotated[
     ),
 ]
 
+_MASKS = 1000  # between two looks of a progress bar
+
 
 def set_up(*, verbose: int, quiet: bool) -> None:
     """Send the package's log to standard error, as loud as asked for."""
@@ -122,10 +124,16 @@ def read_drawn(
         names: What the numbers of label maps mean.
         quiet: Say nothing.
     """
+    from tqdm.auto import tqdm
+
     from reco_assist.formats import read_dataset
 
     dataset = read_dataset(source, images=images, files=files, names=names)
     say_skipped(dataset.skipped, quiet=quiet)
+    annotations = dataset.document["annotations"]
+    with tqdm(total=len(annotations), unit="mask", desc="read", disable=True if quiet else None) as bar:
+        for start in range(0, len(annotations), _MASKS):
+            bar.update(len(dataset.masks(annotations[start : start + _MASKS])))
     blank = len(dataset.document["annotations"]) - len(dataset.drawn.document["annotations"])
     say_blank(source, blank, quiet=quiet)
     return dataset.drawn
