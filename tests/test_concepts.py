@@ -156,6 +156,7 @@ def test_a_file_gives_back_the_concept_and_its_bytes(archive, exemplars, tmp_pat
     assert again.digest == concept.digest
 
 
+@pytest.mark.slow
 def test_presence_gates_the_samples(samples, truth):
     """Ground truth: masks of the renderer. A mug's images score higher than those without."""
     concept = learn_concept(samples, "mug", k=10)
@@ -264,6 +265,7 @@ def test_concepts_are_frozen(archive):
         learn_concept(archive, "mug", k=4).name = "cup"
 
 
+@pytest.mark.slow
 def test_the_samples_exemplars_find_extinguishers(samples, truth):
     """The encoder does not know the word; three boxes find what it means."""
     concept = learn_concept(samples, "fire extinguisher", k=8, exemplars=truth.exemplars())
@@ -279,6 +281,7 @@ def answered(samples, truth):
     return learn_concept(samples, "bottle", k=4, exemplars=truth.exemplars())
 
 
+@pytest.mark.slow
 def test_a_name_that_exemplars_answer_counts(samples, truth, encoder, answered):
     plain = learn_concept(samples, "fire extinguisher", k=4, exemplars=truth.exemplars())
     assert (plain.text, plain.presence.language) == (None, None)
@@ -295,6 +298,7 @@ def test_a_name_that_exemplars_answer_counts(samples, truth, encoder, answered):
     assert torch.allclose(score_maps(answered, target), without + counted, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_of_older_files_a_name_beside_exemplars_judges_presence_alone(samples, answered, tmp_path):
     (tmp_path / "old.concept").write_bytes(damaged(answered, format=2))
     old = Concept.load(tmp_path / "old.concept")

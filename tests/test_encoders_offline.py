@@ -23,6 +23,7 @@ def test_it_is_an_encoder(encoder):
     assert isinstance(encoder, Encoder)
 
 
+@pytest.mark.slow
 def test_it_classifies_rendered_mugs(encoder, truth):
     """The weights are real: timm's own head says cup or mug about most rendered mugs."""
     names = [file for file, concepts in truth.concepts.items() if concepts == ["mug"]]

@@ -102,10 +102,10 @@ def test_what_the_first_release_pulled_gets_the_name_of_today(sites, tmp_path):
     assert one.image.file_name == "my mug.jpg"
 
 
-def test_a_hundred_thousand_uploads_of_one_name_are_told_apart():
-    """In one pass: cameras call every photograph alike."""
+def test_ten_thousand_uploads_of_one_name_are_told_apart():
+    """Cameras call every photograph alike."""
     from reco_assist.formats.label_studio_export import image_name, part_names
 
-    places = [f"/data/upload/1/{number:08x}-image.jpg" for number in range(100_000)]
+    places = [f"/data/upload/1/{number:08x}-image.jpg" for number in range(10_000)]
     found = part_names([(image_name({}, place), place) for place in places])
     assert set(Counter(found).values()) == {1}

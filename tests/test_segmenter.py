@@ -59,6 +59,7 @@ def masks_of(prediction, size):
     return found
 
 
+@pytest.mark.slow
 def test_real_mugs_are_found(samples, encoder, truth):
     """Against the renderer's exact masks."""
     concept = learn_concept(samples, "mug", k=10)
@@ -73,6 +74,7 @@ def test_real_mugs_are_found(samples, encoder, truth):
     assert np.mean(ious) > 0.5
 
 
+@pytest.mark.slow
 def test_objects_refine_by_default_and_leave_the_papers_method_as_it_was_published(samples, encoder, truth):
     assist = learn_concept(samples, "mug", k=5)
     paper = replace(learn_concept(samples, "mug", k=5, method="paper", contexts=()), name="published")
@@ -131,6 +133,7 @@ def test_scores_are_calibrated(presence, level, expected):
     assert region_score(presence, level) == pytest.approx(expected, abs=2e-4)
 
 
+@pytest.mark.slow
 def test_no_mask_where_the_concept_is_absent(samples, encoder, truth):
     concept = learn_concept(samples, "fire extinguisher", k=8, exemplars=truth.exemplars())
     name = next(f for f in truth.concepts if f.startswith("targets") and truth.concepts[f] == ["mug"])

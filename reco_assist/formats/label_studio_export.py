@@ -68,16 +68,17 @@ def part_names(found: Sequence[tuple[str, str]]) -> list[str]:
     Args:
         found: What `image_name` says of each image, and its address.
     """
-    places: dict[str, set[tuple[str, ...]]] = {}
-    for name, address in found:
-        places.setdefault(name_key(name), set()).add(_steps(address))
-    longer = {key: _parted(key, one) for key, one in places.items() if len(one) > 1}
-    return [
-        longer[name_key(name)][_steps(address)]
-        if name_key(name) in longer and name == _end(address)  # what we gave it stays
-        else name
-        for name, address in found
-    ]
+    names = [name for name, _ in found]
+    alike: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        alike.setdefault(name_key(name), []).append(index)
+    for key, group in alike.items():
+        places = {index: _steps(found[index][1]) for index in group} if len(group) > 1 else {}
+        longer = _parted(key, set(places.values()))
+        for index, steps in places.items():
+            if len(longer) > 1 and names[index] == _end(found[index][1]):  # what we gave it stays
+                names[index] = longer[steps]
+    return names
 
 
 def _parted(key: str, places: set[tuple[str, ...]]) -> dict[tuple[str, ...], str]:
