@@ -48,7 +48,7 @@ from reco_assist.folders import make_output_folder
 from reco_assist.formats import read_group
 from reco_assist.masks import label, rle
 from reco_assist.retrieval import Exemplar, box_exemplar, mask_exemplar
-from reco_assist.segmenter import ProbabilityMaps, Segmenter, Target
+from reco_assist.segmenter import LOOKS, ProbabilityMaps, Segmenter, Target
 
 Record = tuple[float, bool, float, float]
 """Of a predicted mask: score, whether it is right, probability of presence, mean level of the map."""
@@ -220,10 +220,10 @@ def rows(archive: Archive, case: Case) -> Iterator[tuple[str, Callable[[], Conce
             )
 
 
-def score(concept: Concept, refine: str, case: Case, encoder: Encoder) -> Scores:
+def score(concept: Concept, refine: str, case: Case, encoder: Encoder, looks: int) -> Scores:
     """Segment the targets and, where a row decides on presence, the images without the concept."""
     scores = Scores()
-    everywhere = Segmenter([concept], encoder=encoder, refine=refine, presence="off")
+    everywhere = Segmenter([concept], encoder=encoder, refine=refine, presence="off", looks=looks)
     for batch in batches(case, case.targets):
         for target, segmented in zip(batch, everywhere.segment(batch), strict=True):
             shown = case.truth.positives[target.file_name]()
@@ -239,7 +239,7 @@ def score(concept: Concept, refine: str, case: Case, encoder: Encoder) -> Scores
             scores.masks += records if verdict.present else []
     if concept.method == "paper" or refine == "none":
         return scores
-    gated = Segmenter([concept], encoder=encoder, refine=refine)
+    gated = Segmenter([concept], encoder=encoder, refine=refine, looks=looks)
     for batch in batches(case, case.negatives):
         for segmented in gated.segment(batch):
             masks, records = judged(gated, segmented, None)
@@ -376,6 +376,7 @@ def main() -> int:
     parser.add_argument("--positives", type=int, default=15, help="targets of each concept")
     parser.add_argument("--negatives", type=int, default=60, help="images without it")
     parser.add_argument("--rows", help="names, separated by semicolons; all if left out")
+    parser.add_argument("--looks", type=int, default=LOOKS, help="further looks at parts of an image")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="print one object instead of the tables")
@@ -398,7 +399,9 @@ def main() -> int:
         found[concept.name] = retrieval(archive, case)
         for name, learn, refine in rows(archive, case):
             if not wanted or name in wanted:
-                table.setdefault(name, {})[concept.name] = score(learn(), refine, case, encoder)
+                table.setdefault(name, {})[concept.name] = score(
+                    learn(), refine, case, encoder, options.looks
+                )
         kept = {name: {c: vars(s) for c, s in row.items()} for name, row in table.items()}
         write_bytes(options.cache / "scores.json", json.dumps({"rows": kept, "retrieval": found}).encode())
     figures, paired = summary(table), differences(table)

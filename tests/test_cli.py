@@ -237,10 +237,11 @@ def test_learn_with_drop_and_segment_an_archive(archive, tmp_path):
     assert pruned.kept == tuple(digest for i, digest in enumerate(first["kept"]) if i not in {2, 4})
     done = reco(
         "segment", tmp_path / "b.concept", "--images", archive, "--out", tmp_path / "out", "--format", "coco",
-        "--refine", "none",
+        "--refine", "none", "--looks", "0",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     coco = json.loads((tmp_path / "out" / "coco.json").read_text())
+    assert coco["info"]["options"]["looks"] == 0
     assert len(coco["images"]) == 40
     assert all((SAMPLES / "archive" / image["file_name"]).is_file() for image in coco["images"])
     assert not (tmp_path / "out" / "masks").exists()
@@ -385,4 +386,4 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(mug, tmp_path):
     assert done.stderr.startswith("error: Cannot write")
     assert not (out / "coco.json").exists()
     assert process(*arguments).returncode == 0
-    assert (out / "coco.json").exists()
+    assert json.loads((out / "coco.json").read_text())["info"]["options"]["looks"] == 4

@@ -46,6 +46,15 @@ def segment(
         str, typer.Option(help="components; split: part those that touch; none: one region for each concept.")
     ] = "components",
     overlap: Annotated[bool, typer.Option("--overlap", help="Let concepts share pixels.")] = False,
+    looks: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Further looks for small objects, at parts of images with a concept shown by exemplars; "
+            "each costs as much as one more image. 0: whole images alone. [default: 4]",
+            show_default=False,
+        ),
+    ] = None,
     encoder: EncoderName = None,
     engine: Engine = "local",
     ray_address: RayAddress = None,
@@ -62,6 +71,7 @@ def segment(
     from reco_assist.formats import FORMATS, check_formats
     from reco_assist.label_studio.outputs import note_images
     from reco_assist.runs import Run, list_targets, root_of
+    from reco_assist.segmenter import Segmenter
     from reco_assist.student import load_predictor
 
     chosen = FORMATS if formats is None else check_formats(words(formats) or ())
@@ -77,6 +87,7 @@ def segment(
         presence=_choice("--presence", presence, ("auto", "off")),
         instances=_choice("--instances", instances, ("components", "split", "none")),
         overlap=overlap,
+        looks=looks,
     )
     options = {
         "refine": refine,
@@ -84,6 +95,7 @@ def segment(
         "presence": presence,
         "instances": instances,
         "overlap": overlap,
+        "looks": predictor.options["looks"] if isinstance(predictor, Segmenter) else 0,
     }
     with Run.open(out, predictor, targets, options=options) as run:
         run.segment(cluster=cluster, progress=not quiet)

@@ -109,6 +109,11 @@ class Concept:
     quality: Quality | None = None
     banks: tuple[LabelledCells, ...] = ()
 
+    @property
+    def shown(self) -> bool:
+        """Whether exemplars or corrections taught it, and not a word alone."""
+        return len(self.banks) > 1
+
     def check_encoder(self, name: str, weights: str) -> None:
         """Refuse another encoder than the concept was learnt with.
 

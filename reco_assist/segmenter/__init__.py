@@ -3,10 +3,11 @@
 from reco_assist.concepts import REFINE_SIDE
 from reco_assist.segmenter.maps import REFINEMENTS, Refine, full_size, refined, refinement
 from reco_assist.segmenter.predictor import Predictor, predict
-from reco_assist.segmenter.segmenter import Segmenter
+from reco_assist.segmenter.segmenter import LOOKS, Segmenter
 from reco_assist.segmenter.targets import Loaded, ProbabilityMaps, Skipped, Target, load
 
 __all__ = [
+    "LOOKS",
     "REFINEMENTS",
     "REFINE_SIDE",
     "Loaded",

@@ -62,6 +62,18 @@ class Loaded:
     squares: tuple[NDArray[np.uint8], ...]
 
 
+def pixels_again(image: Loaded, reduce_to: int) -> NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB of an image that was loaded, reduced to a number of pixels a side at most.
+
+    Raises:
+        ImageError: It cannot be read any more, or has changed since.
+    """
+    data = read_bytes(image.target.path)
+    if content_hash(data) != image.reference.content_hash:
+        raise ImageError("it changed while it was segmented: run the command again")
+    return decode(data, reduce_to=reduce_to).pixels
+
+
 def load(targets: Sequence[Target], *sides: int) -> list[Loaded | Skipped]:
     """Read a batch of targets at the same time, each resized to squares of some sides in pixels."""
     with ThreadPoolExecutor() as pool:

@@ -16,6 +16,7 @@ from reco_assist.encoders.batches import pixels_of
 from reco_assist.encoders.load import pick_device
 from reco_assist.errors import InputError
 from reco_assist.segmenter import (
+    LOOKS,
     REFINE_SIDE,
     Loaded,
     Predictor,
@@ -152,6 +153,7 @@ def load_predictor(
     presence: Literal["auto", "off"] = "auto",
     instances: Instances = "components",
     overlap: bool = False,
+    looks: int | None = None,
 ) -> Predictor:
     """What segments with a student's file, or with the files of Concepts.
 
@@ -164,9 +166,10 @@ def load_predictor(
         presence: See `Segmenter`.
         instances: See `Segmenter`.
         overlap: See `Segmenter`.
+        looks: See `Segmenter`; its default if None. A student sees the whole image alone.
 
     Raises:
-        InputError: A student came with other files, or a file is missing.
+        InputError: A student came with other files or with further looks, or a file is missing.
         FormatError: A file is neither.
         EncoderError: An encoder or a device is not at hand.
     """
@@ -174,6 +177,8 @@ def load_predictor(
     if students and len(files) > 1:
         raise InputError(f"{students[0]} is a student, and was given with other files: name it alone")
     if students:
+        if looks:
+            raise InputError(f"{students[0]} is a student, which sees whole images alone: leave --looks out")
         student = Student.load(students[0])
         return StudentSegmenter(
             student,
@@ -194,4 +199,5 @@ def load_predictor(
         presence=presence,
         instances=instances,
         overlap=overlap,
+        looks=LOOKS if looks is None else looks,
     )
