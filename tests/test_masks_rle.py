@@ -126,16 +126,26 @@ def test_masks_of_every_kind_and_size_are_read_together_as_pycocotools_reads_eac
     for letters in (1, 20, 1 << 20):  # read one by one, some or all together
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(counts, "_AT_ONCE", letters)
-            assert counts.areas(found).tolist() == [coco.area(one) for one in expected]
-            assert counts.boxes(found).tolist() == around
+            areas, boxes = counts.measure(found)
+            assert areas.tolist() == [coco.area(one) for one in expected]
+            assert boxes.tolist() == around
+    assert [counts.is_blank(one) for one in found] == [not coco.area(one) for one in expected]
     assert [rle.bbox(one) for one in found] == [tuple(box) for box in around]
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=9))
+def test_whether_a_mask_has_a_pixel_whatever_runs_are_empty(runs):
+    total = sum(runs)
+    packed = rle.from_coco({"size": [1, total + 40], "counts": [*runs, 40]}, 1, total + 40)
+    assert counts.is_blank(packed) == (not rle.decode(packed).any())
 
 
 def test_one_damaged_mask_among_others_is_found():
     full, empty = rle.encode(NAMED["full"]), rle.encode(NAMED["empty"])
     for damaged in (Rle(4, 5, ""), Rle(4, 5, "d"), Rle(4, 5, "d0P"), Rle(4, 5, "0"), Rle(4, 5, "d0N60")):
         with pytest.raises(FormatError, match="RLE counts"):
-            counts.areas([full, damaged, empty])
+            counts.measure([full, damaged, empty])
 
 
 @pytest.mark.parametrize(

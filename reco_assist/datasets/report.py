@@ -22,7 +22,7 @@ from reco_assist.formats.photographs import open_photograph
 from reco_assist.formats.plain import Record
 from reco_assist.masks import rle
 from reco_assist.masks.colours import colours_of, css
-from reco_assist.masks.counts import areas, boxes
+from reco_assist.masks.counts import measure
 from reco_assist.masks.sheet import overlay
 from reco_assist.version import __version__
 
@@ -219,7 +219,7 @@ def _measure(dataset: Dataset, annotations: Sequence[Record]) -> list[_Mask]:
     if not masks:
         return []
     sizes = np.array([(mask.width, mask.height) for mask in masks])  # (n, 2)
-    pixels, box = areas(masks), boxes(masks)  # (n,), (n, 4)
+    pixels, box = measure(masks)  # (n,), (n, 4)
     start, end = box[:, :2], box[:, :2] + box[:, 2:]  # (n, 2)
     shares = pixels / sizes.prod(axis=1)  # (n,)
     centres = (start + box[:, 2:] / 2) / sizes  # (n, 2)

@@ -17,7 +17,7 @@ from reco_assist.formats.names import below, clean_name, file_keys, find_image, 
 from reco_assist.formats.plain import Id, Record, masked, plain
 from reco_assist.formats.regions import at_shape
 from reco_assist.masks import Rle, rle
-from reco_assist.masks.counts import areas
+from reco_assist.masks.counts import is_blank
 
 _AT_ONCE = 250  # masks that are drawn together: they share what each call takes
 _NONE = (None, None)
@@ -127,7 +127,7 @@ class Dataset:
             FormatError: A mask is damaged.
         """
         every = self.document["annotations"]
-        kept = [one for one, area in zip(every, areas(self.masks(every)), strict=True) if area]
+        kept = [one for one, mask in zip(every, self.masks(every), strict=True) if not is_blank(mask)]
         if len(kept) == len(every):
             return self
         drawn = self._with(annotations=kept)

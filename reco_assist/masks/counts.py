@@ -4,6 +4,7 @@ It is read here and not by pycocotools, whose C code trusts it: counts that over
 outside its memory.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,7 @@ from pycocotools import mask as coco
 from reco_assist.errors import FormatError
 
 _LETTERS = bytes(range(48, 112))  # of compressed counts
+_TWO = re.compile("[P-o]*[0-O]([P-o]*[0-O])?")  # the first two numbers
 _AT_ONCE = 1 << 16  # letters that are read together: what is made of them stays in the cache
 
 
@@ -83,24 +85,33 @@ def check_all(masks: Sequence[Rle]) -> None:
         pass
 
 
-def areas(masks: Sequence[Rle]) -> NDArray[np.int64]:
-    """Pixels (masks,) inside each mask.
+def measure(masks: Sequence[Rle]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pixels (masks,) inside each mask, and the box (masks, 4), x, y, width and height, around them.
+
+    A mask without a pixel has a box of zeros.
 
     Raises:
         FormatError: Counts are no COCO counts of their mask's size.
     """
-    found = [np.add.reduceat(runs.values * runs.inside, runs.first) for _, runs in _read_all(masks)]
-    return np.concatenate([np.zeros(0, np.int64), *found])
+    areas, boxes = np.zeros(len(masks), np.int64), np.zeros((len(masks), 4), np.int64)
+    end = 0
+    for part, runs in _read_all(masks):
+        here, end = slice(end, end + len(part)), end + len(part)
+        areas[here] = np.add.reduceat(runs.values * runs.inside, runs.first)
+        boxes[here] = _boxes(part, runs)
+    return areas, boxes
 
 
-def boxes(masks: Sequence[Rle]) -> NDArray[np.int64]:
-    """The box (masks, 4), x, y, width and height in pixels, around each mask; all zero where it is empty.
+def is_blank(mask: Rle) -> bool:
+    """Whether a mask that was read has no pixel, by its first run alone where that says it.
 
     Raises:
-        FormatError: Counts are no COCO counts of their mask's size.
+        FormatError: The counts are no COCO counts of this size, and the first run does not say it.
     """
-    found = [_boxes(part, runs) for part, runs in _read_all(masks)]
-    return np.concatenate([np.zeros((0, 4), np.int64), *found])
+    two = _TWO.match(mask.counts)
+    if two is not None and two[1] is not None and two[1].strip("P0"):  # these letters have no bit but "more"
+        return False
+    return not read_counts(mask)[1::2].any()
 
 
 def _boxes(masks: Sequence[Rle], runs: Runs) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pycocotools import mask as coco
 
 from reco_assist.errors import FormatError, InputError
-from reco_assist.masks.counts import Rle, areas, boxes, check_all, compress, read_counts
+from reco_assist.masks.counts import Rle, check_all, compress, measure, read_counts
 from reco_assist.masks.filling import fill_all, flat_numbers
 
 _MAX_PIXELS = 1 << 28  # more than any image we decode; a mask takes a byte for each
@@ -84,7 +84,7 @@ def area(rle: Rle) -> int:
     Raises:
         FormatError: The counts are no COCO counts of this size.
     """
-    return int(areas([rle])[0])
+    return int(read_counts(rle)[1::2].sum())
 
 
 def bbox(rle: Rle) -> tuple[int, int, int, int]:
@@ -93,7 +93,8 @@ def bbox(rle: Rle) -> tuple[int, int, int, int]:
     Raises:
         FormatError: The counts are no COCO counts of this size.
     """
-    x, y, width, height = boxes([rle])[0].tolist()
+    _, boxes = measure([rle])
+    x, y, width, height = boxes[0].tolist()
     return x, y, width, height
 
 
