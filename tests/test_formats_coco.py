@@ -358,9 +358,9 @@ def test_reading_masks_shows_its_progress_in_a_terminal(place, monkeypatch, quie
 def test_a_damaged_mask_is_named_among_many(place):
     data = document()
     data["annotations"] += [tall(id=number) for number in range(2, 3000)]
-    data["annotations"][2000] |= {"segmentation": {"size": [48, 64], "counts": "0"}}
+    data["annotations"][2100] |= {"segmentation": {"size": [48, 64], "counts": "0"}}
     written("in.json", data)
-    with pytest.raises(FormatError, match=r"annotation 2001 of in\.json has no usable mask") as refused:
+    with pytest.raises(FormatError, match=r"annotation 2101 of in\.json has no usable mask") as refused:
         reco("convert", "in.json", "--out", "o")
     assert len(str(refused.value)) < 300
     assert not Path("o").exists()

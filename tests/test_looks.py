@@ -9,7 +9,7 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from reco_assist.archive import Archive
-from reco_assist.concepts import learn_concept
+from reco_assist.concepts import around_threshold, learn_concept
 from reco_assist.errors import InputError
 from reco_assist.images import decode
 from reco_assist.masks import rle
@@ -117,6 +117,17 @@ def test_far_looks_that_find_less_or_cut_what_they_find_are_left_out():
     assert convincing([seen(window, bumps((0, 28), height=1.1, width=14)), best], around_half) == []
     at_the_border = seen(Window(0.0, 0.25, 0.35), bumps((0, 28), height=1.1, width=14))
     assert convincing([at_the_border], around_half) == [at_the_border]
+
+
+def test_parts_of_an_image_are_held_to_the_threshold_of_the_best():
+    scores = torch.stack([bumps((28, 28)), bumps((28, 28), height=0.3)])
+    apart = around_threshold(scores)
+    together = around_threshold(scores, parts=True)
+    assert (apart[1] > 0.5).any()
+    assert not (together[1] > 0.5).any()
+    assert torch.equal(apart[0], together[0])
+    stronger = around_threshold(scores.flip(0), parts=True)
+    assert torch.equal(stronger, apart.flip(0))  # no threshold is lowered
 
 
 @pytest.fixture(scope="module")

@@ -134,7 +134,7 @@ def read_drawn(
     with tqdm(total=len(annotations), unit="mask", desc="read", disable=True if quiet else None) as bar:
         for start in range(0, len(annotations), _MASKS):
             bar.update(len(dataset.masks(annotations[start : start + _MASKS])))
-    blank = len(dataset.document["annotations"]) - len(dataset.drawn.document["annotations"])
+    blank = len(annotations) - len(dataset.drawn.document["annotations"])
     say_blank(source, blank, quiet=quiet)
     return dataset.drawn
 

@@ -2,7 +2,7 @@
 
 from reco_assist.annotations.spec import ConceptSpec, ExemplarSpec, Method
 from reco_assist.concepts.builder import ConceptBuilder
-from reco_assist.concepts.cell_votes import REFINE_SIDE, around_threshold, automatic_threshold, with_vote
+from reco_assist.concepts.cell_votes import REFINE_SIDE, around_threshold, with_vote
 from reco_assist.concepts.co_segmentation import CoSegmentation, word_activation
 from reco_assist.concepts.concept import Concept, Provenance, Seed
 from reco_assist.concepts.exemplars import exemplar_query, exemplar_spec, read_exemplars
@@ -29,7 +29,6 @@ __all__ = [
     "Seed",
     "ambiguous",
     "around_threshold",
-    "automatic_threshold",
     "begin_concept",
     "exemplar_query",
     "exemplar_spec",

@@ -71,26 +71,20 @@ def with_vote(scores: Tensor, features: Tensor, banks: Sequence[LabelledCells]) 
     return scores
 
 
-def automatic_threshold(scores: Tensor, level: float | None = None) -> Tensor:
-    """The automatic threshold (n,) float32 of scores (n, S, S); halfway to a level, where one is given."""
+def around_threshold(scores: Tensor, level: float | None = None, *, parts: bool = False) -> Tensor:
+    """Scores (n, S, S) around the automatic threshold of each, as probabilities (n, S, S) float32.
+
+    Args:
+        scores: Of the assist method.
+        level: The set's mean threshold, which counts for half; None where each image decides alone.
+        parts: The scores are of parts of one image: no threshold is below that of the first.
+    """
     rows = scores.flatten(1)  # (n, S*S)
     threshold = blend_threshold(rows, otsu(rows))  # (n,)
     if level is not None:
         threshold = torch.lerp(threshold, torch.full_like(threshold, level), _SET_SHARE)
-    return threshold
-
-
-def around_threshold(scores: Tensor, level: float | None = None, *, least: Tensor | None = None) -> Tensor:
-    """Scores (n, S, S) around the automatic threshold of each, as probabilities (n, S, S) float32.
-
-    Args:
-        scores: Of the assist method, of n images or of n parts of one.
-        level: The set's mean threshold, which counts for half; None where each image decides alone.
-        least: () what no threshold lies below; nothing if None.
-    """
-    threshold = automatic_threshold(scores, level)  # (n,)
-    if least is not None:
-        threshold = torch.maximum(threshold, least)
+    if parts:
+        threshold = threshold.maximum(threshold[0])
     return torch.sigmoid(_SHARPNESS * (scores - threshold[:, None, None]))
 
 

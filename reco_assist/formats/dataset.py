@@ -104,7 +104,7 @@ class Dataset:
         return self.masks([annotation])[0]
 
     def masks(self, annotations: Sequence[Record]) -> list[Rle]:
-        """The pixels of annotations, as `mask` gives those of each, in a tenth of the time.
+        """The pixels of annotations, as `mask` gives those of each, drawn many at a time.
 
         Raises:
             FormatError: A segmentation is damaged or of another size.

@@ -157,7 +157,7 @@ def from_coco(segmentation: object, height: int, width: int) -> Rle:
 
 
 def from_coco_all(segmentations: Sequence[object], sizes: Sequence[tuple[int, int]]) -> list[Rle]:
-    """The masks of COCO annotations, in some tenth of the time that one after the other takes.
+    """The masks of COCO annotations, read and drawn many at a time.
 
     Args:
         segmentations: Each a compressed RLE (counts as str or bytes), an uncompressed RLE (counts as a list)

@@ -117,7 +117,7 @@ def holds_small(first: Tensor, near: Sequence[Seen], probability: Probability) -
 def convincing(far: Sequence[Seen], probability: Probability) -> list[Seen]:
     """The far looks that hold what they are about whole and find nearly as much as the best, the best first.
 
-    None where the best one is cut: no seam may cut a mask.
+    None where the best one is cut: a mask would end in a straight seam.
     """
     best, *others = sorted(far, key=lambda one: -one.best)
     good = [best, *(one for one in others if one.best >= _AS_GOOD * best.best)]

@@ -10,14 +10,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate, normalize
 
-from reco_assist.concepts import (
-    REFINE_SIDE,
-    Concept,
-    around_threshold,
-    automatic_threshold,
-    with_vote,
-    word_activation,
-)
+from reco_assist.concepts import REFINE_SIDE, Concept, around_threshold, with_vote, word_activation
 from reco_assist.cosegment import otsu, paper_probability, text_saliency
 from reco_assist.encoders import Features
 from reco_assist.errors import InputError
@@ -61,17 +54,16 @@ def score_maps(concept: Concept, features: Features, *, others: Sequence[Concept
     return interpolate(scores[:, None], size=size, mode="bilinear", align_corners=False)[:, 0]
 
 
-def part_probabilities(concept: Concept, parts: Sequence[Tensor]) -> Tensor:
-    """Scores (S, S) of parts of an image as probabilities (n, S, S), no threshold below the first's."""
-    scores = torch.stack(list(parts))  # (n, S, S)
-    least = automatic_threshold(scores[:1], concept.threshold)[0]
-    return around_threshold(scores, concept.threshold, least=least)
+def probability(concept: Concept, scores: Tensor, *, parts: bool = False) -> Tensor:
+    """Scores (n, S, S) around the automatic threshold of each image, as probabilities (n, S, S) float32.
 
-
-def probability(concept: Concept, scores: Tensor) -> Tensor:
-    """Scores (n, S, S) around the automatic threshold of each image, as probabilities (n, S, S) float32."""
+    Args:
+        concept: Whose scores they are.
+        scores: Of n images.
+        parts: They are of n parts of one image, the best first; see `around_threshold`.
+    """
     if concept.method == "assist":
-        return around_threshold(scores, concept.threshold)
+        return around_threshold(scores, concept.threshold, parts=parts)
     rows = scores.flatten(1)  # (n, S*S)
     sharpness = _PAPER_SHARPNESS / rows.std(1).clamp_min(1e-6)  # (n,)
     return torch.sigmoid(sharpness[:, None, None] * (scores - otsu(rows)[:, None, None]))
@@ -111,11 +103,6 @@ def refined(
     if how == "saliency":
         return saliency_crf(maps, square, picture, device=device)
     return crf(maps, square) if how == "crf" else guided_filter(maps, square)
-
-
-def put(levels: NDArray[np.uint8], part: NDArray[np.uint8], place: tuple[slice, slice]) -> None:
-    """Lay a map (h, w) over its place in a larger one: the larger value counts."""
-    np.maximum(levels[place], part, out=levels[place])
 
 
 def full_size(maps: NDArray[np.float32], width: int, height: int) -> NDArray[np.uint8]:

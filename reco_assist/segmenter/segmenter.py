@@ -22,9 +22,7 @@ from reco_assist.segmenter.looks import FAR, NEAR, Seen, Window, convincing, fus
 from reco_assist.segmenter.maps import (
     Refine,
     full_size,
-    part_probabilities,
     probability,
-    put,
     refined,
     refinement,
     score_maps,
@@ -173,17 +171,17 @@ class Segmenter:
         width, height = image.reference.width, image.reference.height
         whole, parted = self._looked(first, image)
         if whole:
-            raw = [probability(self.concepts[k], scores[None])[0] for k, scores in whole.items()]
+            raw = [_probable(self.concepts[k], scores) for k, scores in whole.items()]
             fitted = self._fitted(list(whole), torch.stack(raw), image.squares)  # (n, S, S)
             yield list(whole), full_size(fitted, width, height)
         for k, parts in parted.items():
             levels = np.zeros((1, height, width), np.uint8)
-            chances = part_probabilities(self.concepts[k], [part.scores for part in parts])  # (n, S, S)
+            scores = torch.stack([part.scores for part in parts])  # (n, S, S)
+            chances = probability(self.concepts[k], scores, parts=True)  # (n, S, S)
             for part, chance in zip(parts, chances, strict=True):
-                rows, columns = part.window.slices(height, width)
-                size = columns.stop - columns.start, rows.stop - rows.start
+                place = levels[:, *part.window.slices(height, width)]  # (1, h, w)
                 fitted = self._fitted([k], chance[None], part.squares)  # (1, S, S)
-                put(levels[0], full_size(fitted, *size)[0], (rows, columns))
+                np.maximum(place, full_size(fitted, place.shape[2], place.shape[1]), out=place)
             yield [k], levels
 
     def _looked(

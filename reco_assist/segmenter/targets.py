@@ -63,7 +63,9 @@ class Loaded:
 
 
 def pixels_again(image: Loaded, reduce_to: int) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB of an image that was loaded, reduced to a number of pixels a side at most.
+    """(H, W, 3) uint8 RGB of an image that was loaded; `reduce_to` as of `decode`.
+
+    It is read again, not kept: a batch of photographs of full size would fill the memory.
 
     Raises:
         ImageError: It cannot be read any more, or has changed since.
