@@ -14,7 +14,8 @@ from scipy.special import expit, logit
 
 from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
 from reco_assist.errors import InputError
-from reco_assist.masks.components import encode_labels, label, split_touching
+from reco_assist.masks.components import label, split_touching
+from reco_assist.masks.spans import Spans, bands, spans_of
 
 Instances = Literal["components", "split", "none"]
 """One region for each connected component; also parted where the map has separate peaks; or one for all."""
@@ -62,13 +63,21 @@ class Rule:
             verdicts: One for each map.
             maps: (K, H, W) uint8, refined.
         """
-        smallest = speck(maps.shape[1:])
-        owned = iter(maps) if self.overlap else claimed(maps)
+        shape = maps.shape[1:]
+        parts: list[list[Spans]] = [[] for _ in verdicts]
+        for band in bands(shape):  # of a huge image, nothing but its maps is held whole
+            part = maps[:, :, band]  # (K, H, w)
+            for mine, owned in zip(parts, part if self.overlap else claimed(part), strict=True):
+                mine.append(Spans.of(owned >= self.level, owned))
         found = [
             region
-            for verdict, levels in zip(verdicts, owned, strict=True)
-            for region in regions(
-                verdict, levels >= self.level, levels, instances=self.instances, smallest=smallest
+            for verdict, levels, mine in zip(verdicts, maps, parts, strict=True)
+            for region in _regions(
+                verdict,
+                Spans.beside(shape, mine),
+                levels,
+                instances=self.instances,
+                smallest=speck(shape),
             )
         ]
         return Prediction(image, tuple(found), tuple(verdicts))
@@ -139,20 +148,32 @@ def regions(
         instances: See `Instances`.
         smallest: Pixels from which a component counts; see `speck`.
     """
-    if not mask.any():
-        return []
-    labels = label(mask, min_area=smallest)  # (H, W)
+    return _regions(verdict, spans_of(mask, levels), levels, instances=instances, smallest=smallest)
+
+
+def _regions(
+    verdict: Verdict, mask: Spans, levels: NDArray[np.uint8], *, instances: Instances, smallest: int
+) -> list[Region]:
+    parts = mask.connected(min_area=smallest)
     if instances == "split":
-        labels = split_touching(labels, levels, min_area=smallest)
+        parts = _split(parts, levels, smallest)
     elif instances == "none":
-        labels = (labels > 0).astype(np.int32)
-    count = int(labels.max())
-    sums = np.bincount(labels.ravel(), levels.ravel(), count + 1)[1:]  # (count,)
-    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]  # (count,)
+        parts = parts.numbered(np.ones_like(parts.numbers))
     return [
         Region(verdict.concept, rle, region_score(verdict.probability, float(total / area / 255)))
-        for rle, total, area in zip(encode_labels(labels), sums, areas, strict=True)
+        for rle, total, area in zip(parts.encoded(), parts.sums(parts.totals), parts.areas, strict=True)
     ]
+
+
+def _split(parts: Spans, levels: NDArray[np.uint8], smallest: int) -> Spans:
+    """Components, each taken apart in its box, in reading order of all parts' first pixels."""
+    found = []
+    for part in parts.parts():
+        rows, columns = part.box
+        here = levels[rows, columns]  # (h, w)
+        apart = split_touching(part.cropped().astype(np.int32), here, min_area=smallest)  # (h, w)
+        found.append(Spans.of(apart, here).placed(parts.shape, top=rows.start, left=columns.start))
+    return Spans.together(found) if found else parts
 
 
 def region_score(presence: float, level: float) -> float:

@@ -6,13 +6,13 @@ from scipy import ndimage
 
 from reco_assist.errors import InputError
 from reco_assist.masks.counts import Rle
-from reco_assist.masks.rle import encode_crop
+from reco_assist.masks.spans import spans_of
 
 _PEAK_DEPTH = 32
 """How far a probability map (0..255) must sink between two peaks for them to count as two objects."""
 
 _STEP = 4  # grey levels between the levels at which peaks are looked for
-_NEIGHBOURS = {4: ndimage.generate_binary_structure(2, 1), 8: ndimage.generate_binary_structure(2, 2)}
+_NEIGHBOURS = ndimage.generate_binary_structure(2, 2)
 
 
 def label(mask: NDArray[np.bool_], *, min_area: int = 1, connectivity: int = 8) -> NDArray[np.int32]:
@@ -31,10 +31,9 @@ def label(mask: NDArray[np.bool_], *, min_area: int = 1, connectivity: int = 8) 
     """
     if mask.ndim != 2 or mask.dtype != np.bool_:
         raise InputError(f"A mask must be a bool array (H, W), not {mask.dtype} {mask.shape}; compare first.")
-    if connectivity not in _NEIGHBOURS:
+    if connectivity not in {4, 8}:
         raise InputError(f"Connectivity is {connectivity}; give 4 or 8.")
-    labels, _ = ndimage.label(mask, _NEIGHBOURS[connectivity])  # (H, W)
-    return _renumber(labels, min_area)
+    return spans_of(mask).connected(min_area=min_area, connectivity=connectivity).drawn()
 
 
 def split_touching(
@@ -86,7 +85,7 @@ def _basins(height: NDArray[np.uint8], inside: NDArray[np.bool_], depth: int) ->
     tops: NDArray[np.int64] = np.zeros(1, np.int64)  # (peaks + 1,), their heights
     low, high = int(height[inside].min()), int(height[inside].max())
     for level in [*range(high, low, -_STEP), low]:
-        islands, count = ndimage.label(inside & (height >= level), _NEIGHBOURS[8])  # (h, w)
+        islands, count = ndimage.label(inside & (height >= level), _NEIGHBOURS)  # (h, w)
         owned = owner > 0
         pairs = np.unique(np.stack([islands[owned], owner[owned]], 1), axis=0)  # (n, 2), (island, peak)
         pairs = pairs[np.lexsort((-tops[pairs[:, 1]], pairs[:, 0]))]
@@ -122,24 +121,15 @@ def _give_to_nearest(owner: NDArray[np.int32], island: NDArray[np.bool_]) -> Non
 
 
 def encode_labels(labels: NDArray[np.int32]) -> list[Rle]:
-    """The masks of a label map in the order of their numbers, in time that depends on their sizes alone.
+    """The masks of a label map in the order of their numbers.
 
     Args:
         labels: (H, W) int32, 0 outside and 1..n inside, without gaps.
     """
-    height, width = labels.shape
-    masks = []
-    for number, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
-        crop = labels[rows, columns] == number  # (h, w)
-        masks.append(encode_crop(crop, x=columns.start, y=rows.start, height=height, width=width))
-    return masks
+    return spans_of(labels).encoded()
 
 
 def _renumber(labels: NDArray[np.int32], min_area: int) -> NDArray[np.int32]:
     """Drop small parts and number the others in reading order of their first pixels."""
-    numbers, first, areas = np.unique(labels, return_index=True, return_counts=True)  # (n,) each
-    kept = np.flatnonzero((numbers > 0) & (areas >= min_area))
-    new = np.zeros(int(numbers[-1]) + 1, np.int32)
-    new[numbers[kept[np.argsort(first[kept])]]] = np.arange(1, kept.size + 1)
-    renumbered: NDArray[np.int32] = new[labels]  # (H, W)
-    return renumbered
+    spans = spans_of(labels)
+    return spans.numbered(spans.numbers, min_area=min_area).drawn()
