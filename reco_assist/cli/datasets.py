@@ -185,18 +185,21 @@ def report(
     dataset = read_drawn(source, images=images, quiet=quiet)
     names = dataset.concepts
     with tqdm(total=len(names), unit="concept", desc="report", disable=True if quiet else None) as bar:
-        problems = write_report(
+        written = write_report(
             out,
             dataset,
             title=title or (source.resolve().name if source.is_dir() else source.stem),
             images=images,
             on_concept=lambda _: bar.update(),
         )
-    for problem in problems:
+    for problem in written.not_shown:
         say(f"not shown: {problem}", quiet=quiet)
     if json:
-        print_json({"out": str(out), "not_shown": list(problems)})
+        concepts = {name: count.to_json() for name, count in written.instances.items()}
+        print_json({"out": str(out), "not_shown": list(written.not_shown), "concepts": concepts})
         return
+    for name, count in written.instances.items():
+        say(f"{name}: {count}", quiet=quiet)
     say(f"{out}: {len(dataset.images):,} images, {len(names):,} concepts", quiet=quiet)
 
 

@@ -5,8 +5,7 @@ anything (Content-Security-Policy), so a hostile name can at worst look odd.
 """
 
 from base64 import b64encode
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +14,7 @@ import jinja2
 import numpy as np
 from numpy.typing import NDArray
 
+from reco_assist.datasets.instances import InstanceCount
 from reco_assist.errors import InputError
 from reco_assist.files import write_bytes
 from reco_assist.formats import Dataset, by_concept, is_crowd, score
@@ -77,13 +77,12 @@ class Section:
     Attributes:
         name: The concept's.
         colour: Of its masks, `#rrggbb`.
-        images: That show it.
-        masks: Of it, crowds left out.
+        instances: By image, crowds left out.
         crowds: Regions to ignore.
         absent: Images that were judged not to show it.
         size: Median share of the image, in words; empty without a mask.
         score: Median score; None where there is none.
-        charts: Sizes, masks an image, and scores where there are any.
+        charts: Sizes, instances an image, and scores where there are any.
         positions: (rows, columns) share of the fullest cell, 0 to 1.
         typical: Masks near the middle.
         doubtful: Masks to check first.
@@ -92,8 +91,7 @@ class Section:
 
     name: str
     colour: str
-    images: int
-    masks: int
+    instances: InstanceCount
     crowds: int
     absent: int
     size: str
@@ -105,6 +103,19 @@ class Section:
     doubt: str
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a page says in figures.
+
+    Attributes:
+        instances: Of each concept, by its name.
+        not_shown: A sentence for each image that could not be shown.
+    """
+
+    instances: Mapping[str, InstanceCount]
+    not_shown: tuple[str, ...]
+
+
 def write_report(
     path: Path,
     dataset: Dataset,
@@ -112,7 +123,7 @@ def write_report(
     title: str,
     images: Path | None = None,
     on_concept: Callable[[str], object] | None = None,
-) -> tuple[str, ...]:
+) -> Written:
     """Write the page.
 
     Args:
@@ -123,7 +134,7 @@ def write_report(
         on_concept: Called with the name of each concept that is done.
 
     Returns:
-        A sentence for each image that could not be shown.
+        Its counts, and what could not be shown.
 
     Raises:
         InputError: The folder of the images is none.
@@ -151,7 +162,7 @@ def write_report(
         source=dataset.source,
         version=__version__,
         images=len(dataset.images),
-        masks=sum(section.masks for section in sections),
+        masks=sum(section.instances.total for section in sections),
         empty=sum(not any(not is_crowd(one) for one in found) for found in dataset.annotations.values()),
         sections=sections,
         remarks=_remarks(measured, sections, problems),
@@ -163,7 +174,7 @@ def write_report(
         pictures=images is not None,
     )
     write_bytes(path, page.encode("utf-8", "xmlcharrefreplace"))
-    return tuple(problems)
+    return Written({section.name: section.instances for section in sections}, tuple(problems))
 
 
 def _section(
@@ -176,14 +187,10 @@ def _section(
     problems: list[str],
 ) -> Section:
     scores = [one.score for one in masks if one.score is not None]
-    each = Counter(dataset.image(one.annotation)["id"] for one in masks)
+    instances = InstanceCount.of(dataset.image(one.annotation)["id"] for one in masks)
     charts = [
         Chart("Size: share of the image", _SIZE_NAMES, _binned([one.share for one in masks], _SIZES)),
-        Chart(
-            "Masks an image",
-            ("1", "2", "3", "4", "5 +"),
-            _binned([float(count) for count in each.values()], (1.5, 2.5, 3.5, 4.5)),
-        ),
+        Chart("Instances an image", *zip(*instances.histogram.items(), strict=True)),
     ]
     if scores:
         tenths = tuple(f"{tenth / 10:.1f}" for tenth in range(10))
@@ -199,8 +206,7 @@ def _section(
     return Section(
         name=name,
         colour=css(colour),
-        images=len(each),
-        masks=len(masks),
+        instances=instances,
         crowds=crowds,
         absent=sum(dataset.absent(image, name) for image in dataset.images),
         size=_percent(float(np.median([one.share for one in masks]))) if masks else "",
@@ -285,7 +291,7 @@ def _example(
 def _remarks(masks: Sequence[_Mask], sections: Sequence[Section], problems: Sequence[str]) -> list[str]:
     """What deserves a look, in whole sentences."""
     remarks = []
-    if empty := [section.name for section in sections if not section.masks]:
+    if empty := [section.name for section in sections if not section.instances.total]:
         remarks.append(f"No mask at all: {', '.join(empty)}.")
     records = ((one.annotation["image_id"], one.annotation["category_id"], one.counts) for one in masks)
     twice = len(masks) - len(set(records))
