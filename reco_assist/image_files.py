@@ -4,6 +4,7 @@ Pillow's own opener tries every format that it knows, by content: one of them st
 reader is chosen by signature among those that were asked for.
 """
 
+import stat
 from collections.abc import Callable, Collection
 from io import BytesIO
 from pathlib import Path
@@ -39,10 +40,10 @@ PHOTOGRAPHS = ("JPEG", "PNG", "WebP", "TIFF", "BMP", "GIF", "HEIF", "AVIF", "JPE
 OURS = ("PNG", "JPEG")
 """Formats that maps and thumbnails are written in."""
 
-_Reader = Callable[[BytesIO], ImageFile.ImageFile]
+_Reader = Callable[[BytesIO | str], ImageFile.ImageFile]
 
 
-def _heif(data: BytesIO) -> ImageFile.ImageFile:
+def _heif(data: BytesIO | str) -> ImageFile.ImageFile:
     from pi_heif import HeifImageFile  # noqa: PLC0415  (a library of its own, for those files alone)
 
     image: ImageFile.ImageFile = HeifImageFile(data)
@@ -96,13 +97,40 @@ def open_image(
     """
     if not data:
         raise ImageError(f"{name} is empty (0 bytes).")
-    known = _reader_of(data)
+    return _open(name, data, BytesIO(data), formats, max_pixels)
+
+
+def open_image_file(path: Path, *, max_pixels: int = MAX_PIXELS) -> ImageFile.ImageFile:
+    """A Pillow image of a file on this machine, of which only the header has been read, whatever its size.
+
+    It holds the file open; close it.
+
+    Raises:
+        ImageError: The file is missing, unreadable or empty, of none of `PHOTOGRAPHS`, too large, or its
+            header is damaged.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # before it is opened: a pipe waits for a writer
+            raise ImageError(f"{path} cannot be read: it is no file; restore it, or leave it out.")
+        with path.open("rb") as file:
+            head = file.read(HEAD)
+        if not head:
+            raise ImageError(f"{path} is empty (0 bytes).")
+        return _open(str(path), head, str(path), PHOTOGRAPHS, max_pixels)
+    except OSError as error:
+        raise ImageError(f"{path} cannot be read: {reason(error)}.") from error
+
+
+def _open(
+    name: str, head: bytes, source: BytesIO | str, formats: Collection[str], max_pixels: int
+) -> ImageFile.ImageFile:
+    known = _reader_of(head)
     if known is None or known[0] not in formats:
         *others, last = formats
         kinds = f"{', '.join(others)} or {last}" if others else last
         raise ImageError(f"{name} is not a {kinds} image, whatever it is called.")
     try:
-        image = known[1](BytesIO(data))
+        image = known[1](source)
     except Exception as error:
         raise ImageError(f"{name} is damaged: its header cannot be read ({reason(error)}).") from error
     width, height = image.size

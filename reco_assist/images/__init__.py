@@ -2,6 +2,7 @@
 
 from reco_assist.image_files import MemoryShortError
 from reco_assist.images.fingerprint import NEAR_DUPLICATE, near_duplicate_groups, perceptual_hash
+from reco_assist.images.huge import HUGE_PIXELS, WHOLE_PIXELS, digest_of, read_rows, size_of
 from reco_assist.images.listing import folder_of, list_images, say_unread
 from reco_assist.images.places import (
     STORES,
@@ -21,10 +22,12 @@ from reco_assist.images.shards import SUFFIXES, Shard, hint, is_shard, is_there,
 from reco_assist.images.stamps import Stamp, is_of, read_stamp, stamp
 
 __all__ = [
+    "HUGE_PIXELS",
     "NEAR_DUPLICATE",
     "STORES",
     "STORES_VARIABLE",
     "SUFFIXES",
+    "WHOLE_PIXELS",
     "Decoded",
     "MemoryShortError",
     "Note",
@@ -36,6 +39,7 @@ __all__ = [
     "allowed_stores",
     "content_hash",
     "decode",
+    "digest_of",
     "folder_of",
     "hint",
     "is_of",
@@ -48,8 +52,10 @@ __all__ = [
     "open_shard",
     "perceptual_hash",
     "read_bytes",
+    "read_rows",
     "read_stamp",
     "say_unread",
+    "size_of",
     "squash",
     "stamp",
     "status",

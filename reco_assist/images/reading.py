@@ -25,7 +25,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_LYING = frozenset({5, 6, 7, 8})
+LYING = frozenset({5, 6, 7, 8})
+"""Orientations of EXIF that exchange height and width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,18 +108,19 @@ def decode(source: bytes | Path, *, max_pixels: int = MAX_PIXELS, reduce_to: int
             if reduce_to is not None:
                 image.draft(None, (reduce_to, reduce_to))
             image.load()
-            orientation = _orientation(image)  # after load: TIFF has been turned by then, and says so
-            pixels = np.array(_rgb(_upright(image, orientation)), np.uint8)  # (H, W, 3)
+            orientation = orientation_of(image)  # after load: TIFF has been turned by then, and says so
+            pixels = np.array(rgb(_upright(image, orientation)), np.uint8)  # (H, W, 3)
         except MemoryError as error:
             raise memory_short(name, image) from error
         except Exception as error:
             raise ImageError(f"{name} is damaged or cut short ({reason(error)}).") from error
-    if orientation in _LYING:
+    if orientation in LYING:
         width, height = height, width
     return Decoded(pixels, width, height)
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
+    """How an image is to be turned, by its EXIF data; unreadable data counts as upright."""
     for xmp in (
         "xmp",
         "XML:com.adobe.xmp",
@@ -135,7 +137,7 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def rgb(image: Image.Image) -> Image.Image:
     """8-bit RGB of an image of any mode; `decode` documents how."""
     if image.mode.startswith("I;16"):
         values = np.asarray(image).astype(np.uint32)  # (H, W)
