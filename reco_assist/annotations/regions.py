@@ -4,9 +4,10 @@ A refined map is (H, W) uint8, 255 for certain: what is shown, thresholded and e
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,22 @@ from reco_assist.masks.spans import Spans, bands, spans_of
 Instances = Literal["components", "split", "none"]
 """One region for each connected component; also parted where the map has separate peaks; or one for all."""
 
+
+class Levels(Protocol):
+    """Maps (K, H, W) uint8, as an array or made where they are looked at."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """K, H, W."""
+
+    def __getitem__(self, at: tuple[Any, slice, slice], /) -> NDArray[np.uint8]:
+        """Some rows and columns of one map (h, w), or of several (k, h, w)."""
+
+
 AUTOMATIC = 128
 """The byte of a refined map that the automatic decision takes as the threshold."""
+
+_Look = Callable[[slice, slice], NDArray[np.uint8]]
 
 _SMALLEST = 0.001  # share of the image; smaller components are specks
 
@@ -55,13 +70,21 @@ class Rule:
         level = AUTOMATIC if threshold == "auto" else max(1, round(255 * threshold))
         return cls(level, instances, overlap)
 
-    def __call__(self, image: ImageRef, verdicts: Sequence[Verdict], maps: NDArray[np.uint8]) -> Prediction:
+    def __call__(
+        self,
+        image: ImageRef,
+        verdicts: Sequence[Verdict],
+        maps: Levels,
+        *,
+        seen: tuple[int, ...] | None = None,
+    ) -> Prediction:
         """The regions of an image.
 
         Args:
             image: The image.
             verdicts: One for each map.
             maps: (K, H, W) uint8, refined.
+            seen: Size (h, w) in pixels of the parts that it was seen in, for specks; the image's if None.
         """
         shape = maps.shape[1:]
         parts: list[list[Spans]] = [[] for _ in verdicts]
@@ -71,13 +94,13 @@ class Rule:
                 mine.append(Spans.of(owned >= self.level, owned))
         found = [
             region
-            for verdict, levels, mine in zip(verdicts, maps, parts, strict=True)
+            for k, (verdict, mine) in enumerate(zip(verdicts, parts, strict=True))
             for region in _regions(
                 verdict,
                 Spans.beside(shape, mine),
-                levels,
+                partial(_of_map, maps, k),
                 instances=self.instances,
-                smallest=speck(shape),
+                smallest=speck(seen or shape),
             )
         ]
         return Prediction(image, tuple(found), tuple(verdicts))
@@ -148,15 +171,20 @@ def regions(
         instances: See `Instances`.
         smallest: Pixels from which a component counts; see `speck`.
     """
-    return _regions(verdict, spans_of(mask, levels), levels, instances=instances, smallest=smallest)
+    look = partial(_of_map, levels[None], 0)
+    return _regions(verdict, spans_of(mask, levels), look, instances=instances, smallest=smallest)
+
+
+def _of_map(maps: Levels, k: int, rows: slice, columns: slice) -> NDArray[np.uint8]:
+    return maps[k, rows, columns]
 
 
 def _regions(
-    verdict: Verdict, mask: Spans, levels: NDArray[np.uint8], *, instances: Instances, smallest: int
+    verdict: Verdict, mask: Spans, look: _Look, *, instances: Instances, smallest: int
 ) -> list[Region]:
     parts = mask.connected(min_area=smallest)
     if instances == "split":
-        parts = _split(parts, levels, smallest)
+        parts = _split(parts, look, smallest)
     elif instances == "none":
         parts = parts.numbered(np.ones_like(parts.numbers))
     return [
@@ -165,12 +193,12 @@ def _regions(
     ]
 
 
-def _split(parts: Spans, levels: NDArray[np.uint8], smallest: int) -> Spans:
+def _split(parts: Spans, look: _Look, smallest: int) -> Spans:
     """Components, each taken apart in its box, in reading order of all parts' first pixels."""
     found = []
     for part in parts.parts():
         rows, columns = part.box
-        here = levels[rows, columns]  # (h, w)
+        here = look(rows, columns)  # (h, w)
         apart = split_touching(part.cropped().astype(np.int32), here, min_area=smallest)  # (h, w)
         found.append(Spans.of(apart, here).placed(parts.shape, top=rows.start, left=columns.start))
     return Spans.together(found) if found else parts

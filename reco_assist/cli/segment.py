@@ -55,6 +55,15 @@ def segment(
             show_default=False,
         ),
     ] = None,
+    tiles: Annotated[
+        bool | None,
+        typer.Option(
+            "--tiles/--no-tiles",
+            help="See images in overlapping parts too, at their own scale, for words' concepts as well. "
+            "[default: those of more than 3,072 pixels a side, for concepts shown by exemplars]",
+            show_default=False,
+        ),
+    ] = None,
     encoder: EncoderName = None,
     engine: Engine = "local",
     ray_address: RayAddress = None,
@@ -88,6 +97,7 @@ def segment(
         instances=_choice("--instances", instances, ("components", "split", "none")),
         overlap=overlap,
         looks=looks,
+        tiles=tiles,
     )
     options = {
         "refine": refine,
@@ -97,6 +107,8 @@ def segment(
         "overlap": overlap,
         "looks": predictor.options["looks"] if isinstance(predictor, Segmenter) else 0,
     }
+    if tiles is not None:  # else as in every release, so that older runs go on
+        options["tiles"] = tiles
     with Run.open(out, predictor, targets, options=options) as run:
         run.segment(cluster=cluster, progress=not quiet)
         note_images(out, root_of(images))

@@ -12,7 +12,7 @@ from reco_assist.errors import FormatError, InputError
 from reco_assist.masks.counts import Rle, check_all, compress, measure, read_counts
 from reco_assist.masks.filling import fill_all, flat_numbers
 
-_MAX_PIXELS = 1 << 28  # more than any image we decode; a mask takes a byte for each
+_MAX_PIXELS = 1 << 29  # more than any image we read; a mask takes a byte for each where it is drawn
 
 
 def encode(mask: NDArray[np.bool_]) -> Rle:

@@ -25,6 +25,7 @@ from reco_assist.images import Stamp, stamp
 from reco_assist.locks import only_writer
 from reco_assist.runs.batches import Batch, make_batches
 from reco_assist.runs.journal import Journal, key_of
+from reco_assist.runs.kept_tiles import FOLDER, KeptTiles
 from reco_assist.segmenter import Predictor, Segmenter, Target
 from reco_assist.version import __version__
 
@@ -54,12 +55,12 @@ class Run:
         self, out: Path, predictor: Predictor, targets: Sequence[Target], options: Mapping[str, Any]
     ) -> None:
         self.out, self.predictor, self.targets, self.options = out, predictor, targets, dict(options)
-        settings = {
+        self._settings = {
             "concepts": list(predictor.digests.values()),
             "options": self.options,
             "version": __version__,
         }
-        self._journal = Journal(out / _JOURNAL, settings)
+        self._journal = Journal(out / _JOURNAL, self._settings)
         self._stamps: list[tuple[Stamp, ...]] = []  # of the files of each finished batch
         for batch in self._batches():
             stamps = tuple(stamp(target.path) for target in batch)
@@ -115,6 +116,7 @@ class Run:
     def segment(self, *, cluster: Cluster | None = None, progress: bool = True) -> None:
         """Segment what is left; every finished batch is on disk at once.
 
+        Of a huge image each batch of tiles is on disk at once too, but not on a cluster.
         After a run that died, the first batch is made without the images that crash a decoder, if there are
         any.
 
@@ -127,6 +129,7 @@ class Run:
             InputError: A cluster is given, and what makes the masks is no Segmenter.
         """
         off = None if progress else True
+        tiles = KeptTiles(self.out / FOLDER, self._settings, progress=progress)
         begun: deque[tuple[Sequence[Target], tuple[Stamp, ...]]] = deque()
 
         def left() -> Iterator[Sequence[Target]]:
@@ -140,12 +143,13 @@ class Run:
             tqdm(
                 total=len(self.targets), initial=self.done, unit="image", desc="segment", disable=off
             ) as bar,
-            closing(self._made(left(), cluster)) as made,
+            closing(self._made(left(), cluster, tiles)) as made,
         ):
             for batch in made:
                 targets, stamps = begun.popleft()
                 self._journal.append(key_of(targets, stamps), batch)
                 self._stamps.append(stamps)
+                tiles.forget()
                 bar.update(len(targets))
 
     def export(self, formats: Collection[str] = FORMATS) -> dict[str, int]:
@@ -188,9 +192,14 @@ class Run:
         for start in range(first * BATCH, len(self.targets), BATCH):
             yield self.targets[start : start + BATCH]
 
-    def _made(self, batches: Iterator[Sequence[Target]], cluster: Cluster | None) -> Generator[Batch]:
+    def _made(
+        self, batches: Iterator[Sequence[Target]], cluster: Cluster | None, tiles: KeptTiles
+    ) -> Generator[Batch]:
         if cluster is None:
-            return make_batches(self.predictor, batches, self.out / ".unfinished")
+            predictor = self.predictor
+            if isinstance(predictor, Segmenter):
+                predictor = predictor.keeping(tiles)
+            return make_batches(predictor, batches, self.out / ".unfinished")
         if not isinstance(self.predictor, Segmenter):
             raise InputError("The engine ray segments with Concepts only; run a student on this machine.")
         from reco_assist.runs import distributed  # noqa: PLC0415  (Ray is an extra)

@@ -5,12 +5,16 @@ from reco_assist.segmenter.maps import REFINEMENTS, Refine, full_size, refined, 
 from reco_assist.segmenter.predictor import Predictor, predict
 from reco_assist.segmenter.segmenter import LOOKS, Segmenter
 from reco_assist.segmenter.targets import Loaded, ProbabilityMaps, Skipped, Target, load
+from reco_assist.segmenter.tiles import HUGE, Keeper, Look
 
 __all__ = [
+    "HUGE",
     "LOOKS",
     "REFINEMENTS",
     "REFINE_SIDE",
+    "Keeper",
     "Loaded",
+    "Look",
     "Predictor",
     "ProbabilityMaps",
     "Refine",

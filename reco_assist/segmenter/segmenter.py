@@ -2,9 +2,11 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from reco_assist.concepts import REFINE_SIDE, Concept, Method, Presence
 from reco_assist.encoders import Encoder, Features, compact_cells, load_encoder
 from reco_assist.encoders.batches import BATCH, encode_within_memory, pixels_of
 from reco_assist.errors import ImageError, InputError
-from reco_assist.images import squash
+from reco_assist.images import read_rows, squash, stamp
 from reco_assist.segmenter.looks import FAR, NEAR, Seen, Window, convincing, fused, holds_small, propose
 from reco_assist.segmenter.maps import (
     Refine,
@@ -28,7 +30,26 @@ from reco_assist.segmenter.maps import (
     score_maps,
 )
 from reco_assist.segmenter.predictor import predict
-from reco_assist.segmenter.targets import Loaded, ProbabilityMaps, Skipped, Target, load, pixels_again
+from reco_assist.segmenter.targets import (
+    Large,
+    Loaded,
+    ProbabilityMaps,
+    Skipped,
+    Target,
+    large,
+    load,
+    pixels_again,
+)
+from reco_assist.segmenter.tiles import (
+    HUGE,
+    Grid,
+    Keeper,
+    Look,
+    Overview,
+    TiledMaps,
+    beyond,
+    counted,
+)
 
 # What refines best: the paper's method stays what was published.
 _BEST: Mapping[Method, Refine] = {"assist": "saliency", "paper": "crf"}
@@ -46,6 +67,7 @@ class Segmenter:
         concepts: The concepts.
         encoder: Their encoder.
         options: The other arguments, by name; a Segmenter made of the same ones gives the same masks.
+        keeper: Where the looks at tiles are kept until an image is done, if anywhere; see `keeping`.
 
     Args:
         concepts: At least one; all learnt with the same encoder.
@@ -61,6 +83,8 @@ class Segmenter:
         looks: Further looks at parts of an image for each concept that is present and that exemplars or
             corrections taught, so that small objects show; each costs about as much as the first look. 0 for
             whole images alone.
+        tiles: See each image in overlapping parts too, at its own scale. If None, images of more than `HUGE`
+            pixels a side are, for concepts that exemplars or corrections taught.
 
     Raises:
         InputError: No concept, two of one name, a threshold outside 0 to 1, or fewer looks than none.
@@ -78,6 +102,7 @@ class Segmenter:
         instances: Instances = "components",
         overlap: bool = False,
         looks: int = LOOKS,
+        tiles: bool | None = None,
     ) -> None:
         if looks < 0:
             raise InputError(f"the number of looks is {looks}: give 0 or more")
@@ -98,11 +123,14 @@ class Segmenter:
             "instances": instances,
             "overlap": overlap,
             "looks": looks,
+            "tiles": tiles,
         }
         self._refine = refinement(refine)
         self._presence = presence
         self._overlap = overlap
         self._near, self._far = looks - looks // 2, looks // 2
+        self._tiles = tiles
+        self.keeper: Keeper | None = None
 
     @property
     def digests(self) -> dict[str, str]:
@@ -132,6 +160,19 @@ class Segmenter:
 
     def segment(self, targets: Sequence[Target]) -> list[ProbabilityMaps | Skipped]:
         """Refined probability maps of one batch; unreadable images are skipped, not fatal."""
+        beyond_which = 0 if self._tiles else HUGE if self._seen_in_tiles() else None
+        apart = [large(target, beyond_which) for target in targets]
+        others = [target for target, one in zip(targets, apart, strict=True) if one is None]
+        done = iter(self._segmented_whole(others))
+        return [next(done) if one is None else self._in_tiles(one) for one in apart]
+
+    def keeping(self, keeper: Keeper) -> Self:
+        """The same, for runs that may be killed: what tiles show is kept as soon as it is known."""
+        same = copy(self)
+        same.keeper = keeper
+        return same
+
+    def _segmented_whole(self, targets: Sequence[Target]) -> list[ProbabilityMaps | Skipped]:
         loaded = load(targets, self.encoder.input_size, REFINE_SIDE)
         readable = [one for one in loaded if isinstance(one, Loaded)]
         if not readable:
@@ -142,7 +183,107 @@ class Segmenter:
 
     def decide(self, segmented: ProbabilityMaps) -> Prediction:
         """Regions of the maps at the threshold."""
-        return self._rule(segmented.image, segmented.verdicts, segmented.maps)
+        levels = segmented.levels
+        seen = levels.seen if isinstance(levels, TiledMaps) else None
+        return self._rule(segmented.image, segmented.verdicts, levels, seen=seen)
+
+    def _in_tiles(self, image: Large) -> ProbabilityMaps | Skipped:
+        """Maps of an image that is read once, in parts: of its tiles, and of the whole."""
+        try:
+            overview, looks = self._read(image)
+        except ImageError as error:
+            return Skipped(image.target, f"{image.target.file_name}: {error}")
+        sides = self.encoder.input_size, REFINE_SIDE
+        squares = tuple(squash(overview, side) for side in sides)
+        features = encode_within_memory(self.encoder, pixels_of(squares[:1]))
+        (whole,) = self._verdicts(features)
+        present = [k for k, one in enumerate(whole) if self._presence == "off" or one.present]
+        maps = self._bytes(present, features, 0, squares)
+        grid = Grid.of(image.reference.height, image.reference.width)
+        verdicts, seen, beside = [], [], {}
+        for k, first in enumerate(whole):
+            verdict = first
+            found = self._counted(k, looks, grid, verdict) if k in self._seen_in_tiles() else {}
+            if k in maps:
+                beside[k] = beyond(maps[k], grid) if found else maps[k]
+            seen.append(found)
+            if found and self._presence != "off":
+                chance = max(Presence.probability(looks[i].scores[k]) for i in found)
+                chance = round(max(verdict.probability, chance), 4)
+                verdict = Verdict(verdict.concept, present=True, probability=chance)
+            verdicts.append(verdict)
+        look = features.embedding[0].float().cpu().numpy()  # (D,)
+        tiled = TiledMaps(grid, REFINE_SIDE, beside, seen)
+        return ProbabilityMaps(image.reference, tuple(verdicts), tiled, look)
+
+    def _read(self, image: Large) -> tuple[NDArray[np.uint8], list[Look]]:
+        """A small picture (h, w, 3) of an image, and what each tile shows, if any concept asks for it.
+
+        Raises:
+            ImageError: It cannot be read, or was changed meanwhile.
+        """
+        path, size = image.target.path, (image.reference.height, image.reference.width)
+        grid, overview, looks, before = Grid.of(*size), Overview(*size), list[Look](), stamp(path)
+        if not self._seen_in_tiles():
+            for _ in grid.crops(partial(read_rows, path), overview, first=len(grid)):
+                pass
+            return overview.pixels, looks
+        if self.keeper is not None:
+            looks += self.keeper.kept(image.reference, len(grid), len(self.concepts), REFINE_SIDE)
+        crops = grid.crops(partial(read_rows, path), overview, first=len(looks))
+        while batch := list(islice(crops, BATCH)):
+            new = self._look(batch)
+            if self.keeper is not None:
+                self.keeper.keep(image.reference, new)
+            looks += new
+        if stamp(path) != before:
+            raise ImageError("it changed while it was segmented: run the command again")
+        return overview.pixels, looks
+
+    def _look(self, crops: Sequence[NDArray[np.uint8]]) -> list[Look]:
+        """What the concepts say about tiles (h, w, 3) of an image."""
+        sides = self.encoder.input_size, REFINE_SIDE
+        squares = [tuple(squash(crop, side) for side in sides) for crop in crops]
+        features = encode_within_memory(self.encoder, pixels_of([one[0] for one in squares]))
+        scores = self._above(features)  # (K, B)
+        wanted = self._seen_in_tiles()
+        looks = []
+        for i, pair in enumerate(squares):
+            chosen = [k for k in wanted if self._presence == "off" or scores[k, i] > 0]
+            looks.append(Look.of(scores[:, i].tolist(), self._bytes(chosen, features, i, pair)))
+        return looks
+
+    def _bytes(
+        self, chosen: Sequence[int], features: Features, i: int, squares: tuple[NDArray[np.uint8], ...]
+    ) -> dict[int, NDArray[np.uint8]]:
+        """The refined maps (S, S) uint8 of concepts for the i-th image of a batch, by their numbers."""
+        if not chosen:
+            return {}
+        mine = Features(
+            features.embedding[i : i + 1], features.language[i : i + 1], features.dense[i : i + 1]
+        )
+        raw = [
+            probability(self.concepts[k], score_maps(self.concepts[k], mine, others=self._rivals(k)))[0]
+            for k in chosen
+        ]
+        fitted = self._fitted(chosen, torch.stack(raw), squares)  # (n, S, S)
+        return dict(zip(chosen, full_size(fitted, REFINE_SIDE, REFINE_SIDE), strict=True))
+
+    def _counted(self, k: int, looks: Sequence[Look], grid: Grid, whole: Verdict) -> dict[int, bytes]:
+        """The maps, deflated, of the tiles that count as having the k-th concept, by number."""
+        presence = self.concepts[k].presence
+        numbers = range(len(looks))
+        if presence is not None and self._presence != "off":
+            scores = np.array([look.scores[k] for look in looks], np.float32).reshape(grid.shape)
+            found = counted(scores, presence.threshold, known=whole.present)
+            numbers = np.flatnonzero(found).tolist()
+        return {i: looks[i].levels[k] for i in numbers if k in looks[i].levels}
+
+    def _seen_in_tiles(self) -> list[int]:
+        """Numbers of the concepts that look at tiles."""
+        if self._tiles is None:
+            return [k for k, concept in enumerate(self.concepts) if concept.shown]
+        return list(range(len(self.concepts))) if self._tiles else []
 
     def _refined(self, images: Sequence[Loaded], features: Features) -> Iterator[ProbabilityMaps | Skipped]:
         verdicts = self._verdicts(features)
@@ -233,17 +374,24 @@ class Segmenter:
         return [other for i, other in enumerate(self.concepts) if i != k and other.method == "assist"]
 
     def _verdicts(self, features: Features) -> list[list[Verdict]]:
+        return [
+            [
+                Verdict(one.name, present=True, probability=1.0)
+                if one.presence is None
+                else Verdict(one.name, bool(s > 0), round(Presence.probability(float(s)), 4))
+                for one, s in zip(self.concepts, row, strict=True)
+            ]
+            for row in self._above(features).T
+        ]
+
+    def _above(self, features: Features) -> NDArray[np.float32]:
+        """(K, B) how far images lie above each concept's threshold of presence; 1 where it has none."""
         cells = compact_cells(features, self.encoder.mean_language, self.encoder.vocabulary)
-        columns = []
-        for concept in self.concepts:
-            if concept.presence is None:
-                columns.append([Verdict(concept.name, present=True, probability=1.0)] * len(features.dense))
-                continue
-            above = concept.presence.score(cells, concept.foreground, concept.text)  # (B,)
-            columns.append(
-                [Verdict(concept.name, bool(s > 0), round(Presence.probability(float(s)), 4)) for s in above]
-            )
-        return [list(row) for row in zip(*columns, strict=True)]
+        above = np.ones((len(self.concepts), len(features.dense)), np.float32)
+        for row, one in zip(above, self.concepts, strict=True):
+            if one.presence is not None:
+                row[:] = one.presence.score(cells, one.foreground, one.text)
+        return above
 
 
 def _probable(concept: Concept, scores: Tensor) -> Tensor:

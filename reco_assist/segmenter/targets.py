@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reco_assist.annotations import ImageRef, Verdict
+from reco_assist.annotations.regions import Levels
 from reco_assist.errors import ImageError
-from reco_assist.images import content_hash, decode, read_bytes, squash
+from reco_assist.image_files import MAX_PIXELS
+from reco_assist.images import content_hash, decode, digest_of, is_remote, read_bytes, size_of, squash
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +31,20 @@ class ProbabilityMaps:
     Attributes:
         image: The image.
         verdicts: Whether it contains each concept, in the order of the concepts.
-        maps: (K, H, W) uint8 refined probability of each concept; zero where a concept is absent.
+        levels: (K, H, W) uint8 refined probability of each concept, zero where a concept is absent; those of
+            an image in tiles are made where they are looked at.
         embedding: (d,) float32 what the image as a whole looks like, to part images by; empty if unknown.
     """
 
     image: ImageRef
     verdicts: tuple[Verdict, ...]
-    maps: NDArray[np.uint8]
+    levels: Levels
     embedding: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    @property
+    def maps(self) -> NDArray[np.uint8]:
+        """(K, H, W) uint8, as an array."""
+        return self.levels[:, :, :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +68,35 @@ class Loaded:
     target: Target
     reference: ImageRef
     squares: tuple[NDArray[np.uint8], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Large:
+    """A target that is read in parts: only its size and its bytes' hash are known."""
+
+    target: Target
+    reference: ImageRef
+
+
+def large(target: Target, shortest: int | None) -> Large | None:
+    """A target that is to be read in parts, as it is too large to be decoded whole or to be seen at once.
+
+    None for others, and where it cannot be said: whoever reads it says why.
+
+    Args:
+        target: The target. From an object store it would be fetched twice: it is looked at if all are wanted.
+        shortest: Images with more pixels than this on the shorter side are wanted; None for none of them.
+    """
+    if is_remote(target.path) and shortest != 0:
+        return None
+    try:
+        width, height = size_of(target.path)
+        wanted = shortest is not None and min(width, height) > shortest
+        if not wanted and width * height <= MAX_PIXELS:
+            return None
+        return Large(target, ImageRef(target.file_name, digest_of(target.path), width, height))
+    except ImageError:
+        return None
 
 
 def pixels_again(image: Loaded, reduce_to: int) -> NDArray[np.uint8]:

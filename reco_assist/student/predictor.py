@@ -154,6 +154,7 @@ def load_predictor(
     instances: Instances = "components",
     overlap: bool = False,
     looks: int | None = None,
+    tiles: bool | None = None,
 ) -> Predictor:
     """What segments with a student's file, or with the files of Concepts.
 
@@ -167,9 +168,10 @@ def load_predictor(
         instances: See `Segmenter`.
         overlap: See `Segmenter`.
         looks: See `Segmenter`; its default if None. A student sees the whole image alone.
+        tiles: See `Segmenter`, likewise.
 
     Raises:
-        InputError: A student came with other files or with further looks, or a file is missing.
+        InputError: A student came with other files, with further looks or tiles, or a file is missing.
         FormatError: A file is neither.
         EncoderError: An encoder or a device is not at hand.
     """
@@ -177,8 +179,11 @@ def load_predictor(
     if students and len(files) > 1:
         raise InputError(f"{students[0]} is a student, and was given with other files: name it alone")
     if students:
-        if looks:
-            raise InputError(f"{students[0]} is a student, which sees whole images alone: leave --looks out")
+        if looks or tiles:
+            left_out = "--looks" if looks else "--tiles"
+            raise InputError(
+                f"{students[0]} is a student, which sees whole images alone: leave {left_out} out"
+            )
         student = Student.load(students[0])
         return StudentSegmenter(
             student,
@@ -200,4 +205,5 @@ def load_predictor(
         instances=instances,
         overlap=overlap,
         looks=LOOKS if looks is None else looks,
+        tiles=tiles,
     )
