@@ -1,5 +1,7 @@
 """Further looks: windows around peaks, no seams, small objects found, and none where none are wanted."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,9 @@ from PIL import Image
 from torch.nn.functional import interpolate
 
 from reco_assist.archive import Archive
-from reco_assist.concepts import around_threshold, learn_concept
+from reco_assist.concepts import Presence, around_threshold, learn_concept
+from reco_assist.encoders import compact_cells
+from reco_assist.encoders.batches import encode_files
 from reco_assist.errors import InputError
 from reco_assist.images import decode
 from reco_assist.masks import rle
@@ -186,16 +190,98 @@ def concept_of_fakes(folder, *, by_box=True):
     return learn_concept(archive, "mug", k=4, exemplars=shown), photos
 
 
+def judging(concept, encoder, file, *, above):
+    """The concept with a threshold so far below what the first look at an image says."""
+    with torch.inference_mode():
+        features = encode_files(encoder, [file])
+    cells = compact_cells(features, encoder.mean_language, encoder.vocabulary)
+    score = float(concept.presence.score(cells, concept.foreground, concept.text)[0])
+    moved = replace(concept.presence, threshold=concept.presence.threshold + score - above)
+    return replace(concept, presence=moved)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shown", [True, False])
+def test_an_object_that_the_first_look_is_unsure_of_is_found_by_the_second(mug, distant, encoder, shown):
+    file, truth = distant
+    mug = replace(mug, banks=mug.banks if shown else mug.banks[1:])  # as if a word alone had taught it
+    unsure = judging(mug, encoder, file, above=-0.5)
+    once, twice = (
+        next(Segmenter([unsure], encoder=encoder, looks=looks).predict([Target(file, file.name)]))
+        for looks in (0, 4)
+    )
+    assert not once.verdicts[0].present
+    assert twice.verdicts[0].present
+    assert twice.verdicts[0].probability > once.verdicts[0].probability
+    assert iou_of(twice, truth) > (0.55 if shown else 0.35)
+
+
+@pytest.mark.parametrize(
+    ("above", "looks", "batches"),
+    [(-0.5, 4, [1, 2]), (-0.5, 0, [1]), (-0.5, 1, [1]), (-1.5, 4, [1]), (0.5, 4, [1, 2])],
+)
+def test_only_what_the_first_look_is_unsure_of_is_looked_at_again(tmp_path, above, looks, batches):
+    concept, photos = concept_of_fakes(tmp_path, by_box=False)
+    encoder = FakeEncoder()
+    concept = judging(concept, FakeEncoder(), photos[0], above=above)
+    list(Segmenter([concept], encoder=encoder, refine="none", looks=looks).predict(photos[:1]))
+    assert encoder.batches == batches
+
+
+def test_what_no_second_look_is_clear_about_stays_absent(tmp_path, monkeypatch):
+    """A deviation above the threshold is not enough: two more looks are two more chances to be wrong."""
+    concept, photos = concept_of_fakes(tmp_path, by_box=False)
+    scores = iter([[-0.5], [1.4, 1.0], [-0.5], [1.6, 1.0]])
+    monkeypatch.setattr(Presence, "score", lambda *_: np.array(next(scores), np.float32))
+    made = Segmenter([concept], encoder=FakeEncoder(), refine="none")
+    (absent,), (present,) = (list(made.predict(photos[:1])) for _ in range(2))
+    assert not absent.verdicts[0].present
+    assert absent.verdicts[0].probability == pytest.approx(Presence.probability(-0.1), abs=1e-4)
+    assert present.verdicts[0].present
+    assert present.verdicts[0].probability == pytest.approx(Presence.probability(0.1), abs=1e-4)
+
+
+@pytest.mark.parametrize(("second", "parted"), [(3.4, False), (3.6, True)])
+def test_far_looks_decide_for_a_word_where_they_are_clearer_than_the_first(
+    tmp_path, monkeypatch, second, parted
+):
+    concept, photos = concept_of_fakes(tmp_path, by_box=False)
+    scores = iter([[2.0], [second, 0.0]])
+    monkeypatch.setattr(Presence, "score", lambda *_: np.array(next(scores), np.float32))
+    windows = []
+    monkeypatch.setattr(segmenter, "convincing", lambda far, _: windows.extend(far[:1]) or far[:1])
+    made = Segmenter([concept], encoder=FakeEncoder(), refine="none")
+    (maps,) = made.segment([Target(photos[0], "desk.png")])
+    outside = np.ones(maps.maps[0].shape, bool)
+    if parted:
+        outside[windows[0].window.slices(*outside.shape)] = False
+    assert bool(maps.maps[0][outside].any()) is not parted
+    assert len(windows) == parted
+
+
+def test_images_of_a_batch_are_looked_at_again_each_for_itself(tmp_path, monkeypatch):
+    concept, photos = concept_of_fakes(tmp_path, by_box=False)
+    scores = iter([[-1.5, -0.5, -3.0], [0.0, 0.0]])
+    monkeypatch.setattr(Presence, "score", lambda *_: np.array(next(scores), np.float32))
+    encoder = FakeEncoder()
+    list(Segmenter([concept], encoder=encoder, refine="none").predict(photos[:3]))
+    assert encoder.batches == [3, 2]
+
+
 @pytest.mark.parametrize("looks", [0, 1, 2, 4, 7])
 @pytest.mark.parametrize("small", [False, True])
-def test_no_image_takes_more_looks_than_asked_for(tmp_path, monkeypatch, looks, small):
+@pytest.mark.parametrize("above", [-0.5, 0.5])
+def test_no_image_takes_more_looks_than_asked_for(tmp_path, monkeypatch, looks, small, above):
     concept, photos = concept_of_fakes(tmp_path)
+    concept = judging(concept, FakeEncoder(), photos[0], above=above)
     monkeypatch.setattr(segmenter, "holds_small", lambda *_: small)
+    monkeypatch.setattr(segmenter, "_CLEARER", 100)
     encoder = FakeEncoder()
     made = Segmenter([concept], encoder=encoder, presence="off", refine="none", looks=looks)
     list(made.predict(photos[:1]))
-    near = looks - looks // 2
-    assert encoder.batches == [number for number in (1, near, looks // 2 if small else 0) if number]
+    near, far = looks - looks // 2, looks // 2
+    order = [1, far, near] if above < 0 else [1, near, far if small else 0]
+    assert encoder.batches == [number for number in order if number]
 
 
 def test_photographs_too_small_to_show_more_are_seen_once(tmp_path):
@@ -204,14 +290,6 @@ def test_photographs_too_small_to_show_more_are_seen_once(tmp_path):
     Image.open(photos[0]).resize((40, 30)).save(tiny)
     encoder = FakeEncoder()
     list(Segmenter([concept], encoder=encoder, presence="off", refine="none").predict([tiny]))
-    assert encoder.batches == [1]
-
-
-def test_a_concept_by_word_alone_sees_whole_images(tmp_path):
-    """Its labels are too unsure: on photographs such looks cost it more than they gained."""
-    concept, photos = concept_of_fakes(tmp_path, by_box=False)
-    encoder = FakeEncoder()
-    list(Segmenter([concept], encoder=encoder, presence="off", refine="none").predict(photos[:1]))
     assert encoder.batches == [1]
 
 

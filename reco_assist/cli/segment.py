@@ -50,7 +50,7 @@ def segment(
         int | None,
         typer.Option(
             min=0,
-            help="Further looks for small objects, at parts of images with a concept shown by exemplars; "
+            help="Further looks for small objects, at parts of images that have or may have a concept; "
             "each costs as much as one more image. 0: whole images alone. [default: 4]",
             show_default=False,
         ),

@@ -1,9 +1,10 @@
 """Further looks: parts of an image seen again at a larger scale, so that small objects show.
 
-An encoder sees an image as one small square, where an object of 3 % of it is a cell or two. Near looks, each
-half as high and wide as the image and around a peak of the first look's scores, are fused with these. Where
-the best of them holds something small whole, and the first look saw nothing large, the image is parted: far
-looks at about a third of its height and width decide alone, each with a map of its own, refined by itself.
+An encoder sees an image as one small square, where an object of 3 % of it is a cell or two. Far looks, a
+third as high and wide as the image and around the peaks of the first look's scores, find what the first look
+is unsure of. Where exemplars taught the concept, near looks, half as high and wide, are fused with the first
+look's scores; where the best of them holds something small whole, and the first look saw nothing large, far
+looks decide alone, each with a map of its own, refined by itself.
 """
 
 from collections.abc import Callable, Sequence
@@ -64,6 +65,21 @@ class Seen:
     def best(self) -> float:
         """The largest score."""
         return float(self.scores.max())
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """What all looks find of a concept in an image.
+
+    Attributes:
+        above: How far they lie above the concept's presence threshold; present where positive.
+        scores: (S, S) float32 of the whole image; None where nobody asked for them.
+        parts: Looks that decide in its place, the best first; each has a mask of its own.
+    """
+
+    above: float
+    scores: Tensor | None
+    parts: Sequence[Seen] = ()
 
 
 Probability = Callable[[Tensor], Tensor]

@@ -1,9 +1,8 @@
 """Segment images with one or many Concepts."""
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from functools import partial
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -20,7 +19,18 @@ from reco_assist.encoders import Encoder, Features, compact_cells, load_encoder
 from reco_assist.encoders.batches import BATCH, encode_within_memory, pixels_of
 from reco_assist.errors import ImageError, InputError
 from reco_assist.images import read_rows, squash, stamp
-from reco_assist.segmenter.looks import FAR, NEAR, Seen, Window, convincing, fused, holds_small, propose
+from reco_assist.segmenter.closer import Closer
+from reco_assist.segmenter.looks import (
+    FAR,
+    NEAR,
+    Found,
+    Seen,
+    Window,
+    convincing,
+    fused,
+    holds_small,
+    propose,
+)
 from reco_assist.segmenter.maps import (
     Refine,
     full_size,
@@ -38,7 +48,6 @@ from reco_assist.segmenter.targets import (
     Target,
     large,
     load,
-    pixels_again,
 )
 from reco_assist.segmenter.tiles import (
     HUGE,
@@ -57,7 +66,11 @@ _BEST: Mapping[Method, Refine] = {"assist": "saliency", "paper": "crf"}
 LOOKS = 4
 """Further looks at an image for a concept that is present, unless another number is asked for."""
 
-_ENLARGED = 4  # times that a look enlarges pixels at most: beyond that nothing new shows
+# A far look takes over where it is clearer by so many deviations than the first look, and than the threshold:
+# each look is one more chance to be wrong. The first look may be unsure, or down to `_UNSURE` below the
+# threshold. With 0 false masks rose by a third.
+_CLEARER, _UNSURE = 1.5, 1.0
+_CERTAIN = 100.0  # deviations: of a concept that has no threshold
 
 
 class Segmenter:
@@ -80,9 +93,9 @@ class Segmenter:
         instances: One region for each connected component; split parts components that touch where the map
             has separate peaks; none makes one region for each concept.
         overlap: Let concepts share pixels; otherwise a pixel belongs to the likeliest.
-        looks: Further looks at parts of an image for each concept that is present and that exemplars or
-            corrections taught, so that small objects show; each costs about as much as the first look. 0 for
-            whole images alone.
+        looks: Further looks at parts of an image for each concept that is present, or that the first look is
+            unsure of, so that small objects show; each costs about as much as the first look. 0 for whole
+            images alone.
         tiles: See each image in overlapping parts too, at its own scale. If None, images of more than `HUGE`
             pixels a side are, for concepts that exemplars or corrections taught.
 
@@ -196,7 +209,8 @@ class Segmenter:
         sides = self.encoder.input_size, REFINE_SIDE
         squares = tuple(squash(overview, side) for side in sides)
         features = encode_within_memory(self.encoder, pixels_of(squares[:1]))
-        (whole,) = self._verdicts(features)
+        above = self._above(self.concepts, features)[:, 0]  # (K,)
+        whole = [_verdict(*one) for one in zip(self.concepts, above.tolist(), strict=True)]
         present = [k for k, one in enumerate(whole) if self._presence == "off" or one.present]
         maps = self._bytes(present, features, 0, squares)
         grid = Grid.of(image.reference.height, image.reference.width)
@@ -245,7 +259,7 @@ class Segmenter:
         sides = self.encoder.input_size, REFINE_SIDE
         squares = [tuple(squash(crop, side) for side in sides) for crop in crops]
         features = encode_within_memory(self.encoder, pixels_of([one[0] for one in squares]))
-        scores = self._above(features)  # (K, B)
+        scores = self._above(self.concepts, features)  # (K, B)
         wanted = self._seen_in_tiles()
         looks = []
         for i, pair in enumerate(squares):
@@ -286,74 +300,89 @@ class Segmenter:
         return list(range(len(self.concepts))) if self._tiles else []
 
     def _refined(self, images: Sequence[Loaded], features: Features) -> Iterator[ProbabilityMaps | Skipped]:
-        verdicts = self._verdicts(features)
+        above = self._above(self.concepts, features)
         off = self._presence == "off"
-        chosen = [[k for k, verdict in enumerate(row) if off or verdict.present] for row in verdicts]
-        needed = sorted({k for row in chosen for k in row})
+        needed = [k for k, values in enumerate(above) if off or bool((values > -_UNSURE).any())]
         scores = {
             k: score_maps(self.concepts[k], features, others=self._rivals(k)) for k in needed
         }  # each (B, S, S)
-        for i, (image, row) in enumerate(zip(images, verdicts, strict=True)):
+        for i, image in enumerate(images):
             width, height = image.reference.width, image.reference.height
             maps = np.zeros((len(self.concepts), height, width), np.uint8)  # (K, H, W)
+            closer = Closer(self.encoder, image)
             try:
-                for at, levels in self._levels({k: scores[k][i] for k in chosen[i]}, image):
+                found = [
+                    self._found(k, float(values[i]), scores[k][i] if k in scores else None, closer)
+                    for k, values in enumerate(above)
+                ]
+                row = tuple(
+                    _verdict(*one) for one in zip(self.concepts, (it.above for it in found), strict=True)
+                )
+                chosen = {k: found[k] for k, verdict in enumerate(row) if off or verdict.present}
+                for at, levels in self._levels(chosen, image):
                     maps[at] = levels
             except ImageError as error:
                 yield Skipped(image.target, f"{image.target.file_name}: {error}")
                 continue
             look = features.embedding[i].float().cpu().numpy()  # (D,)
-            yield ProbabilityMaps(image.reference, tuple(row), maps, look)
+            yield ProbabilityMaps(image.reference, row, maps, look)
 
     def _levels(
-        self, first: Mapping[int, Tensor], image: Loaded
+        self, found: Mapping[int, Found], image: Loaded
     ) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
-        """Numbers of concepts and their refined maps (n, H, W); `first` has their scores (S, S)."""
+        """Numbers of concepts and their refined maps (n, H, W), of what was found of them in an image."""
         width, height = image.reference.width, image.reference.height
-        whole, parted = self._looked(first, image)
+        whole = {k: one.scores for k, one in found.items() if not one.parts and one.scores is not None}
         if whole:
             raw = [_probable(self.concepts[k], scores) for k, scores in whole.items()]
             fitted = self._fitted(list(whole), torch.stack(raw), image.squares)  # (n, S, S)
             yield list(whole), full_size(fitted, width, height)
-        for k, parts in parted.items():
+        for k, one in found.items():
+            if not one.parts:
+                continue
             levels = np.zeros((1, height, width), np.uint8)
-            scores = torch.stack([part.scores for part in parts])  # (n, S, S)
+            scores = torch.stack([part.scores for part in one.parts])  # (n, S, S)
             chances = probability(self.concepts[k], scores, parts=True)  # (n, S, S)
-            for part, chance in zip(parts, chances, strict=True):
+            for part, chance in zip(one.parts, chances, strict=True):
                 place = levels[:, *part.window.slices(height, width)]  # (1, h, w)
                 fitted = self._fitted([k], chance[None], part.squares)  # (1, S, S)
                 np.maximum(place, full_size(fitted, place.shape[2], place.shape[1]), out=place)
             yield [k], levels
 
-    def _looked(
-        self, first: Mapping[int, Tensor], image: Loaded
-    ) -> tuple[dict[int, Tensor], dict[int, list[Seen]]]:
-        """By concept: scores (S, S) of the whole image after further looks, or the parts that hold it."""
-        whole, parted = dict(first), dict[int, list[Seen]]()
-        shortest = min(image.reference.width, image.reference.height)
-        wanted = [k for k in first if self.concepts[k].shown]
-        if not self._near or not wanted or FAR * shortest < self.encoder.input_size / _ENLARGED:
-            return whole, parted
-        pixels = pixels_again(image, math.ceil(self.encoder.input_size / FAR))
-        for k in wanted:
-            probable = partial(_probable, self.concepts[k])
-            near = self._see(k, propose(first[k], NEAR, self._near), pixels)
-            whole[k] = fused(first[k], near)
-            if self._far and holds_small(first[k], near, probable):
-                far = self._see(k, propose(first[k], FAR, self._far), pixels)
-                if parts := convincing(far, probable):
-                    parted[k] = parts
-                    del whole[k]
-        return whole, parted
+    def _found(self, k: int, above: float, first: Tensor | None, closer: Closer) -> Found:
+        """What all looks find of the k-th concept in an image.
 
-    def _see(self, k: int, windows: Sequence[Window], pixels: NDArray[np.uint8]) -> list[Seen]:
-        """What the k-th concept says of windows of an image (H, W, 3)."""
-        crops = [np.ascontiguousarray(pixels[one.slices(*pixels.shape[:2])]) for one in windows]
-        sides = self.encoder.input_size, REFINE_SIDE
-        squares = [tuple(squash(crop, side) for side in sides) for crop in crops]
-        features = encode_within_memory(self.encoder, pixels_of([one[0] for one in squares]))
+        Args:
+            k: Number of the concept.
+            above: How far the first look lies above its threshold.
+            first: (S, S) scores of the first look, if they are needed.
+            closer: Of the image.
+        """
+        concept, off = self.concepts[k], self._presence == "off"
+        asked = off or above > -_UNSURE
+        if first is None or not asked or not self._near or concept.method == "paper" or not closer.worthwhile:
+            return Found(above, first)
+        probable = partial(_probable, concept)
+        far = cache(lambda: self._see(k, propose(first, FAR, self._far), closer))
+        if self._far and concept.presence is not None and not (concept.shown and above > 0):
+            seen, features = far()
+            clearest = float(self._above([concept], features)[0].max()) - _CLEARER
+            if clearest > above:
+                above = clearest if above > -_UNSURE else above
+                if parts := convincing(seen, probable):
+                    return Found(above, first, parts)
+        if not concept.shown or not (off or above > 0):
+            return Found(above, first)
+        near = self._see(k, propose(first, NEAR, self._near), closer)[0]
+        if self._far and holds_small(first, near, probable) and (parts := convincing(far()[0], probable)):
+            return Found(above, first, parts)
+        return Found(above, fused(first, near))
+
+    def _see(self, k: int, windows: Sequence[Window], closer: Closer) -> tuple[list[Seen], Features]:
+        """What the k-th concept says of windows of an image, and their features."""
+        features, squares = closer.look(windows)
         scores = score_maps(self.concepts[k], features, others=self._rivals(k))  # (n, S, S)
-        return [Seen(*one) for one in zip(windows, scores, squares, strict=True)]
+        return [Seen(*one) for one in zip(windows, scores, squares, strict=True)], features
 
     def _fitted(
         self, chosen: Sequence[int], raw: Tensor, squares: tuple[NDArray[np.uint8], ...]
@@ -373,25 +402,18 @@ class Segmenter:
             return []
         return [other for i, other in enumerate(self.concepts) if i != k and other.method == "assist"]
 
-    def _verdicts(self, features: Features) -> list[list[Verdict]]:
-        return [
-            [
-                Verdict(one.name, present=True, probability=1.0)
-                if one.presence is None
-                else Verdict(one.name, bool(s > 0), round(Presence.probability(float(s)), 4))
-                for one, s in zip(self.concepts, row, strict=True)
-            ]
-            for row in self._above(features).T
-        ]
-
-    def _above(self, features: Features) -> NDArray[np.float32]:
-        """(K, B) how far images lie above each concept's threshold of presence; 1 where it has none."""
+    def _above(self, concepts: Sequence[Concept], features: Features) -> NDArray[np.float32]:
+        """(n, B) how far images lie above each concept's threshold of presence; certain where it has none."""
         cells = compact_cells(features, self.encoder.mean_language, self.encoder.vocabulary)
-        above = np.ones((len(self.concepts), len(features.dense)), np.float32)
-        for row, one in zip(above, self.concepts, strict=True):
+        above = np.full((len(concepts), len(features.dense)), _CERTAIN, np.float32)
+        for row, one in zip(above, concepts, strict=True):
             if one.presence is not None:
                 row[:] = one.presence.score(cells, one.foreground, one.text)
         return above
+
+
+def _verdict(concept: Concept, above: float) -> Verdict:
+    return Verdict(concept.name, above > 0, round(Presence.probability(above), 4))
 
 
 def _probable(concept: Concept, scores: Tensor) -> Tensor:
