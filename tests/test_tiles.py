@@ -138,6 +138,12 @@ def test_tiles_that_stand_out_count_and_their_neighbours_with_them():
     assert counted(scores, 6.0, known=True).sum() == 4  # the image as a whole shows it
 
 
+def test_tiles_count_where_half_of_them_have_the_concept():
+    scores = np.random.default_rng(0).normal(-7, 0.4, (6, 6))
+    scores.flat[::2] = 1.5
+    assert counted(scores.astype(np.float32), 6.8, known=False).sum() == 18
+
+
 def test_a_look_is_kept_as_it_was_and_other_things_are_refused():
     look = Look.of([0.25, -3], {0: np.arange(16, dtype=np.uint8).reshape(4, 4)})
     record = json.loads(json.dumps(look.record()))

@@ -222,7 +222,7 @@ def counted(scores: NDArray[np.float32], threshold: float, *, known: bool) -> ND
 
     N tiles are N chances of a false mask. A tile above the threshold of presence counts by itself where its
     score would be the highest of N ordinary ones in one image of ten: ordinary are photographs, and, unless
-    the image as a whole shows the concept, its other tiles. Others above the threshold count where an
+    the image as a whole shows the concept, its tiles below the threshold. Others above it count where an
     unbroken chain of such neighbours leads to one, so that an object is not cut where a tile is less sure.
 
     Args:
@@ -233,9 +233,10 @@ def counted(scores: NDArray[np.float32], threshold: float, *, known: bool) -> ND
     least = -float(ndtri(_FALSE / scores.size))
     above = scores > 0
     sure = above & (scores + threshold > least)
-    middle = float(np.median(scores))
-    if not known and middle <= 0 and scores.size >= _FEW:
-        spread = 1.4826 * float(np.median(np.abs(scores - middle)))
+    below = scores[~above]
+    if not known and below.size >= _FEW:
+        middle = float(np.median(below))
+        spread = 1.4826 * float(np.median(np.abs(below - middle)))
         sure &= scores - middle > least * spread
     chains, _ = scipy.ndimage.label(above, np.ones((3, 3)))
     found: NDArray[np.bool_] = above & np.isin(chains, chains[sure])
