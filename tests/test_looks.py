@@ -236,7 +236,7 @@ def test_what_no_second_look_is_clear_about_stays_absent(tmp_path, monkeypatch):
     made = Segmenter([concept], encoder=FakeEncoder(), refine="none")
     (absent,), (present,) = (list(made.predict(photos[:1])) for _ in range(2))
     assert not absent.verdicts[0].present
-    assert absent.verdicts[0].probability == pytest.approx(Presence.probability(-0.1), abs=1e-4)
+    assert absent.verdicts[0].probability == pytest.approx(Presence.probability(-0.5), abs=1e-4)
     assert present.verdicts[0].present
     assert present.verdicts[0].probability == pytest.approx(Presence.probability(0.1), abs=1e-4)
 

@@ -367,7 +367,7 @@ class Segmenter:
         if self._far and concept.presence is not None and not (concept.shown and above > 0):
             seen, features = far()
             clearest = float(self._above([concept], features)[0].max()) - _CLEARER
-            if clearest > above:
+            if clearest > max(above, 0):
                 above = clearest if above > -_UNSURE else above
                 if parts := convincing(seen, probable):
                     return Found(above, first, parts)
