@@ -18,8 +18,9 @@ from reco_assist.annotations.regions import Rule
 from reco_assist.concepts import learn_concept
 from reco_assist.masks import rle
 from reco_assist.runs.kept_tiles import FOLDER, KeptTiles
-from reco_assist.segmenter import Segmenter, Skipped, Target, tiles
+from reco_assist.segmenter import ProbabilityMaps, Segmenter, Skipped, Target, tiles
 from reco_assist.segmenter.tiles import Axis, Grid, Look, Overview, TiledMaps, beyond, counted
+from reco_assist.session import Session, job
 
 SIDES = st.integers(1, 5000)
 
@@ -294,3 +295,24 @@ def test_what_is_kept_is_of_these_bytes_and_settings(tmp_path):
     assert log.read_bytes() == b"".join(lines)
     keeper.forget()
     assert not (tmp_path / FOLDER).exists()
+
+
+def test_a_session_says_which_images_are_too_large_to_be_shown(tmp_path):
+    class Huge:
+        def __init__(self):
+            self.digests = {"mug": "m"}
+
+        def segment(self, targets):
+            (target,) = targets
+            maps = TiledMaps(Grid.of(20_000, 20_000), 4, {}, [{}])
+            verdict = Verdict("mug", present=False, probability=0.1)
+            reference = ImageRef(target.file_name, "0" * 64, 20_000, 20_000)
+            return [ProbabilityMaps(reference, (verdict,), maps)]
+
+    session = Session.open(tmp_path / "job.session")
+    Image.new("RGB", (3, 3)).save(tmp_path / "x.png")
+    *_, last = job.segment(session, Huge(), [Target(tmp_path / "x.png", "x.png")])
+    assert last.fresh == ()
+    assert last.skipped == (
+        ("x.png", "x.png has more than the 175,000,000 pixels that can be shown: use 'segment'"),
+    )

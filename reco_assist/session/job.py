@@ -7,6 +7,7 @@ from threading import Event
 
 from reco_assist import runs
 from reco_assist.errors import InputError
+from reco_assist.image_files import MAX_PIXELS
 from reco_assist.segmenter import Predictor, Skipped, Target
 from reco_assist.session.results import add_result, is_done
 from reco_assist.session.session import Session
@@ -80,6 +81,11 @@ def segment(
         for one in predictor.segment(batch):
             if isinstance(one, Skipped):
                 skipped.append((one.target.file_name, one.reason))
+                continue
+            if one.image.width * one.image.height > MAX_PIXELS:
+                name = one.image.file_name
+                why = f"{name} has more than the {MAX_PIXELS:,} pixels that can be shown: use 'segment'"
+                skipped.append((name, why))
                 continue
             path: Path = places[one.image.file_name]
             add_result(
