@@ -11,9 +11,9 @@ from scipy import ndimage
 from reco_assist.annotations import ImageRef, Region, Verdict
 from reco_assist.annotations.regions import AUTOMATIC, Rule, claimed, region_score
 from reco_assist.masks import components, spans
-from reco_assist.masks.components import split_touching
 from reco_assist.masks.counts import Rle
 from reco_assist.masks.spans import Spans, spans_of
+from reco_assist.masks.touching import split_touching
 
 
 def labelled(mask, min_area, connectivity=8):
@@ -67,6 +67,18 @@ def test_a_part_of_an_image_is_placed_in_it(mask):
     np.testing.assert_array_equal(placed.drawn() > 0, frame)
 
 
+def apart(labels):
+    """Each component split where it is, all parts numbered by their first pixels."""
+    made = np.zeros(labels.shape, np.int32)
+    for n, box in enumerate(ndimage.find_objects(labels), 1):
+        sides = [(side.start == 0, side.stop == end) for side, end in zip(box, labels.shape, strict=True)]
+        parts = split_touching(labels[box] == n, open_sides=sides)
+        made[box] += np.where(parts > 0, parts + made.max(), 0)
+    _, first, numbers = np.unique(made, return_index=True, return_inverse=True)
+    order = np.argsort(np.argsort(np.where(made.ravel()[first] > 0, first, -1)))
+    return (order[numbers] + (made.min() > 0)).reshape(labels.shape).astype(np.int32)
+
+
 def whole(rule, image, verdicts, maps):
     """The regions of maps as they were made before: with arrays of the image's size for every step."""
     found = []
@@ -74,7 +86,7 @@ def whole(rule, image, verdicts, maps):
     for verdict, levels in zip(verdicts, maps if rule.overlap else claimed(maps), strict=True):
         labels = labelled(levels >= rule.level, smallest).astype(np.int32)
         if rule.instances == "split":
-            labels = split_touching(labels, levels, min_area=smallest)
+            labels = apart(labels)
         elif rule.instances == "none":
             labels = (labels > 0).astype(np.int32)
         for n, mask in enumerate(encoded(labels), 1):

@@ -119,8 +119,9 @@ def test_instances(concepts, archive):
     assert 1 > parts[0].score > parts[1].score > 0
     whole = Segmenter(concepts[:1], instances="none", **options).decide(segmented(levels)).regions
     assert [rle.area(one.mask) for one in whole] == [400]
-    levels[0, 20:35, 38:42] = 140  # a shallow and a deep valley between two peaks
-    levels[0, 20:35, 30:38], levels[0, 20:35, 42:50] = 255, 255
+    y, x = np.mgrid[:40, :60]
+    levels[0, 18:] = 0
+    levels[0, np.minimum(np.hypot(y - 28, x - 22), np.hypot(y - 28, x - 40)) < 10] = 255  # two that touch
     assert len(Segmenter(concepts[:1], instances="split", **options).decide(segmented(levels)).regions) == 3
 
 

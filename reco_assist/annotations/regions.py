@@ -15,11 +15,12 @@ from scipy.special import expit, logit
 
 from reco_assist.annotations import ImageRef, Prediction, Region, Verdict
 from reco_assist.errors import InputError
-from reco_assist.masks.components import label, split_touching
+from reco_assist.masks.components import label
 from reco_assist.masks.spans import Spans, bands, spans_of
+from reco_assist.masks.touching import split_touching
 
 Instances = Literal["components", "split", "none"]
-"""One region for each connected component; also parted where the map has separate peaks; or one for all."""
+"""One region for each connected component; those parted that touching objects make; or one for all."""
 
 
 class Levels(Protocol):
@@ -184,7 +185,7 @@ def _regions(
 ) -> list[Region]:
     parts = mask.connected(min_area=smallest)
     if instances == "split":
-        parts = _split(parts, look, smallest)
+        parts = _split(parts, look)
     elif instances == "none":
         parts = parts.numbered(np.ones_like(parts.numbers))
     return [
@@ -193,13 +194,16 @@ def _regions(
     ]
 
 
-def _split(parts: Spans, look: _Look, smallest: int) -> Spans:
+def _split(parts: Spans, look: _Look) -> Spans:
     """Components, each taken apart in its box, in reading order of all parts' first pixels."""
     found = []
     for part in parts.parts():
         rows, columns = part.box
         here = look(rows, columns)  # (h, w)
-        apart = split_touching(part.cropped().astype(np.int32), here, min_area=smallest)  # (h, w)
+        sides = tuple(
+            (side.start == 0, side.stop == end) for side, end in zip(part.box, parts.shape, strict=True)
+        )
+        apart = split_touching(part.cropped(), open_sides=sides)  # (h, w)
         found.append(Spans.of(apart, here).placed(parts.shape, top=rows.start, left=columns.start))
     return Spans.together(found) if found else parts
 

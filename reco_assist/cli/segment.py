@@ -43,7 +43,8 @@ def segment(
     threshold: Annotated[str, typer.Option(help="auto, or a probability from 0 to 1.")] = "auto",
     presence: Annotated[str, typer.Option(help="auto: no mask where a concept is absent; or off.")] = "auto",
     instances: Annotated[
-        str, typer.Option(help="components; split: part those that touch; none: one region for each concept.")
+        str,
+        typer.Option(help="components; split: part objects that touch; none: one region for each concept."),
     ] = "components",
     overlap: Annotated[bool, typer.Option("--overlap", help="Let concepts share pixels.")] = False,
     looks: Annotated[

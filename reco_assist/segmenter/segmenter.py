@@ -90,8 +90,8 @@ class Segmenter:
             the paper's method.
         threshold: Share of the refined probability from which a pixel belongs to a concept, 0 to 1, or auto.
         presence: auto leaves images empty that do not contain a concept; off segments every image.
-        instances: One region for each connected component; split parts components that touch where the map
-            has separate peaks; none makes one region for each concept.
+        instances: One region for each connected component; split parts those that objects of
+            similar size and solid shape make together; none makes one region for each concept.
         overlap: Let concepts share pixels; otherwise a pixel belongs to the likeliest.
         looks: Further looks at parts of an image for each concept that is present, or that the first look is
             unsure of, so that small objects show; each costs about as much as the first look. 0 for whole

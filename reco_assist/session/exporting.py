@@ -7,10 +7,9 @@ from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
 
 from reco_assist.annotations import Prediction, Region, Verdict
-from reco_assist.annotations.regions import regions
+from reco_assist.annotations.regions import Instances, regions
 from reco_assist.datasets import hold_out
 from reco_assist.errors import InputError
 from reco_assist.files import remove_file
@@ -44,7 +43,8 @@ class Choice:
         undecided: Also images that nobody has decided about, as the segmenter sees them.
         negatives: Rejected masks become images without the concept; otherwise nothing is said of them.
         absent: Also images in which every concept was said to be absent.
-        instances: components: one region for each connected part; none: one for each concept and image.
+        instances: components: one region for each connected part; split: also parted where objects touch;
+            none: one for each concept and image.
         formats: At least one of `FORMATS`.
         validation: Share of the images that goes into a data set of its own, 0 to 0.5; 0 for one data set.
     """
@@ -52,7 +52,7 @@ class Choice:
     undecided: bool = False
     negatives: bool = False
     absent: bool = True
-    instances: Literal["components", "none"] = "components"
+    instances: Instances = "components"
     formats: tuple[Format, ...] = FORMATS
     validation: float = 0.0
 

@@ -1,10 +1,10 @@
 """Step 5: write what was reviewed."""
 
 from pathlib import Path
-from typing import Literal
 
 import ipywidgets as w
 
+from reco_assist.annotations.regions import Instances
 from reco_assist.errors import InputError
 from reco_assist.formats import Format
 from reco_assist.session import Choice, export
@@ -33,7 +33,11 @@ class ExportPage:
         self.formats = {name: _check(label, on=True) for name, label in _FORMATS}
         self.instances = w.Dropdown(
             description="Regions",
-            options=[("One region per connected part", "components"), ("One region per image", "none")],
+            options=[
+                ("One region per connected part", "components"),
+                ("Also part objects that touch", "split"),
+                ("One region per image", "none"),
+            ],
             layout=w.Layout(width="280px"),
         )
         self.validation = w.Dropdown(
@@ -59,7 +63,7 @@ class ExportPage:
 
     def choice(self) -> Choice:
         """What the controls say."""
-        instances: Literal["components", "none"] = self.instances.value
+        instances: Instances = self.instances.value
         return Choice(
             undecided=self.which.value == "all",
             negatives=self.negatives.value,
