@@ -1,5 +1,6 @@
 """Further looks: windows around peaks, no seams, small objects found, and none where none are wanted."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,16 +11,23 @@ from fakes import FakeEncoder
 from PIL import Image
 from torch.nn.functional import interpolate
 
+from reco_assist.annotations import looks_of
 from reco_assist.archive import Archive
 from reco_assist.concepts import Presence, around_threshold, learn_concept
 from reco_assist.encoders import compact_cells
 from reco_assist.encoders.batches import encode_files
-from reco_assist.errors import InputError
+from reco_assist.errors import FormatError, InputError
+from reco_assist.formats import Dataset, read_coco
+from reco_assist.formats.coco import to_coco, to_predictions
 from reco_assist.images import decode
 from reco_assist.masks import rle
 from reco_assist.retrieval import box_exemplar, mask_exemplar
+from reco_assist.runs.batches import Batch
 from reco_assist.segmenter import Segmenter, Skipped, Target, segmenter
 from reco_assist.segmenter.looks import Seen, Window, convincing, fused, holds_small, propose
+from reco_assist.session import Choice, ConceptSpec, Session, export
+from reco_assist.session.forms import fits
+from reco_assist.session.job import segment as segment_targets
 from reco_assist.student import load_predictor
 
 SIDE = 56
@@ -319,3 +327,75 @@ def test_a_student_refuses_further_looks(tmp_path):
     write_student(tmp_path / "mug.student", "mug")
     with pytest.raises(InputError, match="leave --looks out"):
         load_predictor([tmp_path / "mug.student"], looks=2)
+
+
+@pytest.mark.parametrize(("small", "kind", "side"), [(False, "near", 0.5), (True, "far", 0.35)])
+def test_masks_name_the_looks_that_decided_them(tmp_path, monkeypatch, small, kind, side):
+    concept, photos = concept_of_fakes(tmp_path)
+    monkeypatch.setattr(segmenter, "holds_small", lambda *_: small)
+    monkeypatch.setattr(segmenter, "convincing", lambda far, _: list(far))
+    made = Segmenter([concept], encoder=FakeEncoder(), presence="off", refine="none", looks=4)
+    (prediction,) = made.predict(photos[:1])
+    (verdict,) = prediction.verdicts
+    assert [one.kind for one in verdict.looks] == [kind] * 2
+    for one in verdict.looks:
+        x, y, width, height = one.box
+        assert (width, height) == pytest.approx((160 * side, 120 * side), abs=1)
+        assert x + width <= 160
+        assert y + height <= 120
+
+    # the journal, and COCO
+    assert Batch.of(json.loads(json.dumps(Batch((prediction,), ()).record()))).predictions == (prediction,)
+    document = json.loads(json.dumps(to_coco([prediction], ["mug"])))
+    (back,) = to_predictions(Dataset(document, "coco.json"))
+    assert back.verdicts[0].looks == verdict.looks
+    assert document["images"][0]["reco_verdicts"]["mug"]["looks"][0] == {
+        "kind": kind,
+        "box": list(verdict.looks[0].box),
+    }
+
+
+def test_what_the_whole_image_decided_names_no_look(tmp_path):
+    concept, photos = concept_of_fakes(tmp_path)
+    made = Segmenter([concept], encoder=FakeEncoder(), presence="off", refine="none", looks=0)
+    (prediction,) = made.predict(photos[:1])
+    assert prediction.verdicts[0].looks == ()
+    assert "looks" not in to_coco([prediction], ["mug"])["images"][0]["reco_verdicts"]["mug"]
+
+
+def test_a_session_keeps_and_exports_the_looks(tmp_path):
+    concept, photos = concept_of_fakes(tmp_path)
+    made = Segmenter([concept], encoder=FakeEncoder(), presence="off", refine="none")
+    targets = [Target(photo, photo.name) for photo in photos[:2]]
+    expected = [one.verdicts[0].looks for one in made.predict(targets)]
+    assert all(expected)
+    session = Session.open(tmp_path / "job.session")
+    session.set_plan(ConceptSpec("mug"))
+    for _ in segment_targets(session, made, targets):
+        pass
+    session = Session.open(tmp_path / "job.session")  # from its log
+    for decided in (False, True):
+        for digest in session.files().values() if decided else ():
+            session.decide(digest, {"mug": "accepted"})
+        export(session, tmp_path / "out", Choice(formats=("coco",), undecided=True))
+        shown = read_coco(tmp_path / "out" / "coco.json").images.values()
+        found = {one["file_name"]: looks_of(one["reco_verdicts"]["mug"]["looks"]) for one in shown}
+        assert [found[target.file_name] for target in targets] == expected
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        1,
+        [1],
+        [{"kind": "near"}],
+        [{"kind": "x", "box": [0, 0, 1, 1]}],
+        [{"kind": "near", "box": [0, 0, 1, 0]}],
+    ],
+)
+def test_looks_in_another_form_are_refused(bad):
+    verdict = {"present": True, "probability": 0.5, "looks": bad}
+    image = {"id": 1, "file_name": "a.png", "width": 4, "height": 4, "reco_verdicts": {"mug": verdict}}
+    with pytest.raises(FormatError, match="reco_verdicts"):
+        Dataset({"images": [image], "annotations": [], "categories": [{"id": 1, "name": "mug"}]}, "x")
+    assert not fits("result/1", {"image": {}, "findings": {"mug": {"looks": bad}}})

@@ -1,5 +1,6 @@
 """`reco-assist explain`."""
 
+from collections.abc import Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
     from reco_assist.archive import Archive
     from reco_assist.concepts import Concept
     from reco_assist.formats import Dataset
+
+
+_WAYS: Mapping[str, str] = {
+    "near": "decided by the whole image together with a nearer look at",
+    "far": "decided by a look of its own at",
+    "tile": "decided by the tile at",
+    "asked": "with what the curator asked for: a look at",
+}
 
 
 def explain(
@@ -130,6 +139,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         by = " and ".join([*shown, *(["its word"] if one["word"] else [])]) or "its word, sides swapped"
         lines += ["", f"{one['name']}: {is_there}, probability {verdict['probability']}, {len(masks)} masks"]
         lines += [f"  mask {m['id']}: {m['area']} pixels in {m['bbox']}, score {m['score']}" for m in masks]
+        lines += [f"  {_WAYS[look['kind']]} {look['box']}" for look in verdict.get("looks", [])]
         lines.append(f"  learnt by {by} with the {one['method']} method, reco-assist {one['version']}")
         lines.append(f"  from {len(one['kept'])} images of archive {one['archive'][:12]}…")
         lines += [f"  dropped {image}" for image in one["dropped"]]

@@ -1,6 +1,7 @@
 """COCO files: the one reader, and the one writer, which holds no more than one record at a time."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,8 @@ def to_coco(
     """Make a complete COCO data set.
 
     Every image is listed, also those without a mask; `reco_hash` is its content hash and `reco_verdicts` says
-    per concept whether it was judged present, and with what probability. Ids are derived from content.
+    per concept whether it was judged present, with what probability, and which further looks at parts of the
+    image decided its masks. Ids are derived from content.
 
     Args:
         predictions: One per image.
@@ -150,11 +152,15 @@ def _images(predictions: Iterable[Prediction], numbers: dict[str, int]) -> Itera
             "height": image.height,
             "file_name": image.file_name,
             "reco_hash": image.content_hash,
-            "reco_verdicts": {
-                verdict.concept: {"present": verdict.present, "probability": round_score(verdict.probability)}
-                for verdict in prediction.verdicts
-            },
+            "reco_verdicts": {verdict.concept: _verdict(verdict) for verdict in prediction.verdicts},
         }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    """What is said of a concept, under its name."""
+    said = replace(verdict, probability=round_score(verdict.probability)).to_json()
+    del said["concept"]
+    return said
 
 
 def _annotations(
@@ -212,7 +218,7 @@ def to_predictions(dataset: Dataset) -> tuple[Prediction, ...]:
                     if sure is not None
                 ),
                 tuple(
-                    Verdict(name, verdict["present"], verdict["probability"])
+                    Verdict.from_json({**verdict, "concept": name})
                     for name, verdict in image["reco_verdicts"].items()
                 ),
             )

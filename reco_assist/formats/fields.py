@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reco_assist.annotations import LookAt
 from reco_assist.errors import FormatError
 from reco_assist.formats.regions import has_mask, rings
 
@@ -178,6 +179,9 @@ def _verdicts(value: Any) -> Any:  # noqa: ANN401
         raise _RefusedError
     for verdict in value.values():
         if not isinstance(verdict, Mapping) or not isinstance(verdict.get("present"), bool):
+            raise _RefusedError
+        looks = verdict.get("looks", [])
+        if not isinstance(looks, list) or not all(map(LookAt.fits, looks)):
             raise _RefusedError
         if not isinstance(chance := verdict.get("probability"), int | float) or not 0 <= chance <= 1:
             raise _RefusedError

@@ -25,7 +25,7 @@ class Batch:
 
     def record(self) -> dict[str, Any]:
         """As values for JSON."""
-        return {"predictions": [asdict(one) for one in self.predictions], "skipped": self.skipped}
+        return {"predictions": [_record(one) for one in self.predictions], "skipped": self.skipped}
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Self:
@@ -66,11 +66,15 @@ def make_batches(segmenter: Predictor, batches: Iterable[Sequence[Target]], mark
             yield make_batch(segmenter, targets, without=without)
 
 
+def _record(prediction: Prediction) -> dict[str, Any]:
+    return {**asdict(prediction), "verdicts": [verdict.to_json() for verdict in prediction.verdicts]}
+
+
 def _prediction(record: Mapping[str, Any]) -> Prediction:
     return Prediction(
         ImageRef(**record["image"]),
         tuple(
             Region(region["concept"], Rle(**region["mask"]), region["score"]) for region in record["regions"]
         ),
-        tuple(Verdict(**verdict) for verdict in record["verdicts"]),
+        tuple(Verdict.from_json(verdict) for verdict in record["verdicts"]),
     )

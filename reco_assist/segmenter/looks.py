@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from reco_assist.annotations import ImageRef, Kind, LookAt
+
 # Fitted on 170 photographs of ten concepts with three masks, half of them below 3 % of the image, refinement
 # left out: IoU .25 -> .42 (small), .57 -> .59 (others). Four windows of each kind were no better than two.
 NEAR, FAR = 0.5, 0.35
@@ -45,6 +47,12 @@ class Window:
             for start, length in ((self.top, height), (self.left, width))
         )
         return rows, columns
+
+    def look(self, kind: Kind, image: ImageRef) -> LookAt:
+        """Its place in an image, as provenance has it."""
+        rows, columns = self.slices(image.height, image.width)
+        box = columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
+        return LookAt(kind, box)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,11 +83,18 @@ class Found:
         above: How far they lie above the concept's presence threshold; present where positive.
         scores: (S, S) float32 of the whole image; None where nobody asked for them.
         parts: Looks that decide in its place, the best first; each has a mask of its own.
+        near: Looks whose scores count in those of the whole image.
     """
 
     above: float
     scores: Tensor | None
     parts: Sequence[Seen] = ()
+    near: Sequence[Seen] = ()
+
+    def looks(self, image: ImageRef) -> tuple[LookAt, ...]:
+        """The looks that decided the mask, as provenance has them."""
+        near = (one.window.look("near", image) for one in self.near)
+        return (*near, *(one.window.look("far", image) for one in self.parts))
 
 
 Probability = Callable[[Tensor], Tensor]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from reco_assist.annotations import Prediction, Verdict
+from reco_assist.annotations import LookAt, Prediction, Verdict
 from reco_assist.annotations.regions import Instances, Rule
 from reco_assist.concepts import REFINE_SIDE, Concept, Method, Presence
 from reco_assist.encoders import Encoder, Features, compact_cells, load_encoder
@@ -224,7 +225,9 @@ class Segmenter:
             if found and self._presence != "off":
                 chance = max(Presence.probability(looks[i].scores[k]) for i in found)
                 chance = round(max(verdict.probability, chance), 4)
-                verdict = Verdict(verdict.concept, present=True, probability=chance)
+                verdict = replace(verdict, present=True, probability=chance)
+            if found:
+                verdict = replace(verdict, looks=tuple(LookAt("tile", grid.box(i)) for i in sorted(found)))
             verdicts.append(verdict)
         look = features.embedding[0].float().cpu().numpy()  # (D,)
         tiled = TiledMaps(grid, REFINE_SIDE, beside, seen)
@@ -315,17 +318,17 @@ class Segmenter:
                     self._found(k, float(values[i]), scores[k][i] if k in scores else None, closer)
                     for k, values in enumerate(above)
                 ]
-                row = tuple(
-                    _verdict(*one) for one in zip(self.concepts, (it.above for it in found), strict=True)
-                )
+                row = [_verdict(*one) for one in zip(self.concepts, (it.above for it in found), strict=True)]
                 chosen = {k: found[k] for k, verdict in enumerate(row) if off or verdict.present}
+                for k, one in chosen.items():
+                    row[k] = replace(row[k], looks=one.looks(image.reference))
                 for at, levels in self._levels(chosen, image):
                     maps[at] = levels
             except ImageError as error:
                 yield Skipped(image.target, f"{image.target.file_name}: {error}")
                 continue
             look = features.embedding[i].float().cpu().numpy()  # (D,)
-            yield ProbabilityMaps(image.reference, row, maps, look)
+            yield ProbabilityMaps(image.reference, tuple(row), maps, look)
 
     def _levels(
         self, found: Mapping[int, Found], image: Loaded
@@ -376,7 +379,7 @@ class Segmenter:
         near = self._see(k, propose(first, NEAR, self._near), closer)[0]
         if self._far and holds_small(first, near, probable) and (parts := convincing(far()[0], probable)):
             return Found(above, first, parts)
-        return Found(above, fused(first, near))
+        return Found(above, fused(first, near), near=near)
 
     def _see(self, k: int, windows: Sequence[Window], closer: Closer) -> tuple[list[Seen], Features]:
         """What the k-th concept says of windows of an image, and their features."""

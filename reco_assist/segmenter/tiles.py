@@ -91,6 +91,11 @@ class Grid:
         """Number of tiles."""
         return math.prod(self.shape)
 
+    def box(self, number: int) -> tuple[int, int, int, int]:
+        """x, y, width and height of a tile in pixels."""
+        row, column = divmod(number, self.shape[1])
+        return self.columns.starts[column], self.rows.starts[row], self.columns.side, self.rows.side
+
     def crops(
         self,
         read: Callable[[Sequence[int]], Iterator[NDArray[np.uint8]]],

@@ -199,7 +199,7 @@ def _prediction(session: Session, result: Result, choice: Choice) -> Prediction 
             found = regions(verdict, mask, levels, instances=choice.instances)
             if state == "accepted":  # somebody has looked
                 found = [replace(one, score=1.0) for one in found]
-                verdict = Verdict(name, bool(found), float(bool(found)))
+                verdict = replace(verdict, present=bool(found), probability=float(bool(found)))
             shown += found
             verdicts.append(verdict)
             listed = True

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from reco_assist.annotations import LookAt
 from reco_assist.image_files import MAX_PIXELS
 from reco_assist.session.records import STATES
 
@@ -93,6 +94,7 @@ _FINDING = _record(
     {"digest": _text, "present": _flag, "probability": _share, "doubt": _share},
     disagreement=_share,
     rivals=_text,
+    looks=_list(LookAt.fits),
 )
 _RESULT = _record(
     {"image": _image, "path": _text, "fingerprint": _integer(0, 2**64 - 1), "findings": _map(_FINDING)},

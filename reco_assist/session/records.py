@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from reco_assist.annotations import ImageRef, Verdict
+from reco_assist.annotations import ImageRef, LookAt, Verdict, looks_json, looks_of
 from reco_assist.annotations.regions import AUTOMATIC
 
 State = Literal["pending", "accepted", "rejected", "absent", "skipped"]
@@ -30,6 +30,7 @@ class Finding:
         doubt: 0 sure to 1 unsure, about the mask and the verdict.
         disagreement: 1 - IoU with what another Concept or student found here before; 0 for the first.
         rivals: Of all concepts that competed for the pixels, see `rivals_of`; empty if unknown.
+        looks: Further looks that decided the mask.
     """
 
     digest: str
@@ -38,10 +39,22 @@ class Finding:
     doubt: float
     disagreement: float = 0.0
     rivals: str = ""
+    looks: tuple[LookAt, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Looks only where there are some, as older releases wrote it."""
+        data = asdict(self)
+        del data["looks"]
+        return {**data, "looks": looks_json(self.looks)} if self.looks else data
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_json`; sessions of release 0.1 know no looks."""
+        return cls(**{**data, "looks": looks_of(data.get("looks", ()))})
 
     def verdict(self, concept: str) -> Verdict:
         """The verdict as exports want it."""
-        return Verdict(concept, self.present, self.probability)
+        return Verdict(concept, self.present, self.probability, self.looks)
 
     def is_of(self, digest: str, rivals: str) -> bool:
         """Whether this concept beside these rivals made it; sessions of release 0.1 know no rivals."""
@@ -68,7 +81,8 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """The path as text."""
-        return {**asdict(self), "path": str(self.path)}
+        findings = {concept: one.to_json() for concept, one in self.findings.items()}
+        return {**asdict(self), "path": str(self.path), "findings": findings}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -77,7 +91,7 @@ class Result:
             ImageRef(**data["image"]),
             Path(data["path"]),
             data["fingerprint"],
-            {concept: Finding(**one) for concept, one in data["findings"].items()},
+            {concept: Finding.from_json(one) for concept, one in data["findings"].items()},
             data.get("look", ""),
         )
 

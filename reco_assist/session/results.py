@@ -35,7 +35,7 @@ def is_done(
     return all(
         name in findings
         and (
-            Finding(**findings[name]).is_of(digest, rivals)
+            Finding.from_json(findings[name]).is_of(digest, rivals)
             or _stays(session.review(known["hash"], name), decided=decided)
         )
         for name, digest in digests.items()
@@ -102,6 +102,7 @@ def add_result(
             doubt(scores, verdict.probability),
             _changed(session, image.content_hash, name, digests[name], scores, earlier.get(name)),
             rivals,
+            verdict.looks,
         )
         _reopen(session, image.content_hash, name, scores)
         session.masks.keep(image.content_hash, name, scores)
