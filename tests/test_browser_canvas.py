@@ -35,8 +35,15 @@ class Review:
         scores = np.zeros((2, *SHAPE), np.uint8)
         scores[0, 5:15, 5:15] = 255
         concepts = [
-            {"name": name, "colour": "#ff9f1c", "threshold": 128, "presence": 0.9, "absent": False}
-            for name in NAMES
+            {
+                "name": name,
+                "colour": "#ff9f1c",
+                "threshold": 128,
+                "presence": 0.9,
+                "absent": False,
+                "looks": looks,
+            }
+            for name, looks in zip(NAMES, ([[20, 10, 12, 9]], []), strict=True)
         ]
         header = {
             "type": "frame",
@@ -179,3 +186,39 @@ def test_another_views_answers_are_not_ours(review):
     review.widget.say({"type": "answer", "token": "other-1", "outcome": "stale"})
     review.page.wait_for_timeout(50)
     assert said(review) == "1 input waiting for the next image …"
+
+
+def painted(review):
+    """(x, y, width, height) in device pixels of what is drawn over the image."""
+    review.page.wait_for_timeout(100)
+    alpha = review.page.evaluate(
+        """() => {
+          const masks = document.querySelector(".ra-masks");
+          const { data } = masks.getContext("2d").getImageData(0, 0, masks.width, masks.height);
+          return [masks.width, Array.from(data.filter((_, index) => index % 4 === 3))];
+        }"""
+    )
+    rows, columns = np.nonzero(np.reshape(alpha[1], (-1, alpha[0])))
+    return np.array([columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1])
+
+
+def test_windows_that_decided_a_mask_are_outlined_on_request(review):
+    page = review.page
+    button = page.get_by_role("button", name="Windows that decided the mask")
+    mask = painted(review)
+    cell = mask[2] / 10
+    press(review, "w")
+    both = painted(review)
+    assert button.get_attribute("aria-pressed") == "true"
+    assert tuple(both[:2]) == tuple(mask[:2])
+    assert both[2] == pytest.approx((20 + 12 - 5) * cell, abs=4)  # to the window's right edge
+    assert both[3] == pytest.approx((10 + 9 - 5) * cell, abs=4)
+    assert page.locator(".ra-live").inner_text() == "1 window decided the mask of mug"
+    press(review, "2")
+    assert tuple(painted(review)) == tuple(mask)
+    button.click()
+    button.click()
+    page.get_by_text("No window decided the mask of cat: the whole image did.").first.wait_for()
+    press(review, "?")
+    page.locator(".ra-legend", has_text="Windows that decided the mask").wait_for()
+    assert review.asked() == []

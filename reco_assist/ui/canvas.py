@@ -37,6 +37,7 @@ class MaskCanvas(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships 
         busy: Shows that work goes on.
         opacity: Of the mask's fill, 0 to 1.
         outline: Whether only outlines are drawn.
+        windows: Whether the windows that decided the chosen concept's map are drawn.
         brush: Diameter in cells.
         height: Of the image area in CSS pixels.
     """
@@ -51,6 +52,7 @@ class MaskCanvas(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships 
     busy = traitlets.Bool(default_value=False).tag(sync=True)
     opacity = traitlets.Float(0.4, min=0.0, max=1.0).tag(sync=True)
     outline = traitlets.Bool(default_value=False).tag(sync=True)
+    windows = traitlets.Bool(default_value=False).tag(sync=True)
     brush = traitlets.Int(24, min=1, max=512).tag(sync=True)
     height = traitlets.Int(560, min=240).tag(sync=True)
 
@@ -215,6 +217,7 @@ class MaskCanvas(anywidget.AnyWidget):  # type: ignore[misc]  # anywidget ships 
                     "threshold": self._thresholds[layer.name],
                     "presence": layer.presence,
                     "absent": layer.absent,
+                    "looks": [list(look.box) for look in layer.looks],
                 }
                 for position, layer in enumerate(frame.layers)
             ],

@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from reco_assist.annotations import LookAt
 from reco_assist.errors import InputError
 from reco_assist.masks.edits import check_threshold
 
@@ -27,6 +28,7 @@ class ConceptLayer:
         colour: "#rrggbb"; empty takes the palette's next.
         presence: Probability that the concept is in the image, None if unknown.
         absent: The curator said that it is not.
+        looks: The parts of the image that decided the map, in its cells.
     """
 
     name: str
@@ -36,6 +38,7 @@ class ConceptLayer:
     colour: str = ""
     presence: float | None = None
     absent: bool = False
+    looks: tuple[LookAt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -190,6 +190,7 @@ class ReviewCanvas:
                 colour=layer.colour,
                 presence=layer.finding.probability,
                 absent=layer.absent,
+                looks=layer.finding.looks,
             )
             for layer in self._layers
         ]

@@ -258,6 +258,7 @@ var COMMANDS = {
   h: "hide",
   " ": "pan",
   o: "outline",
+  w: "windows",
   "+": "zoom-in",
   "=": "zoom-in",
   "-": "zoom-out",
@@ -287,6 +288,7 @@ var LEGEND = [
   ["Shift Z or Y", "Redo"],
   ["H (hold)", "Hide the masks"],
   ["O", "Outlines only"],
+  ["W", "Windows that decided the mask"],
   ["+ − wheel", "Zoom"],
   ["0", "Fit"],
   ["?", "This legend"]
@@ -432,6 +434,7 @@ var Commands = class {
     if (command === "close") return legend.toggle(false, ui.stage);
     if (command === "outline") return save(model, "outline", !model.get("outline"));
     if (!header) return void 0;
+    if (command === "windows") return this.#showWindows();
     if (["move", "brush", "eraser", "fill"].includes(command)) return this.setTool(
       /** @type {Tool} */
       command
@@ -445,6 +448,14 @@ var Commands = class {
     if (command === "pan") return pointers.pan(true);
     this.inputs.give(command);
     return this.#canvas.refresh();
+  }
+  #showWindows() {
+    const { layers, model } = this.#canvas;
+    save(model, "windows", !model.get("windows"));
+    if (!model.get("windows") || !layers) return this.#canvas.say("Windows hidden");
+    const { name, looks } = layers.current.concept;
+    if (looks.length > 0) return this.#canvas.say(`${plural(looks.length, "window")} decided the mask of ${name}`);
+    return this.#canvas.tell(`No window decided the mask of ${name}: the whole image did.`);
   }
   /** @param {Tool} tool */
   setTool(tool) {
@@ -1084,6 +1095,20 @@ function paintMasks(out, xs, ys, stride, layers, reach) {
     }
   }
 }
+function drawWindows(context, { windows, view }, ratio) {
+  const scale = view.scale * ratio;
+  for (
+    const [colour, width] of
+    /** @type {[string, number][]} */
+    [["#000", 3], ["#fff", 1]]
+  ) {
+    context.strokeStyle = colour;
+    context.lineWidth = width * ratio;
+    for (const [x, y, w, h2] of windows) {
+      context.strokeRect(view.x * ratio + x * scale, view.y * ratio + y * scale, w * scale, h2 * scale);
+    }
+  }
+}
 var Painter = class {
   #image;
   #masks;
@@ -1172,6 +1197,7 @@ var Painter = class {
     }));
     paintMasks(words, xs, ys, grid.width, layers, Math.max(1, Math.round(ratio * (opacity === 0 ? 2 : 1.5))));
     context.putImageData(this.#pixels, 0, 0);
+    drawWindows(context, scene, ratio);
   }
 };
 
@@ -1278,6 +1304,7 @@ function buildTools(run) {
   const opacity = slider("Opacity of the masks", { min: 0, max: 100 });
   const opacityValue = h("output", { class: "ra-soft" });
   const outline = button("Outlines only", () => run("outline"), { text: "Outlines", key: "O", kind: "ra-plain" });
+  const windows = button("Windows that decided the mask", () => run("windows"), { text: "Windows", key: "W", kind: "ra-plain" });
   const fillHoles = button("Fill every hole", () => run("fill-holes"), { text: "Fill holes", key: "⇧F", kind: "ra-plain" });
   const tools = h(
     "div",
@@ -1285,9 +1312,10 @@ function buildTools(run) {
     row,
     h("label", { class: "ra-setting" }, h("span", {}, "Brush"), brush, brushValue),
     h("label", { class: "ra-setting" }, h("span", {}, "Opacity"), opacity, opacityValue),
-    h("div", { class: "ra-row" }, outline, fillHoles)
+    h("div", { class: "ra-row" }, outline, fillHoles),
+    h("div", { class: "ra-row" }, windows)
   );
-  return { tools, brush, brushValue, opacity, opacityValue, outline };
+  return { tools, brush, brushValue, opacity, opacityValue, outline, windows };
 }
 function buildDecisions(run) {
   return h(
@@ -1443,6 +1471,7 @@ function showSettings(ui, model) {
   ui.opacity.value = String(percent);
   ui.opacityValue.textContent = `${percent} %`;
   ui.outline.setAttribute("aria-pressed", String(model.get("outline")));
+  ui.windows.setAttribute("aria-pressed", String(model.get("windows")));
 }
 
 // src/canvas/view.js
@@ -1639,6 +1668,7 @@ var MaskCanvas = class {
       busy: refresh,
       opacity: repaint,
       outline: repaint,
+      windows: repaint,
       brush: refresh,
       height: () => this.showHeight()
     });
@@ -1777,6 +1807,7 @@ var MaskCanvas = class {
       grid: this.header,
       view: this.viewport.view,
       layers: this.hidden ? [] : this.layers.stacked.filter((layer) => !layer.concept.absent),
+      windows: this.model.get("windows") ? this.layers.current.concept.looks : [],
       opacity: this.model.get("outline") ? 0 : this.model.get("opacity")
     };
   }

@@ -15,6 +15,8 @@
  * for an older one and does not apply it. Every message but `ready` has a token and is answered after the frame that
  * comes of it; keys that are pressed until then wait, and are applied in their order.
  *
+ * A concept's looks are the windows that decided its map: x, y, width and height in cells.
+ *
  * Maps and strokes share the frame's grid of width x height cells, over which the image is stretched. A stroke
  * cell is 0 (as the map says), 1 (forced in) or 2 (forced out).
  */

@@ -76,6 +76,7 @@ export class Commands {
     if (command === "close") return legend.toggle(false, ui.stage);
     if (command === "outline") return save(model, "outline", !model.get("outline"));
     if (!header) return undefined;
+    if (command === "windows") return this.#showWindows();
     if (["move", "brush", "eraser", "fill"].includes(command)) return this.setTool(/** @type {Tool} */ (command));
     if (command.startsWith("brush-")) {
       return save(model, "brush", nextBrush(model.get("brush"), command === "brush-larger" ? 1 : -1));
@@ -86,6 +87,15 @@ export class Commands {
     if (command === "pan") return pointers.pan(true);
     this.inputs.give(command);
     return this.#canvas.refresh();
+  }
+
+  #showWindows() {
+    const { layers, model } = this.#canvas;
+    save(model, "windows", !model.get("windows"));
+    if (!model.get("windows") || !layers) return this.#canvas.say("Windows hidden");
+    const { name, looks } = layers.current.concept;
+    if (looks.length > 0) return this.#canvas.say(`${plural(looks.length, "window")} decided the mask of ${name}`);
+    return this.#canvas.tell(`No window decided the mask of ${name}: the whole image did.`);
   }
 
   /** @param {Tool} tool */

@@ -1,6 +1,7 @@
 /** Drawing the image and its masks at the resolution of the screen. */
 
 /** @typedef {import("./types.js").Layer} Layer */
+/** @typedef {import("./types.js").Rect} Rect */
 /** @typedef {import("./types.js").Size} Size */
 /** @typedef {import("./types.js").View} View */
 
@@ -11,6 +12,7 @@
  * @property {Size} grid in cells
  * @property {View} view
  * @property {Layer[]} layers bottom to top; none where masks are hidden
+ * @property {Rect[]} windows outlined over the masks
  * @property {number} opacity of the fill, 0 for outlines only
  */
 
@@ -82,6 +84,23 @@ export function paintMasks(out, xs, ys, stride, layers, reach) {
         if (border) out[at] = edge;
         else if (fill !== 0) out[at] = fill;
       }
+    }
+  }
+}
+
+/**
+ * Outlines windows, light on dark, so that they read on any photograph.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Scene} scene
+ * @param {number} ratio device pixels per CSS pixel
+ */
+function drawWindows(context, { windows, view }, ratio) {
+  const scale = view.scale * ratio;
+  for (const [colour, width] of /** @type {[string, number][]} */ ([["#000", 3], ["#fff", 1]])) {
+    context.strokeStyle = colour;
+    context.lineWidth = width * ratio;
+    for (const [x, y, w, h] of windows) {
+      context.strokeRect(view.x * ratio + x * scale, view.y * ratio + y * scale, w * scale, h * scale);
     }
   }
 }
@@ -180,5 +199,6 @@ export class Painter {
     }));
     paintMasks(words, xs, ys, grid.width, layers, Math.max(1, Math.round(ratio * (opacity === 0 ? 2 : 1.5))));
     context.putImageData(this.#pixels, 0, 0);
+    drawWindows(context, scene, ratio);
   }
 }

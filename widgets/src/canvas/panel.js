@@ -99,6 +99,7 @@ function buildTools(run) {
   const opacity = slider("Opacity of the masks", { min: 0, max: 100 });
   const opacityValue = h("output", { class: "ra-soft" });
   const outline = button("Outlines only", () => run("outline"), { text: "Outlines", key: "O", kind: "ra-plain" });
+  const windows = button("Windows that decided the mask", () => run("windows"), { text: "Windows", key: "W", kind: "ra-plain" });
   const fillHoles = button("Fill every hole", () => run("fill-holes"), { text: "Fill holes", key: "⇧F", kind: "ra-plain" });
   const tools = h(
     "div",
@@ -107,8 +108,9 @@ function buildTools(run) {
     h("label", { class: "ra-setting" }, h("span", {}, "Brush"), brush, brushValue),
     h("label", { class: "ra-setting" }, h("span", {}, "Opacity"), opacity, opacityValue),
     h("div", { class: "ra-row" }, outline, fillHoles),
+    h("div", { class: "ra-row" }, windows),
   );
-  return { tools, brush, brushValue, opacity, opacityValue, outline };
+  return { tools, brush, brushValue, opacity, opacityValue, outline, windows };
 }
 
 /** @param {Run} run */

@@ -52,4 +52,5 @@ function showSettings(ui, model) {
   ui.opacity.value = String(percent);
   ui.opacityValue.textContent = `${percent} %`;
   ui.outline.setAttribute("aria-pressed", String(model.get("outline")));
+  ui.windows.setAttribute("aria-pressed", String(model.get("windows")));
 }

@@ -9,6 +9,7 @@
  * @property {boolean} busy the kernel is at work
  * @property {number} opacity of the mask's fill, 0..1
  * @property {boolean} outline only outlines are drawn
+ * @property {boolean} windows those that decided the chosen concept's map are drawn
  * @property {number} brush diameter in cells
  * @property {number} height of the image area in CSS pixels
  */
@@ -39,7 +40,7 @@
 /** @typedef {{scale: number, x: number, y: number}} View screen = cell * scale + offset, in CSS pixels */
 /** @typedef {"move" | "brush" | "eraser" | "fill"} Tool */
 /** @typedef {"accept" | "reject" | "absent" | "skip"} Action */
-/** @typedef {{name: string, colour: string, threshold: number, presence: number | null, absent: boolean}} Concept */
+/** @typedef {{name: string, colour: string, threshold: number, presence: number | null, absent: boolean, looks: Rect[]}} Concept looks: windows that decided the map */
 /** @typedef {{revision: number, id: string, label: string, index: number, width: number, height: number, uncertainty: number | null, exclusive: boolean, concepts: Concept[]}} Header */
 
 /**

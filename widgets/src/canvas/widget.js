@@ -102,6 +102,7 @@ export class MaskCanvas {
       busy: refresh,
       opacity: repaint,
       outline: repaint,
+      windows: repaint,
       brush: refresh,
       height: () => this.showHeight(),
     });
@@ -255,6 +256,7 @@ export class MaskCanvas {
       grid: this.header,
       view: this.viewport.view,
       layers: this.hidden ? [] : this.layers.stacked.filter((layer) => !layer.concept.absent),
+      windows: this.model.get("windows") ? this.layers.current.concept.looks : [],
       opacity: this.model.get("outline") ? 0 : this.model.get("opacity"),
     };
   }
