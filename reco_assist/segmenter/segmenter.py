@@ -67,10 +67,9 @@ _BEST: Mapping[Method, Refine] = {"assist": "saliency", "paper": "crf"}
 LOOKS = 4
 """Further looks at an image for a concept that is present, unless another number is asked for."""
 
-# A far look takes over where it is clearer by so many deviations than the first look, and than the threshold:
-# each look is one more chance to be wrong. The first look may be unsure, or down to `_UNSURE` below the
-# threshold. With 0 false masks rose by a third.
-_CLEARER, _UNSURE = 1.5, 1.0
+# Deviations: where the first look lies at most `_UNSURE` below the threshold of presence, far looks follow, and
+# one must lie `_CLEAR` above it, since each look is one more chance to be wrong.
+_UNSURE, _CLEAR = 1.0, 1.5
 _CERTAIN = 100.0  # deviations: of a concept that has no threshold
 
 
@@ -362,16 +361,15 @@ class Segmenter:
             closer: Of the image.
         """
         concept, off = self.concepts[k], self._presence == "off"
-        asked = off or above > -_UNSURE
-        if first is None or not asked or not self._near or concept.method == "paper" or not closer.worthwhile:
+        if first is None or not self._near or concept.method == "paper" or not closer.worthwhile:
             return Found(above, first)
         probable = partial(_probable, concept)
         far = cache(lambda: self._see(k, propose(first, FAR, self._far), closer))
-        if self._far and concept.presence is not None and not (concept.shown and above > 0):
+        if self._far and -_UNSURE < above <= 0:
             seen, features = far()
-            clearest = float(self._above([concept], features)[0].max()) - _CLEARER
-            if clearest > max(above, 0):
-                above = clearest if above > -_UNSURE else above
+            clearest = float(self._above([concept], features)[0].max()) - _CLEAR
+            if clearest > 0:
+                above = clearest
                 if parts := convincing(seen, probable):
                     return Found(above, first, parts)
         if not concept.shown or not (off or above > 0):
