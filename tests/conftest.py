@@ -105,7 +105,7 @@ def label_studio(tmp_path_factory):
 @pytest.fixture
 def coarse(monkeypatch):
     """Refinement of 32 x 32 pixels without outlines: for tests of what is done with masks, not of edges."""
-    for module in (cell_votes, segmenter.maps, segmenter.segmenter):
+    for module in (cell_votes, segmenter.maps, segmenter.scorer):
         monkeypatch.setattr(module, "REFINE_SIDE", 32)
     monkeypatch.setattr(saliency, "salient_odds", lambda image, **_: np.zeros(image.shape[:2], np.float32))
 

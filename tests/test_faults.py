@@ -772,8 +772,8 @@ works = FakeEncoder.encode
 FakeEncoder.encode = lambda self, pixels: (broken if len(self.batches) == 2 else works)(self, pixels)
 """
 LATER = """
-from reco_assist.segmenter import segmenter
-segmenter.refined = broken
+from reco_assist.segmenter import scorer
+scorer.refined = broken
 """
 
 

@@ -23,7 +23,7 @@ from reco_assist.images import decode
 from reco_assist.masks import rle
 from reco_assist.retrieval import box_exemplar, mask_exemplar
 from reco_assist.runs.batches import Batch
-from reco_assist.segmenter import Segmenter, Skipped, Target, segmenter
+from reco_assist.segmenter import Segmenter, Skipped, Target, whole
 from reco_assist.segmenter.looks import Seen, Window, convincing, fused, holds_small, propose
 from reco_assist.session import Choice, ConceptSpec, Session, export
 from reco_assist.session.forms import fits
@@ -264,8 +264,8 @@ def test_images_of_a_batch_are_looked_at_again_each_for_itself(tmp_path, monkeyp
 def test_no_image_takes_more_looks_than_asked_for(tmp_path, monkeypatch, looks, small, above):
     concept, photos = concept_of_fakes(tmp_path)
     concept = judging(concept, FakeEncoder(), photos[0], above=above)
-    monkeypatch.setattr(segmenter, "holds_small", lambda *_: small)
-    monkeypatch.setattr(segmenter, "_CLEAR", 100)
+    monkeypatch.setattr(whole, "holds_small", lambda *_: small)
+    monkeypatch.setattr(whole, "_CLEAR", 100)
     encoder = FakeEncoder()
     made = Segmenter([concept], encoder=encoder, presence="off", refine="none", looks=looks)
     list(made.predict(photos[:1]))
@@ -314,8 +314,8 @@ def test_a_student_refuses_further_looks(tmp_path):
 @pytest.mark.parametrize(("small", "kind", "side"), [(False, "near", 0.5), (True, "far", 0.35)])
 def test_masks_name_the_looks_that_decided_them(tmp_path, monkeypatch, small, kind, side):
     concept, photos = concept_of_fakes(tmp_path)
-    monkeypatch.setattr(segmenter, "holds_small", lambda *_: small)
-    monkeypatch.setattr(segmenter, "convincing", lambda far, _: list(far))
+    monkeypatch.setattr(whole, "holds_small", lambda *_: small)
+    monkeypatch.setattr(whole, "convincing", lambda far, _: list(far))
     made = Segmenter([concept], encoder=FakeEncoder(), presence="off", refine="none", looks=4)
     (prediction,) = made.predict(photos[:1])
     (verdict,) = prediction.verdicts

@@ -42,10 +42,10 @@ class Region:
     score: float
 
 
-Kind = Literal["near", "far", "tile", "asked"]
+Kind = Literal["near", "far", "tile"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-"""Of a further look: near ones are fused with the whole image, far ones decided without it, tiles of huge
-images beside it, and what a curator asked for was added to the mask."""
+"""Of a further look: near ones are fused with the whole image, far ones decided without it, and tiles of huge
+images beside it."""
 
 
 @dataclass(frozen=True, slots=True)

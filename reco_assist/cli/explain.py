@@ -22,7 +22,6 @@ _WAYS: Mapping[str, str] = {
     "near": "decided by the whole image together with a nearer look at",
     "far": "decided by a look of its own at",
     "tile": "decided by the tile at",
-    "asked": "with what the curator asked for: a look at",
 }
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial import ConvexHull
 
-# Chosen on 18 concepts (benchmarks/instances.py): the boldest at which objects that stand alone stay whole.
+# Of sixteen settings tried on 18 concepts and composites of their objects, the boldest at which objects that
+# stand alone stayed whole. Cutting more freely parts more, and cuts single objects.
 _NECK = 0.8  # width of a neck as a share of the width of the narrower side, at most
 _RISE = 0.03  # of the solidity (share of the convex hull) when two sides are parted, at least
 _SOLID = 0.9  # solidity of each side, at least

@@ -87,7 +87,7 @@ class Found:
     """
 
     above: float
-    scores: Tensor | None
+    scores: Tensor | None = None
     parts: Sequence[Seen] = ()
     near: Sequence[Seen] = ()
 
