@@ -219,7 +219,7 @@ def run_all(page):
     from playwright.sync_api import TimeoutError as Late
 
     # Whenever it asks: also between a look and a click, which would wait behind the dialog for ever.
-    select = page.get_by_role("dialog").get_by_role("button", name="Select", exact=True)
+    select = page.locator(".jp-Dialog", has_text="Select Kernel").locator(".jp-mod-accept")
     page.add_locator_handler(select, lambda button: button.click())
     for seconds in (45, 90, 180):
         page.get_by_role("menuitem", name="Run", exact=True).click()

@@ -116,8 +116,7 @@ def read_rows(path: Path, stops: Sequence[int], *, whole: int = WHOLE_PIXELS) ->
             values = np.frombuffer(data, _TYPES[image.format]).reshape(stop - start, width, image.bands)
             yield _rgb(values, kind)
     except pyvips.Error as error:
-        said = " ".join(str(error).split())[-120:]
-        raise ImageError(f"{name} is damaged or cut short ({said}).") from error
+        raise ImageError(f"{name} is damaged or cut short ({reason(error)}).") from error
 
 
 def _has_vips() -> bool:

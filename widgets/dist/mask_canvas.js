@@ -1666,10 +1666,10 @@ var MaskCanvas = class {
       status: refresh,
       error: refresh,
       busy: refresh,
+      brush: refresh,
       opacity: repaint,
       outline: repaint,
       windows: repaint,
-      brush: refresh,
       height: () => this.showHeight()
     });
   }

@@ -96,14 +96,8 @@ export class MaskCanvas {
     };
     /** @type {typeof watch<Traits>} */ (watch)(this.lifetime, this.model, {
       active: () => this.commands.follow(),
-      timeline: refresh,
-      status: refresh,
-      error: refresh,
-      busy: refresh,
-      opacity: repaint,
-      outline: repaint,
-      windows: repaint,
-      brush: refresh,
+      timeline: refresh, status: refresh, error: refresh, busy: refresh, brush: refresh,
+      opacity: repaint, outline: repaint, windows: repaint,
       height: () => this.showHeight(),
     });
   }
