@@ -18,7 +18,7 @@ from reco_assist.annotations.regions import Rule
 from reco_assist.concepts import learn_concept
 from reco_assist.masks import rle
 from reco_assist.runs.kept_tiles import FOLDER, KeptTiles
-from reco_assist.segmenter import ProbabilityMaps, Segmenter, Skipped, Target, tiles
+from reco_assist.segmenter import Segmenter, Skipped, Target, tiles
 from reco_assist.segmenter.tiles import Axis, Grid, Look, Overview, TiledMaps, beyond, counted
 from reco_assist.session import Session, job
 
@@ -297,22 +297,29 @@ def test_what_is_kept_is_of_these_bytes_and_settings(tmp_path):
     assert not (tmp_path / FOLDER).exists()
 
 
-def test_a_session_says_which_images_are_too_large_to_be_shown(tmp_path):
-    class Huge:
+def test_a_session_says_which_images_are_too_large_to_be_shown_before_they_are_segmented(
+    tmp_path, monkeypatch
+):
+    class Asked:
         def __init__(self):
-            self.digests = {"mug": "m"}
+            self.digests, self.targets = {"mug": "m"}, []
 
         def segment(self, targets):
-            (target,) = targets
-            maps = TiledMaps(Grid.of(20_000, 20_000), 4, {}, [{}])
-            verdict = Verdict("mug", present=False, probability=0.1)
-            reference = ImageRef(target.file_name, "0" * 64, 20_000, 20_000)
-            return [ProbabilityMaps(reference, (verdict,), maps)]
+            self.targets += targets
+            return [Skipped(target, "seen") for target in targets]
 
+    monkeypatch.setattr(job, "MAX_PIXELS", 9)
     session = Session.open(tmp_path / "job.session")
-    Image.new("RGB", (3, 3)).save(tmp_path / "x.png")
-    *_, last = job.segment(session, Huge(), [Target(tmp_path / "x.png", "x.png")])
+    targets = [Target(tmp_path / f"{side}.png", f"{side}.png") for side in (3, 4)]
+    for target, side in zip(targets, (3, 4), strict=True):
+        Image.new("RGB", (side, side)).save(target.path)
+    targets.append(Target(tmp_path / "none.png", "none.png"))
+    asked = Asked()
+    *_, last = job.segment(session, asked, targets)
+    assert asked.targets == [targets[0], targets[2]]
     assert last.fresh == ()
-    assert last.skipped == (
-        ("x.png", "x.png has more than the 175,000,000 pixels that can be shown: use 'segment'"),
-    )
+    assert dict(last.skipped) == {
+        "3.png": "seen",
+        "4.png": "4.png has more than the 9 pixels that can be shown: use 'segment'",
+        "none.png": "seen",
+    }

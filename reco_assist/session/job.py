@@ -6,8 +6,9 @@ from pathlib import Path
 from threading import Event
 
 from reco_assist import runs
-from reco_assist.errors import InputError
+from reco_assist.errors import ImageError, InputError
 from reco_assist.image_files import MAX_PIXELS
+from reco_assist.images import is_remote, size_of
 from reco_assist.segmenter import Predictor, Skipped, Target
 from reco_assist.session.results import add_result, is_done
 from reco_assist.session.session import Session
@@ -70,22 +71,19 @@ def segment(
         for target in targets
         if not is_done(session, target.file_name, target.path, digests, decided=decided)
     ]
-    done, skipped = len(targets) - len(left), []
+    done, skipped = len(targets) - len(left), list[tuple[str, str]]()
     yield Step(done, len(targets))
     for start in range(0, len(left), BATCH):
         if cancelled is not None and cancelled.is_set():
             return
         batch = left[start : start + BATCH]
         places = {target.file_name: target.path for target in batch}
+        too_large = {target.file_name: why for target in batch if (why := _too_large(target))}
+        skipped += too_large.items()
         fresh = []
-        for one in predictor.segment(batch):
+        for one in predictor.segment([target for target in batch if target.file_name not in too_large]):
             if isinstance(one, Skipped):
                 skipped.append((one.target.file_name, one.reason))
-                continue
-            if one.image.width * one.image.height > MAX_PIXELS:
-                name = one.image.file_name
-                why = f"{name} has more than the {MAX_PIXELS:,} pixels that can be shown: use 'segment'"
-                skipped.append((name, why))
                 continue
             path: Path = places[one.image.file_name]
             add_result(
@@ -101,3 +99,16 @@ def segment(
             fresh.append(one.image.content_hash)
         done += len(batch)
         yield Step(done, len(targets), tuple(skipped), tuple(fresh))
+
+
+def _too_large(target: Target) -> str | None:
+    """Why an image cannot be shown, said before minutes go into its masks."""
+    if is_remote(target.path):  # it would be fetched twice, and is never read in parts here
+        return None
+    try:
+        width, height = size_of(target.path)
+    except ImageError:  # whoever segments it says why
+        return None
+    if width * height <= MAX_PIXELS:
+        return None
+    return f"{target.file_name} has more than the {MAX_PIXELS:,} pixels that can be shown: use 'segment'"
