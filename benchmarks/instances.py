@@ -29,18 +29,16 @@ import torch
 from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from quality import Case, K, Remembered, batches
+from quality import Case, K, batches, opened
 from tqdm import tqdm
 
 from reco_assist.annotations import ImageRef, Region, Verdict
 from reco_assist.annotations.regions import Instances, Rule, speck
-from reco_assist.archive import Archive
 from reco_assist.concepts import Concept, learn_concept
-from reco_assist.encoders import Encoder, load_encoder
-from reco_assist.evaluation import boundary_f, overlap, truth_of
+from reco_assist.encoders import Encoder
+from reco_assist.evaluation import boundary_f, overlap
 from reco_assist.files import write_bytes
 from reco_assist.folders import make_output_folder
-from reco_assist.formats import read_group
 from reco_assist.masks import label, rle
 from reco_assist.segmenter import Segmenter, Target
 
@@ -283,14 +281,8 @@ def main() -> int:
     options.negatives = options.scenes
     torch.set_num_threads(1)
     group = options.group.absolute()
-    truth = truth_of(read_group(group))
-    if options.concepts:
-        truth = truth.only(options.concepts.split(","))
-    encoder = Remembered(load_encoder(), options.cache / "features")
-    path = options.archive or options.cache / "archive.reco"
-    archive = Archive.open(path, encoder=encoder) if path.exists() else Archive.create(path, encoder=encoder)
-    if options.archive is None:
-        archive.add(sorted(group.glob("*/images")))
+    truth, archive = opened(group, options)
+    encoder = archive.encoder
     concepts = make_output_folder(options.cache / "concepts")
     sets: dict[str, dict[str, list[Shown]]] = {name: {} for name in SETS}
     for one in tqdm(truth.concepts, unit="concept"):

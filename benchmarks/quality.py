@@ -35,6 +35,7 @@ from reco_assist.evaluation import (
     FALSE_MASK,
     ConceptTruth,
     Labelled,
+    Truth,
     average_precision,
     bootstrap,
     hits,
@@ -363,6 +364,19 @@ def markdown(figures: dict[str, dict[str, object]], paired: dict[str, dict[str, 
     return "\n".join(lines)
 
 
+def opened(group: Path, options: argparse.Namespace) -> tuple[Truth, Archive]:
+    """The truth of the concepts asked for, and an archive of the group's images, whose features are kept."""
+    truth = truth_of(read_group(group))
+    if options.concepts:
+        truth = truth.only(options.concepts.split(","))
+    encoder = Remembered(load_encoder(), options.cache / "features")
+    path = options.archive or options.cache / "archive.reco"
+    archive = Archive.open(path, encoder=encoder) if path.exists() else Archive.create(path, encoder=encoder)
+    if options.archive is None:
+        archive.add(sorted(group.glob("*/images")))
+    return truth, archive
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -383,14 +397,8 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     group = options.group.absolute()
-    truth = truth_of(read_group(group))
-    if options.concepts:
-        truth = truth.only(options.concepts.split(","))
-    encoder = Remembered(load_encoder(), options.cache / "features")
-    path = options.archive or options.cache / "archive.reco"
-    archive = Archive.open(path, encoder=encoder) if path.exists() else Archive.create(path, encoder=encoder)
-    if options.archive is None:
-        archive.add(sorted(group.glob("*/images")))
+    truth, archive = opened(group, options)
+    encoder = archive.encoder
     wanted = options.rows.split(";") if options.rows else []
     table: dict[str, dict[str, Scores]] = {}
     found: dict[str, dict[str, float]] = {}

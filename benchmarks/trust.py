@@ -14,13 +14,11 @@ import sys
 from pathlib import Path
 
 import torch
-from quality import K, Remembered
+from quality import K, opened
 
 from reco_assist.archive import Archive
 from reco_assist.concepts import begin_concept
-from reco_assist.encoders import load_encoder
-from reco_assist.evaluation import ConceptTruth, truth_of
-from reco_assist.formats import read_group
+from reco_assist.evaluation import ConceptTruth
 
 _ROW = "{:<28}{:>12}{:>12}{:>6}{:>10}{:>10}{:>6}"
 
@@ -39,14 +37,7 @@ def main() -> int:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     group = options.group.absolute()
-    truth = truth_of(read_group(group))
-    if options.concepts:
-        truth = truth.only(options.concepts.split(","))
-    encoder = Remembered(load_encoder(), options.cache / "features")
-    path = options.archive or options.cache / "archive.reco"
-    archive = Archive.open(path, encoder=encoder) if path.exists() else Archive.create(path, encoder=encoder)
-    if options.archive is None:
-        archive.add(sorted(group.glob("*/images")))
+    truth, archive = opened(group, options)
     print(_ROW.format("", "familiarity", "distinctive", "flag", "remaining", "pruned", "true"))
     off = {"remaining": [], "pruned": []}
     for concept in truth.concepts:
