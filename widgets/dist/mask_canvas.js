@@ -1656,20 +1656,17 @@ var MaskCanvas = class {
       focus: () => requestAnimationFrame(() => this.ui.stage.focus({ preventScroll: true }))
     });
     const refresh = () => this.refresh();
-    const repaint = () => {
-      this.painter.redraw("masks");
-      this.refresh();
-    };
+    const repaint = () => this.repaint();
     watch(this.lifetime, this.model, {
       active: () => this.commands.follow(),
       timeline: refresh,
       status: refresh,
       error: refresh,
       busy: refresh,
-      brush: refresh,
       opacity: repaint,
       outline: repaint,
       windows: repaint,
+      brush: refresh,
       height: () => this.showHeight()
     });
   }
@@ -1715,8 +1712,7 @@ var MaskCanvas = class {
    * @param {DataView[]} buffers
    */
   async onFrame(header, buffers) {
-    this.loading += 1;
-    const ticket = this.loading;
+    const ticket = ++this.loading;
     this.received = true;
     this.ui.root.classList.add("ra-loading");
     const { bitmap, maps, edits } = await unpackFrame(header.concepts.length, buffers);
@@ -1776,10 +1772,7 @@ var MaskCanvas = class {
         this.painter.redraw("masks");
       },
       painted: () => this.painter.redraw("masks"),
-      changed: () => {
-        this.painter.redraw("masks");
-        this.refresh();
-      },
+      changed: () => this.repaint(),
       tell: (text) => this.tell(text)
     };
   }
@@ -1810,6 +1803,10 @@ var MaskCanvas = class {
       windows: this.model.get("windows") ? this.layers.current.concept.looks : [],
       opacity: this.model.get("outline") ? 0 : this.model.get("opacity")
     };
+  }
+  repaint() {
+    this.painter.redraw("masks");
+    this.refresh();
   }
   refresh() {
     const { commands, header, layers, model, note, timeline, ui, waiting } = this;

@@ -90,14 +90,17 @@ export class MaskCanvas {
       focus: () => requestAnimationFrame(() => this.ui.stage.focus({ preventScroll: true })),
     });
     const refresh = () => this.refresh();
-    const repaint = () => {
-      this.painter.redraw("masks");
-      this.refresh();
-    };
+    const repaint = () => this.repaint();
     /** @type {typeof watch<Traits>} */ (watch)(this.lifetime, this.model, {
       active: () => this.commands.follow(),
-      timeline: refresh, status: refresh, error: refresh, busy: refresh, brush: refresh,
-      opacity: repaint, outline: repaint, windows: repaint,
+      timeline: refresh,
+      status: refresh,
+      error: refresh,
+      busy: refresh,
+      opacity: repaint,
+      outline: repaint,
+      windows: repaint,
+      brush: refresh,
       height: () => this.showHeight(),
     });
   }
@@ -149,8 +152,7 @@ export class MaskCanvas {
    * @param {DataView[]} buffers
    */
   async onFrame(header, buffers) {
-    this.loading += 1;
-    const ticket = this.loading;
+    const ticket = ++this.loading;
     this.received = true;
     this.ui.root.classList.add("ra-loading");
     const { bitmap, maps, edits } = await unpackFrame(header.concepts.length, buffers);
@@ -213,10 +215,7 @@ export class MaskCanvas {
         this.painter.redraw("masks");
       },
       painted: () => this.painter.redraw("masks"),
-      changed: () => {
-        this.painter.redraw("masks");
-        this.refresh();
-      },
+      changed: () => this.repaint(),
       tell: (text) => this.tell(text),
     };
   }
@@ -253,6 +252,11 @@ export class MaskCanvas {
       windows: this.model.get("windows") ? this.layers.current.concept.looks : [],
       opacity: this.model.get("outline") ? 0 : this.model.get("opacity"),
     };
+  }
+
+  repaint() {
+    this.painter.redraw("masks");
+    this.refresh();
   }
 
   refresh() {
